@@ -11,6 +11,18 @@ export function rootTests(): ViteUserConfig {
   return suite("root", { include: ["{src,test}/**/*.root.test.ts"], fileParallelism: false, testTimeout: 60_000 });
 }
 
+/** Tests of the whole platform: one file at a time, slow by nature. */
+export function endToEndTests(test: NonNullable<ViteUserConfig["test"]>): ViteUserConfig {
+  return suite("e2e", {
+    include: ["src/**/*.test.ts"],
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    slowTestThreshold: 3_000,
+    ...test,
+  });
+}
+
 function suite(name: string, test: NonNullable<ViteUserConfig["test"]>): ViteUserConfig {
   return {
     resolve: { conditions: ["@sallyport/source"] },

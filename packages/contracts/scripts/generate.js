@@ -1,19 +1,24 @@
 // Generates src/gen from proto/: messages and stubs by ts-proto, then two tables of our own that ts-proto cannot give:
 // the principals of each method (a custom option) and the descriptor set for gRPC reflection.
+// With --check it changes nothing and fails when the committed code is not what proto/ says.
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
-const gen = join(root, "packages/contracts/src/gen");
+const committed = join(root, "packages/contracts/src/gen");
+const check = process.argv.includes("--check");
+const base = check ? mkdtempSync(join(tmpdir(), "sallyport-gen-")) : root;
+const gen = join(base, "packages/contracts/src/gen");
 const buf = join(root, "node_modules/.bin/buf");
 
 function run(args, options = {}) {
   return execFileSync(buf, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"], maxBuffer: 64 << 20, ...options });
 }
 
-run(["generate"]);
+run(["generate", "--output", base]);
 
 const image = JSON.parse(run(["build", "--as-file-descriptor-set", "-o", "-#format=json"]).toString());
 const principals = {};
@@ -47,3 +52,29 @@ export const DESCRIPTOR_SET_BASE64: string =
   "${descriptorSet.toString("base64")}";
 `,
 );
+
+if (check) {
+  const stale = differences(committed, gen);
+  rmSync(base, { recursive: true });
+  if (stale.length > 0) {
+    console.error(`generated code is stale (run: pnpm run generate):\n${stale.map((file) => `  ${file}`).join("\n")}`);
+    process.exitCode = 1;
+  }
+}
+
+function differences(one, other) {
+  const files = (directory) =>
+    readdirSync(directory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(directory, join(entry.parentPath, entry.name)));
+  const all = new Set([...files(one), ...files(other)]);
+  return [...all].filter((file) => read(join(one, file)) !== read(join(other, file))).sort();
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined; // not there
+  }
+}

@@ -8,6 +8,8 @@ export interface GrpcCallOptions {
   /** Deadline of the call, in milliseconds from now. */
   readonly timeoutMs?: number | undefined;
   readonly metadata?: Metadata | undefined;
+  /** Told once the server has taken up the call: its headers are here. */
+  readonly onHeaders?: (() => void) | undefined;
 }
 
 type UnaryMethod<Request, Response> = (
@@ -45,6 +47,7 @@ export function callUnary<Request, Response>(
       if (error === null) resolve(response);
       else reject(signal?.aborted ? asError(signal.reason) : error);
     });
+    if (options.onHeaders !== undefined) call.on("metadata", options.onHeaders);
     signal?.addEventListener("abort", cancel, { once: true });
   });
 }
@@ -62,6 +65,7 @@ export async function* callServerStream<Request, Response>(
   const { signal } = options;
   signal?.throwIfAborted();
   const stream = method.call(client, request, metadataOf(options), callOptions(options));
+  if (options.onHeaders !== undefined) stream.on("metadata", options.onHeaders);
   const cancel = () => stream.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   try {

@@ -1,0 +1,129 @@
+// The one-machine platform: PostgreSQL, api, worker and gateway as supervised children. Stopping it ends no sandbox;
+// `down` does, and leaves nothing of the platform on the machine but its files.
+import { join } from "node:path";
+import type { RunningApp } from "@sallyport/appkit/lifecycle";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { SallyportPaths } from "@sallyport/host";
+import { findRunsc, prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers } from "@sallyport/host";
+import { Child } from "./child.ts";
+import type { ChildrenContext } from "./children.ts";
+import { apiChild, DATABASE, gatewayChild, workerChild } from "./children.ts";
+import type { StandaloneConfig } from "./config.ts";
+import { addressText } from "./config.ts";
+import type { PlatformStatus } from "./control.ts";
+import { isAnswered, startControl } from "./control.ts";
+import { platformId } from "./platform-id.ts";
+import type { Postgres } from "./postgres.ts";
+import { startPostgres, stopPostgres } from "./postgres.ts";
+
+export interface StandaloneDeps {
+  readonly logger: Logger;
+  /** Aborted when the process is told to stop while it starts. */
+  readonly signal: AbortSignal;
+}
+
+/** A worker ends its sandboxes within this time, or is killed. */
+const DOWN_TIMEOUT_MS = 25_000;
+
+/** Starts everything; resolves when all of it is ready. */
+export async function startStandalone(config: StandaloneConfig, deps: StandaloneDeps): Promise<RunningApp> {
+  const { logger, signal } = deps;
+  const paths = sallyportPaths({ home: config.home, opt: config.opt, cache: config.cache });
+  const users = await systemUsers();
+  await prepareHome(paths.home, users);
+  const id = await platformId(paths.home.platformFile);
+  const runsc = await findRunsc(paths);
+  const context: ChildrenContext = { config, paths, users, platformId: id, runsc, logger };
+  await using started = new AsyncDisposableStack();
+
+  const worker = new Child(workerChild(context));
+  const stop = () => process.kill(process.pid, "SIGTERM");
+  if (config.down) {
+    await endWhatIsLeft(worker, paths, signal);
+    stop();
+    return { [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+  }
+
+  let state: PlatformStatus["state"] = "starting";
+  let postgres: Postgres | undefined;
+  const api = new Child(apiChild(context));
+  const gateway = new Child(gatewayChild(context));
+  const down = async () => {
+    state = "stopping";
+    if (!(await worker.down(DOWN_TIMEOUT_MS))) throw new Error(`the worker did not end its sandboxes; see ${paths.home.log}/worker.log`);
+  };
+  const control = await startControl({
+    socketPath: paths.home.supervisorSocket,
+    status: () => ({
+      state,
+      pid: process.pid,
+      platformId: id,
+      apiUrl: `http://${addressText(config.apiListen)}`,
+      children: [...(postgres === undefined ? [] : [postgresStatus(postgres)]), api.status, worker.status, gateway.status],
+    }),
+    down,
+    stop,
+  });
+  started.use(control);
+  // Disposal runs backwards: gateway and worker first, then the api, then its database.
+  const database = startDatabase(config, paths, logger, signal).then((server) => {
+    postgres = server;
+    if (server !== undefined) started.use(server);
+  });
+  const apiReady = database.then(() => {
+    started.use(api);
+    return api.start(signal);
+  });
+  const workerReady = (async () => {
+    started.use(worker);
+    await worker.start(signal);
+    started.use(gateway); // its namespace is the worker's making
+    await gateway.start(signal);
+  })();
+  await Promise.all([apiReady, workerReady]);
+  state = "ready";
+  const owned = started.move();
+  return {
+    async [Symbol.asyncDispose]() {
+      state = "stopping";
+      await owned.disposeAsync();
+    },
+  };
+}
+
+/** `down` without a supervisor: one that was killed left sandboxes, rules or a database server behind. */
+async function endWhatIsLeft(worker: Child, paths: SallyportPaths, signal: AbortSignal): Promise<void> {
+  if (await isAnswered(paths.home.supervisorSocket)) {
+    throw new Error("a supervisor runs here; tell it: sallyport down");
+  }
+  await worker.start(signal);
+  await worker.down(DOWN_TIMEOUT_MS);
+  await stopPostgres(paths.home.postgresData);
+}
+
+async function startDatabase(
+  config: StandaloneConfig,
+  paths: SallyportPaths,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<Postgres | undefined> {
+  if (config.databaseUrl !== undefined) return undefined;
+  return await startPostgres(
+    {
+      programs: paths.opt.postgresCurrent,
+      dataDir: paths.home.postgresData,
+      socketDir: paths.home.postgresSocketDir,
+      logFile: join(paths.home.log, "postgres.log"),
+      user: SYSTEM_USERS.postgres,
+      clientUser: SYSTEM_USERS.api,
+      ...DATABASE,
+      logger,
+    },
+    signal,
+  );
+}
+
+function postgresStatus(postgres: Postgres): PlatformStatus["children"][number] {
+  const { pid, restarts } = postgres;
+  return { name: "postgres", state: pid === undefined ? "waiting" : "ready", pid, restarts };
+}

@@ -1,0 +1,150 @@
+// Which children a platform has: program, user and environment of each. Every child sees only what is listed here.
+import { createServer } from "node:net";
+import type { Server } from "node:net";
+import { join } from "node:path";
+import { systemClock } from "@sallyport/appkit/clock";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { SallyportPaths, SystemUsers } from "@sallyport/host";
+import type { ChildOptions } from "./child.ts";
+import type { Address, StandaloneConfig } from "./config.ts";
+import { addressText } from "./config.ts";
+
+export const DATABASE = { role: "sallyport", database: "sallyport" } as const;
+
+export interface ChildrenContext {
+  readonly config: StandaloneConfig;
+  readonly paths: SallyportPaths;
+  readonly users: SystemUsers;
+  readonly platformId: string;
+  readonly runsc: string;
+  readonly logger: Logger;
+}
+
+const BASE_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", NODE_ENV: "production" };
+
+/** The control plane, as its own user. */
+export function apiChild(context: ChildrenContext): ChildOptions {
+  const { config, paths, users, platformId } = context;
+  const database: Record<string, string> =
+    config.databaseUrl === undefined
+      ? {
+          SALLYPORT_DB_SOCKET_DIR: paths.home.postgresSocketDir,
+          SALLYPORT_DB_NAME: DATABASE.database,
+          SALLYPORT_DB_USER: DATABASE.role,
+        }
+      : { DATABASE_URL: config.databaseUrl };
+  return child(context, "api", {
+    argv: unprivileged(users.api.name, program(paths, "api")),
+    env: {
+      ...database,
+      SALLYPORT_API_LISTEN: addressText(config.apiListen),
+      SALLYPORT_API_STATE: paths.home.api,
+      SALLYPORT_OPERATOR_SOCKET: paths.home.apiOperatorSocket,
+      SALLYPORT_WORKER_SOCKET: paths.home.apiWorkerSocket,
+      SALLYPORT_GATEWAY_SOCKET: paths.home.apiGatewaySocket,
+      SALLYPORT_PLATFORM_ID: platformId,
+    },
+  });
+}
+
+/** The privileged agent: root. */
+export function workerChild(context: ChildrenContext): ChildOptions {
+  const { config, paths, users, platformId, runsc } = context;
+  return child(context, "worker", {
+    argv: program(paths, "worker"),
+    env: {
+      SALLYPORT_WORKER_STATE: paths.home.worker,
+      SALLYPORT_API_WORKER_SOCKET: paths.home.apiWorkerSocket,
+      SALLYPORT_GATEWAY_WORKER_SOCKET: paths.home.gatewayWorkerSocket,
+      SALLYPORT_PLATFORM_ID: platformId,
+      SALLYPORT_IO_ADDRESS: addressText(config.ioListen),
+      SALLYPORT_GATEWAY_UID: String(users.gateway.uid),
+      SALLYPORT_RUNSC: runsc,
+      SALLYPORT_INIT: join(paths.opt.nativeCurrent, "sallyport-init"),
+      SALLYPORT_NFT_HELPER: config.nftHelper ?? join(paths.opt.nativeCurrent, "sallyport-nft"),
+      SALLYPORT_IMAGES: paths.cache.images,
+    },
+    stopTimeoutMs: 12_000,
+  });
+}
+
+/** The one process that opens connections into sandboxes: its own user, inside the router's network namespace. */
+export function gatewayChild(context: ChildrenContext): ChildOptions {
+  const { config, paths, users, platformId } = context;
+  const router = `/run/netns/${routerName(platformId)}`;
+  return child(context, "gateway", {
+    argv: ["nsenter", `--net=${router}`, "--", ...unprivileged(users.gateway.name, program(paths, "gateway"))],
+    env: {
+      SALLYPORT_GATEWAY_STATE: paths.home.gateway,
+      SALLYPORT_GATEWAY_WORKER_SOCKET: paths.home.gatewayWorkerSocket,
+      SALLYPORT_GATEWAY_OPEN_SOCKET: paths.home.gatewayOpenSocket,
+      SALLYPORT_API_GATEWAY_SOCKET: paths.home.apiGatewaySocket,
+      SALLYPORT_PLATFORM_ID: platformId,
+    },
+    // Made here, in the host's namespace: a listening socket keeps the namespace in which it was made.
+    listener: { name: "io", open: (signal) => listenAt(config.ioListen, signal) },
+  });
+}
+
+/** Name of the router's network namespace. */
+export function routerName(platformId: string): string {
+  return `sp-${platformId.slice(-8)}`;
+}
+
+function child(
+  context: ChildrenContext,
+  name: string,
+  options: Pick<ChildOptions, "argv" | "env"> & Partial<ChildOptions>,
+): ChildOptions {
+  return {
+    name,
+    logFile: join(context.paths.home.log, `${name}.log`),
+    logger: context.logger,
+    ...options,
+    env: { ...BASE_ENV, SALLYPORT_LOG_LEVEL: context.config.logLevel, ...options.env },
+  };
+}
+
+function program(paths: SallyportPaths, app: string): [string, ...string[]] {
+  return [join(paths.opt.current, "bin/node"), join(paths.opt.current, `apps/${app}/dist/main.js`)];
+}
+
+/** As a user with its own group and nothing else: no capability can be had, none regained by a set-user-id program. */
+function unprivileged(user: string, argv: readonly string[]): [string, ...string[]] {
+  return [
+    "setpriv",
+    `--reuid=${user}`,
+    `--regid=${user}`,
+    "--init-groups",
+    "--no-new-privs",
+    "--bounding-set=-all",
+    "--inh-caps=-all",
+    ...argv,
+  ];
+}
+
+/** Listens; waits up to 10 s for a predecessor that still holds the port while it drains. */
+async function listenAt(address: Address, signal: AbortSignal): Promise<Server> {
+  const deadline = systemClock.monotonicMs() + 10_000;
+  for (;;) {
+    try {
+      return await listenOnce(address);
+    } catch (error) {
+      const busy = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+      if (!busy || systemClock.monotonicMs() > deadline) throw error;
+      await systemClock.sleep(100, signal);
+    }
+  }
+}
+
+function listenOnce({ host, port }: Address): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    // Until the child has the socket, whoever connects is cut off and comes again.
+    const server = createServer((early) => early.destroy());
+    server.once("error", reject);
+    server.listen({ host, port, backlog: 511 }, () => {
+      server.off("error", reject);
+      resolve(server);
+    });
+  });
+}

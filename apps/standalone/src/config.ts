@@ -1,0 +1,70 @@
+// The supervisor's settings, from the environment.
+import { isIP } from "node:net";
+import { absolutePath, readEnv } from "@sallyport/appkit/env";
+import { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT } from "@sallyport/host";
+import { z } from "zod";
+
+const listen = z.string().transform((text, context) => {
+  const match = /^\[?([^\]]+)\]?:(\d{1,5})$/.exec(text);
+  const [, host, port] = match ?? [];
+  if (host === undefined || isIP(host) === 0 || Number(port) > 65_535) {
+    context.addIssue("must be ADDRESS:PORT, e.g. 127.0.0.1:7350");
+    return z.NEVER;
+  }
+  return { host, port: Number(port) };
+});
+
+const SHAPE = {
+  SALLYPORT_HOME: absolutePath.default(DEFAULT_HOME),
+  SALLYPORT_OPT: absolutePath.default(DEFAULT_OPT),
+  SALLYPORT_CACHE: absolutePath.default(DEFAULT_CACHE),
+  /** Where the api answers SDK and CLI. */
+  SALLYPORT_API_LISTEN: listen.default({ host: "127.0.0.1", port: 7350 }),
+  /** Where the gateway serves SandboxIO. */
+  SALLYPORT_IO_LISTEN: listen.default({ host: "127.0.0.1", port: 7351 }),
+  /** An existing PostgreSQL instead of the embedded one. */
+  DATABASE_URL: z.string().optional(),
+  /** Overrides for tests and special machines. */
+  SALLYPORT_NFT_HELPER: absolutePath.optional(),
+  SALLYPORT_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** "1": end whatever a platform of this home left running, then exit. */
+  SALLYPORT_DOWN: z.enum(["0", "1"]).default("0"),
+};
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface StandaloneConfig {
+  readonly home: string;
+  readonly opt: string;
+  readonly cache: string;
+  readonly apiListen: Address;
+  readonly ioListen: Address;
+  readonly databaseUrl: string | undefined;
+  readonly nftHelper: string | undefined;
+  readonly logLevel: string;
+  readonly down: boolean;
+}
+
+/** Reads and checks the settings. Throws ConfigError with every problem at once. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): StandaloneConfig {
+  const raw = readEnv(SHAPE, env);
+  return Object.freeze({
+    home: raw.SALLYPORT_HOME,
+    opt: raw.SALLYPORT_OPT,
+    cache: raw.SALLYPORT_CACHE,
+    apiListen: raw.SALLYPORT_API_LISTEN,
+    ioListen: raw.SALLYPORT_IO_LISTEN,
+    databaseUrl: raw.DATABASE_URL,
+    nftHelper: raw.SALLYPORT_NFT_HELPER,
+    logLevel: raw.SALLYPORT_LOG_LEVEL,
+    down: raw.SALLYPORT_DOWN === "1",
+  });
+}
+
+/** "127.0.0.1:7350", "[::1]:7350". */
+export function addressText({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,82 @@
+// The supervisor's own door: HTTP over a Unix socket that only root can open. It is also the lock: one supervisor per home.
+import { chmod, rm } from "node:fs/promises";
+import { createServer, request } from "node:http";
+import type { ChildStatus } from "./child.ts";
+
+/** What GET /status answers. */
+export interface PlatformStatus {
+  readonly state: "starting" | "ready" | "stopping";
+  readonly pid: number;
+  readonly platformId: string;
+  readonly apiUrl: string;
+  readonly children: readonly ChildStatus[];
+}
+
+export interface ControlOptions {
+  readonly socketPath: string;
+  status(): PlatformStatus;
+  /** Ends every sandbox and whatever else outlives a stop, then stops. */
+  down(): Promise<void>;
+  /** Stops; sandboxes go on running. */
+  stop(): void;
+}
+
+/** Starts the control socket. Rejects when another supervisor holds it. */
+export async function startControl(options: ControlOptions): Promise<AsyncDisposable> {
+  if (await isAnswered(options.socketPath)) {
+    throw new Error(`a supervisor already runs here (${options.socketPath}); stop it with: sallyport down`);
+  }
+  await rm(options.socketPath, { force: true });
+  const server = createServer((incoming, response) => {
+    const answer = (status: number, body: object) => {
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(`${JSON.stringify(body)}\n`);
+    };
+    switch (`${incoming.method} ${incoming.url}`) {
+      case "GET /status":
+        answer(200, options.status());
+        return;
+      case "POST /stop":
+        answer(202, options.status());
+        options.stop();
+        return;
+      case "POST /down":
+        options.down().then(
+          () => {
+            answer(200, { state: "down" });
+            options.stop();
+          },
+          (error: unknown) => answer(500, { error: error instanceof Error ? error.message : String(error) }),
+        );
+        return;
+      default:
+        answer(404, { error: "GET /status, POST /stop or POST /down" });
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.socketPath, resolve);
+  });
+  await chmod(options.socketPath, 0o600);
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      await closed;
+      await rm(options.socketPath, { force: true });
+    },
+  };
+}
+
+/** Whether anybody answers at a control socket. */
+export function isAnswered(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = request({ socketPath, path: "/status", timeout: 2_000 }, (response) => {
+      response.resume();
+      resolve(true);
+    });
+    probe.on("timeout", () => probe.destroy(new Error("no answer")));
+    probe.on("error", () => resolve(false));
+    probe.end();
+  });
+}

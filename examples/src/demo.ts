@@ -1,0 +1,206 @@
+// `npm run demo`: starts the platform with the commands that a user has, runs the examples as a user would, checks what
+// they print, and stops the platform. Each step is shown with its result and time.
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { freePorts } from "@sallyport/testkit/platform";
+import type { TargetNetwork } from "@sallyport/testkit/target-network";
+import { startTargetNetwork } from "@sallyport/testkit/target-network";
+
+interface Example {
+  readonly file: string;
+  readonly title: string;
+  /** Each must be found in what the example prints. */
+  expects(target: TargetNetwork): readonly string[];
+}
+
+const EXAMPLES: readonly Example[] = [
+  { file: "hello.ts", title: "create a sandbox and run a program in it", expects: () => ["says 42"] },
+  {
+    file: "stream.ts",
+    title: "exec, stream output and input",
+    expects: () => ["line 3", "exit code 5", "to the sandbox's own command"],
+  },
+  { file: "own-kernel.ts", title: "dmesg: gVisor's kernel, not the host's", expects: () => ["Starting gVisor"] },
+  {
+    file: "block-network.ts",
+    title: "blockNetwork lets nothing out",
+    expects: (target) => [`${target.insideIpv4}: not reached`, `${target.insideIpv6}: not reached`],
+  },
+  {
+    file: "allow-list.ts",
+    title: "an allow list lets exactly its CIDRs out",
+    expects: (target) => [
+      `${target.insideIpv4}: reached`,
+      `${target.outsideIpv4}: not reached`,
+      `${target.insideIpv6}: reached`,
+      `${target.outsideIpv6}: not reached`,
+    ],
+  },
+  {
+    file: "walls.ts",
+    title: "host and other sandboxes are out of reach",
+    expects: (target) => [
+      `the host, ${target.hostIpv4}: not reached`,
+      "metadata, 169.254.169.254: not reached",
+      "another sandbox, 100.",
+    ],
+  },
+];
+
+const SALLYPORT = "/opt/sallyport/current/bin/sallyport";
+const HOME = process.env["SALLYPORT_HOME"] ?? "/var/lib/sallyport-demo";
+const keep = process.argv.includes("--keep");
+const interrupted = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupted.abort(new Error(name)));
+
+process.exitCode = await demo();
+
+async function demo(): Promise<number> {
+  const existed = existsSync(HOME);
+  const [api, io] = await portsFor([7350, 7351]);
+  const env = {
+    ...process.env,
+    SALLYPORT_HOME: HOME,
+    SALLYPORT_API_LISTEN: `127.0.0.1:${api}`,
+    SALLYPORT_IO_LISTEN: `127.0.0.1:${io}`,
+    SALLYPORT_API_URL: `http://127.0.0.1:${api}`,
+  };
+  let failures = 0;
+  let up = false;
+  const target = await step(
+    "make a network with targets beside the machine (198.51.100.0/24, 2001:db8:51::/64)",
+    startTargetNetwork,
+  );
+  try {
+    await step("start the platform: sallyport up", () => sallyport(["up", "--home", HOME], env));
+    up = true;
+    const token = await step("make an API token: sallyport api-token create", async () => {
+      const answer = await sallyport(
+        ["api-token", "create", "--home", HOME, "--workspace", "default", "--name", "demo", "--json"],
+        env,
+      );
+      return (JSON.parse(answer) as { token: string }).token;
+    });
+    const exampleEnv = { ...env, SALLYPORT_TOKEN: token, ...targetEnv(target) };
+    for (const example of EXAMPLES) {
+      try {
+        await step(`${example.file}: ${example.title}`, async () => {
+          const file = fileURLToPath(new URL(example.file, import.meta.url));
+          const printed = await run(process.execPath, [file], exampleEnv);
+          for (const line of printed.trim().split("\n")) say(`      ${line}`);
+          const missing = example.expects(target).filter((text) => !printed.includes(text));
+          if (missing.length > 0) throw new Error(`expected to see: ${missing.join(" · ")}`);
+        });
+      } catch (error) {
+        if (interrupted.signal.aborted) throw error;
+        failures += 1;
+      }
+    }
+    if (keep) {
+      say(`\nThe platform stays up. Use it:\n`);
+      say(`  export SALLYPORT_API_URL=${env.SALLYPORT_API_URL}`);
+      say(
+        `  export SALLYPORT_TOKEN=$(${SALLYPORT} api-token create --home ${HOME} --workspace default --name me --json | sed 's/.*"token": *"\\([^"]*\\)".*/\\1/')`,
+      );
+      say(`  ${SALLYPORT} run -- python3 -c 'print("hello")'`);
+      say(`\nEnd it, and every sandbox with it: ${SALLYPORT} down --home ${HOME}`);
+    }
+  } catch (error) {
+    failures += 1;
+    if (interrupted.signal.aborted) say("interrupted");
+    else if (!(error instanceof StepFailed)) say(String(error));
+  }
+  if (up && !(keep && failures === 0)) {
+    try {
+      await step("stop the platform: sallyport down", () =>
+        sallyport(["down", "--home", HOME], env, new AbortController().signal),
+      );
+      if (!existed) await rm(HOME, { recursive: true, force: true });
+    } catch {
+      failures += 1;
+    }
+  }
+  await target[Symbol.asyncDispose]();
+  say(failures === 0 ? "\nAll steps went well." : `\n${failures} step(s) failed.`);
+  return failures === 0 ? 0 : 1;
+}
+
+class StepFailed extends Error {}
+
+async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+  say(`  … ${title}`);
+  const beat = setInterval(() => say(`      still at it, ${seconds()}`), 2_000);
+  try {
+    const result = await work();
+    say(`  ✓ ${title}  (${seconds()})`);
+    return result;
+  } catch (error) {
+    say(`  ✗ ${title}  (${seconds()})\n      ${error instanceof Error ? error.message : String(error)}`);
+    throw new StepFailed(title, { cause: error });
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+function sallyport(args: readonly string[], env: NodeJS.ProcessEnv, signal = interrupted.signal): Promise<string> {
+  return run(SALLYPORT, args, env, signal);
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  signal = interrupted.signal,
+): Promise<string> {
+  const child: ChildProcess = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"], signal });
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.on("data", (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr?.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code !== 0)
+    throw new Error(`${program} ${args[0] ?? ""} ended with ${code}\n${(stderr || stdout).trim().slice(-3_000)}`);
+  return stdout;
+}
+
+function targetEnv(target: TargetNetwork): Record<string, string> {
+  return {
+    TARGET_INSIDE: target.insideIpv4,
+    TARGET_OUTSIDE: target.outsideIpv4,
+    TARGET_CIDR: target.allowedIpv4,
+    TARGET_INSIDE_IPV6: target.insideIpv6,
+    TARGET_OUTSIDE_IPV6: target.outsideIpv6,
+    TARGET_CIDR_IPV6: target.allowedIpv6,
+    TARGET_HOST: target.hostIpv4,
+    TARGET_PORT: String(target.port),
+  };
+}
+
+/** The usual ports when they are free, others otherwise. */
+async function portsFor(wanted: readonly [number, number]): Promise<readonly [number, number]> {
+  const isFree = (port: number) =>
+    new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+  if ((await isFree(wanted[0])) && (await isFree(wanted[1]))) return wanted;
+  const [first, second] = await freePorts(2);
+  if (first === undefined || second === undefined) throw new Error("no free ports");
+  return [first, second];
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

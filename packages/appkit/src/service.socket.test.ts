@@ -1,0 +1,170 @@
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { credentials, Metadata } from "@grpc/grpc-js";
+import { AUTHORIZATION_KEY } from "@sallyport/contracts";
+import {
+  AppServiceClient,
+  AppServiceService,
+  callServerStream,
+  callUnary,
+  GatewayServiceClient,
+  GatewayServiceService,
+} from "@sallyport/contracts/grpc";
+import { afterEach, describe, expect, it } from "vitest";
+import { AppError, fromGrpcError, invalidArgument } from "./errors.ts";
+import type { GrpcListen } from "./grpc-server.ts";
+import { startGrpcServer } from "./grpc-server.ts";
+import { silentLogger } from "./logger.ts";
+import type { Authenticate } from "./principals.ts";
+import { everyCallerIs } from "./principals.ts";
+import { bindService } from "./service.ts";
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+const byToken: Authenticate = (metadata) => {
+  const good = metadata.get(AUTHORIZATION_KEY)[0] === "Bearer good";
+  return Promise.resolve(good ? { kind: "workspace", workspaceId: "ws-1", apiTokenId: "at-1" } : undefined);
+};
+
+let streamed = 0;
+let streamEnded: () => void = () => {};
+const apps = bindService(AppServiceService, {
+  lookupApp: async ({ name }, { principal, signal }) => {
+    if (name === "bad") throw invalidArgument("name", "is bad", "choose another");
+    if (name === "bug") throw new Error("secret detail");
+    if (name === "slow") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error())));
+    return { app: { id: principal.kind === "workspace" ? principal.workspaceId : "", name } };
+  },
+});
+const gateways = bindService(GatewayServiceService, {
+  async *watchKeys() {
+    try {
+      for (;;) {
+        streamed += 1;
+        yield { platformId: "p".repeat(100_000), keys: [] };
+      }
+    } finally {
+      streamEnded();
+    }
+  },
+});
+
+async function serve(authenticate: Authenticate, listen?: GrpcListen) {
+  const server = await startGrpcServer({
+    listen: listen ?? { kind: "tcp", host: "127.0.0.1", port: 0 },
+    services: [apps, gateways],
+    authenticate,
+    logger: silentLogger,
+    reflection: true,
+    drainMs: 200,
+  });
+  stack.use(server);
+  return server;
+}
+
+function client(address: string): AppServiceClient {
+  return stack.adopt(new AppServiceClient(address, credentials.createInsecure()), async (one) => one.close());
+}
+
+function good(): Metadata {
+  const metadata = new Metadata();
+  metadata.set(AUTHORIZATION_KEY, "Bearer good");
+  return metadata;
+}
+
+async function failure(promise: Promise<unknown>): Promise<AppError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => fromGrpcError(reason),
+  );
+  if (!(error instanceof AppError)) throw new Error(`not refused: ${String(error)}`);
+  return error;
+}
+
+describe("a bound service", () => {
+  it("answers a proven caller and tells the handler who it is", async () => {
+    const { port } = await serve(byToken);
+    const stub = client(`127.0.0.1:${port}`);
+    const answer = await callUnary(stub, stub.lookupApp, { name: "x", createIfMissing: false }, { metadata: good() });
+    expect(answer.app).toEqual({ id: "ws-1", name: "x" });
+  });
+
+  it("refuses who is not proven, and who is proven but not named by the method", async () => {
+    const { port } = await serve(byToken);
+    const stub = client(`127.0.0.1:${port}`);
+    const anonymous = await failure(callUnary(stub, stub.lookupApp, { name: "x", createIfMissing: false }));
+    expect(anonymous.code).toBe("Unauthenticated");
+    const operators = await serve(everyCallerIs({ kind: "operator" }));
+    const other = client(`127.0.0.1:${operators.port}`);
+    const named = await failure(callUnary(other, other.lookupApp, { name: "x", createIfMissing: false }));
+    expect(named.code).toBe("PermissionDenied");
+  });
+
+  it("carries code, field and hint of a refusal, and nothing of a bug", async () => {
+    const { port } = await serve(byToken);
+    const stub = client(`127.0.0.1:${port}`);
+    const options = { metadata: good() };
+    const bad = await failure(callUnary(stub, stub.lookupApp, { name: "bad", createIfMissing: false }, options));
+    expect(bad).toMatchObject({ code: "InvalidArgument", field: "name", hint: "choose another" });
+    const bug = await failure(callUnary(stub, stub.lookupApp, { name: "bug", createIfMissing: false }, options));
+    expect(bug.code).toBe("Internal");
+    expect(bug.message).not.toContain("secret");
+  });
+
+  it("aborts the handler's signal when the caller goes away", async () => {
+    const { port } = await serve(byToken);
+    const stub = client(`127.0.0.1:${port}`);
+    const late = failure(
+      callUnary(stub, stub.lookupApp, { name: "slow", createIfMissing: false }, { metadata: good(), timeoutMs: 100 }),
+    );
+    expect((await late).code).toBe("DeadlineExceeded");
+  });
+
+  it("paces a stream by its reader, and ends the handler when the reader leaves", async () => {
+    const { port } = await serve(everyCallerIs({ kind: "gateway" }));
+    const stub = new GatewayServiceClient(`127.0.0.1:${port}`, credentials.createInsecure());
+    stack.defer(async () => stub.close());
+    const ended = new Promise<void>((resolve) => {
+      streamEnded = resolve;
+    });
+    let read = 0;
+    for await (const _ of callServerStream(stub, stub.watchKeys, {})) {
+      read += 1;
+      if (read === 20) break;
+    }
+    await ended;
+    expect(streamed).toBeLessThan(20 + 40); // what the windows of HTTP/2 hold, and not without end
+  });
+});
+
+describe("a listener", () => {
+  it("gives its Unix socket the mode that is asked for, and takes a dead one over", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "sp-"));
+    stack.defer(() => rm(directory, { recursive: true }));
+    const path = join(directory, "x.sock");
+    const first = await serve(byToken, { kind: "unix", path, mode: 0o600 });
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await first[Symbol.asyncDispose]();
+    await serve(byToken, { kind: "unix", path, mode: 0o660 });
+    expect((await stat(path)).mode & 0o777).toBe(0o660);
+    const stub = client(`unix:${path}`);
+    const answer = await callUnary(stub, stub.lookupApp, { name: "x", createIfMissing: false }, { metadata: good() });
+    expect(answer.app?.name).toBe("x");
+  });
+
+  it("serves sockets that another listener accepts", async () => {
+    const listener = createServer();
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    await serve(byToken, { kind: "accepted", listener });
+    const stub = client(`127.0.0.1:${(listener.address() as AddressInfo).port}`);
+    const answer = await callUnary(stub, stub.lookupApp, { name: "x", createIfMissing: false }, { metadata: good() });
+    expect(answer.app?.name).toBe("x");
+  });
+});

@@ -1,0 +1,155 @@
+// A whole platform for tests: the laid-out release, as a user would run it, in a home of its own.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { AdminServiceClient, callUnary } from "@sallyport/contracts/grpc";
+
+export interface PlatformOptions {
+  /** The laid-out release; `/opt/sallyport/current` when unset. */
+  readonly release?: string;
+  /** An existing home to start again in; a new temporary one when unset. */
+  readonly home?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A running platform. Disposal is `down` and removes a home that this module made. */
+export interface TestPlatform extends AsyncDisposable {
+  readonly home: string;
+  readonly apiUrl: string;
+  readonly release: string;
+  /** What the supervisor says: children with their pids. */
+  status(): Promise<PlatformStatus>;
+  /** A new workspace and an API token for it. */
+  createWorkspace(name: string): Promise<{ token: string; workspaceId: string }>;
+  /** Stops the processes; sandboxes go on. Start again with `startPlatform({ home })`. */
+  stop(): Promise<void>;
+}
+
+export interface PlatformStatus {
+  readonly state: string;
+  readonly pid: number;
+  readonly platformId: string;
+  readonly children: readonly { name: string; state: string; pid: number; restarts: number }[];
+}
+
+/** Starts a platform and waits until all of it is ready. */
+export async function startPlatform(options: PlatformOptions = {}): Promise<TestPlatform> {
+  const release = options.release ?? "/opt/sallyport/current";
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), "sp-")));
+  const ports = await freePorts(2);
+  const apiListen = `127.0.0.1:${ports[0]}`;
+  const env = {
+    PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+    SALLYPORT_HOME: home,
+    SALLYPORT_API_LISTEN: apiListen,
+    SALLYPORT_IO_LISTEN: `127.0.0.1:${ports[1]}`,
+    ...options.env,
+  };
+  const reap = join(release, "bin/sallyport-reap");
+  const main = join(release, "apps/standalone/dist/main.js");
+  const child = spawn(reap, ["--", join(release, "bin/node"), main], { env, stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-20_000);
+    });
+  }
+  const exited = once(child, "exit");
+  const socketPath = join(home, "run/supervisor.sock");
+  const status = async () => JSON.parse(await http(socketPath, "GET", "/status")) as PlatformStatus;
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    try {
+      if ((await status()).state === "ready") break;
+    } catch {
+      // not listening yet
+    }
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      child.kill("SIGKILL");
+      throw new Error(`the platform did not start:\n${log}\n${await childLogs(home)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const admin = new AdminServiceClient(
+    `unix:${join(home, "run/api/operator/operator.sock")}`,
+    credentials.createInsecure(),
+  );
+  let over: Promise<void> | undefined;
+  return {
+    home,
+    release,
+    apiUrl: `http://${apiListen}`,
+    status,
+    async createWorkspace(name) {
+      const { workspace } = await callUnary(admin, admin.createWorkspace, { name });
+      const request = { workspaceName: name, name: "test" };
+      const { secret } = await callUnary(admin, admin.createApiToken, request);
+      return { token: secret, workspaceId: workspace?.id ?? "" };
+    },
+    async stop() {
+      admin.close();
+      child.kill("SIGTERM");
+      await exited;
+    },
+    [Symbol.asyncDispose]() {
+      over ??= (async () => {
+        admin.close();
+        if (child.exitCode === null && child.signalCode === null) {
+          await http(socketPath, "POST", "/down");
+          await exited;
+        }
+        if (options.home === undefined) await rm(home, { recursive: true, force: true });
+      })();
+      return over;
+    },
+  };
+}
+
+/** TCP ports of loopback that are free now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const address = server.address();
+      if (address === null || typeof address === "string") throw new Error("no port");
+      return address.port;
+    }),
+  );
+  for (const server of servers) server.close();
+  return ports;
+}
+
+async function childLogs(home: string): Promise<string> {
+  const names = ["postgres", "api", "worker", "gateway"];
+  const tails = names.map(async (name) => {
+    const text = await readFile(join(home, `log/${name}.log`), "utf8").catch(() => "(none)");
+    return `== ${name}\n${text.slice(-3_000)}`;
+  });
+  return (await Promise.all(tails)).join("\n");
+}
+
+function http(socketPath: string, method: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path, timeout: 60_000 }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        body += chunk;
+      });
+      response.on("end", () => {
+        if (response.statusCode !== undefined && response.statusCode < 300) resolve(body);
+        else reject(new Error(`${method} ${path}: ${response.statusCode} ${body}`));
+      });
+    });
+    call.on("timeout", () => call.destroy(new Error(`${method} ${path}: no answer`)));
+    call.on("error", reject);
+    call.end();
+  });
+}

@@ -1,0 +1,22 @@
+// A workspace of a test file's own on the run's platform.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { AdminServiceClient, callUnary } from "@sallyport/contracts/grpc";
+import { Client } from "@sallyport/sdk";
+import { inject } from "vitest";
+
+/** A client of a new workspace of the run's platform, with its token. */
+export async function newWorkspace(label: string): Promise<{ client: Client; token: string; url: string }> {
+  const socket = join(inject("home"), "run/api/operator/operator.sock");
+  const admin = new AdminServiceClient(`unix:${socket}`, credentials.createInsecure());
+  try {
+    const name = `${label}-${randomBytes(3).toString("hex")}`;
+    await callUnary(admin, admin.createWorkspace, { name });
+    const { secret } = await callUnary(admin, admin.createApiToken, { workspaceName: name, name: "e2e" });
+    const url = inject("apiUrl");
+    return { client: new Client({ url, token: secret }), token: secret, url };
+  } finally {
+    admin.close();
+  }
+}
