@@ -1,6 +1,5 @@
 // create → first output, and exec of `true`, through the SDK; beside runsc alone and beside Docker with the same runtime.
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { defaultImage, sallyportPaths, usableRunsc } from "@sallyport/host";
 import { Client, Sandbox } from "@sallyport/sdk";
 import { startPlatform } from "@sallyport/testkit/platform";
 import { startDockerPeer } from "./docker-peer.ts";
@@ -13,8 +12,9 @@ const EXEC_ROUNDS = 60;
 
 export async function benchCreate(say: (line: string) => void): Promise<Result[]> {
   await using stack = new AsyncDisposableStack();
-  const runsc = "/opt/sallyport/current/bin/runsc";
-  const rootfs = baseImage();
+  const paths = sallyportPaths();
+  const { path: runsc } = await usableRunsc(paths);
+  const { rootfs } = await defaultImage(paths);
   say("starting a platform, runsc and a Docker engine beside it");
   const platform = stack.use(await startPlatform());
   const { token } = await platform.createWorkspace("bench");
@@ -64,11 +64,4 @@ export async function benchCreate(say: (line: string) => void): Promise<Result[]
     compare("exec", exec.ours, "docker exec, same runtime", or(exec.docker), 0.25),
     compare("exec/runsc", exec.ours, "runsc exec", exec.runsc, null),
   ];
-}
-
-function baseImage(): string {
-  const images = "/var/cache/sallyport/images";
-  const [digest] = readdirSync(images).filter((name) => !name.startsWith("."));
-  if (digest === undefined) throw new Error(`no base image in ${images}: run \`npm run setup\``);
-  return join(images, digest, "rootfs");
 }

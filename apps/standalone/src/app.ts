@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { SallyportPaths } from "@sallyport/host";
-import { findRunsc, prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers } from "@sallyport/host";
+import { prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers, usableRunsc } from "@sallyport/host";
 import { Child } from "./child.ts";
 import type { ChildrenContext } from "./children.ts";
 import { apiChild, DATABASE, gatewayChild, workerChild } from "./children.ts";
@@ -32,8 +32,8 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   const users = await systemUsers();
   await prepareHome(paths.home, users);
   const id = await platformId(paths.home.platformFile);
-  const runsc = await findRunsc(paths);
-  const context: ChildrenContext = { config, paths, users, platformId: id, runsc, logger };
+  const runsc = await usableRunsc(paths);
+  const context: ChildrenContext = { config, paths, users, platformId: id, runsc: runsc.path, logger };
   await using started = new AsyncDisposableStack();
 
   const worker = new Child(workerChild(context));

@@ -77,7 +77,7 @@ async function ensureCluster(options: PostgresOptions): Promise<void> {
   if (await exists(join(options.dataDir, MARKER))) return;
   await rm(options.dataDir, { recursive: true, force: true }); // an interrupted initdb is of no use
   const initdb = ["--pgdata", options.dataDir, "--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=peer"];
-  await runAs(options, [join(options.programs, "bin/initdb"), ...initdb, "--no-instructions"]);
+  await runAs(options, [join(options.programs, "bin/initdb"), ...initdb, "--no-sync", "--no-instructions"]);
   const hba = "# TYPE DATABASE USER METHOD: who a client is comes from the kernel.\nlocal all all peer map=sallyport\n";
   const ident = `sallyport ${options.clientUser} ${options.role}\nsallyport ${options.user} postgres\n`;
   await writeAs(options, "pg_hba.conf", hba);
@@ -93,6 +93,7 @@ async function ensureCluster(options: PostgresOptions): Promise<void> {
   await writeAs(options, "postgresql.auto.conf", `${settings.join("\n")}\n`);
   const statements = `CREATE ROLE ${options.role} LOGIN;\nCREATE DATABASE ${options.database} OWNER ${options.role};\n`;
   await runAs(options, [join(options.programs, "bin/postgres"), "--single", "-D", options.dataDir, "postgres"], statements);
+  await runAs(options, ["sync", "--file-system", options.dataDir]); // once, instead of initdb's fsync of every file
   await writeAs(options, MARKER, "");
 }
 

@@ -50,7 +50,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
     SALLYPORT_IO_LISTEN: `127.0.0.1:${ports[1]}`,
     ...options.env,
   };
-  const reap = join(release, "bin/sallyport-reap");
+  const reap = "/opt/sallyport/native/current/sallyport-reap";
   const main = join(release, "apps/standalone/dist/main.js");
   const child = spawn(reap, ["--", join(release, "bin/node"), main], { env, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";

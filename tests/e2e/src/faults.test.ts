@@ -140,7 +140,7 @@ describe("the platform", () => {
     const directory = await mkdtemp(join(tmpdir(), "sp-nft-"));
     try {
       // A helper that works until the file "broken" is there, then refuses every transaction.
-      const real = "/opt/sallyport/current/bin/sallyport-nft";
+      const real = "/opt/sallyport/native/current/sallyport-nft";
       const helper = join(directory, "nft");
       await writeFile(helper, refusingHelper(real, join(directory, "broken")));
       await chmod(helper, 0o755);

@@ -78,7 +78,10 @@ export interface DesiredInstance {
   /** Grows with each incarnation of the sandbox. */
   generation: number;
   wish: DesiredInstance_Wish;
-  /** Set for WISH_RUN. */
+  /**
+   * Set for WISH_RUN, but not in a full snapshot that would grow too long by it: then a change shortly before, on the same
+   * stream, has carried it.
+   */
   spec?: InstanceSpec | undefined;
 }
 

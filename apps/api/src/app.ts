@@ -1,0 +1,81 @@
+// The api wired by hand: keys, database, services, doors. Serves only when all of it is there.
+import type { Clock } from "@sallyport/appkit/clock";
+import { AppError, isAppError } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
+import { Backoff } from "@sallyport/appkit/retry";
+import type { ApiConfig } from "./config.ts";
+import type { Listeners } from "./grpc/listeners.ts";
+import { startListeners } from "./grpc/listeners.ts";
+import { openIoTokens } from "./services/io-tokens.ts";
+import { loadMasterKey } from "./services/master-key.ts";
+import { ensurePlatform } from "./services/platform.ts";
+import { WakeHub } from "./services/wake-hub.ts";
+import { openDatabase } from "./store/database.ts";
+import { migrate } from "./store/migrate.ts";
+import { startNotifications } from "./store/notifications.ts";
+
+export interface ApiDeps {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Aborts the start. */
+  readonly signal: AbortSignal;
+}
+
+/** A running api. Disposal answers those who wait with Unavailable, and loses nothing that was committed. */
+export interface Api extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** How long the database may take to answer for the first time. */
+const DATABASE_DEADLINE_MS = 60_000;
+
+/** Starts the api. Rejects when a setting, the state directory or the database will not do. */
+export async function startApi(config: ApiConfig, deps: ApiDeps): Promise<Api> {
+  const { logger, clock } = deps;
+  await using stack = new AsyncDisposableStack();
+  const master = await loadMasterKey(config.stateDir);
+  const { db } = stack.use(openDatabase(config.database, logger));
+  const ioTokens = await onceDatabaseAnswers(deps, async () => {
+    await migrate(db);
+    await ensurePlatform(db, config.platformId);
+    return openIoTokens(db, master, config.platformId, clock);
+  });
+  const hub = new WakeHub();
+  let listeners: Listeners | undefined;
+  let isConnected = true;
+  stack.use(
+    startNotifications({
+      address: config.database,
+      logger,
+      onWake: (topic) => hub.wake(topic),
+      onConnection(connected) {
+        isConnected = connected;
+        listeners?.setServing(connected);
+        if (connected) hub.wakeAll(); // what was told while nobody listened is lost
+      },
+    }),
+  );
+  const pageTokenKey = master.derive("page tokens");
+  const services = { db, hub, clock, ioTokens, pageTokenKey, platformId: config.platformId };
+  listeners = stack.use(await startListeners(services, { ...config, logger }));
+  listeners.setServing(isConnected);
+  stack.defer(() => hub.close(new AppError("Unavailable", "the api is stopping", { retryAfterMs: 500 })));
+  const { port } = listeners;
+  logger.info({ port, platformId: config.platformId }, "listening");
+  const owned = stack.move();
+  return { port, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+async function onceDatabaseAnswers<T>({ clock, logger, signal }: ApiDeps, attempt: () => Promise<T>): Promise<T> {
+  const deadline = clock.monotonicMs() + DATABASE_DEADLINE_MS;
+  const backoff = new Backoff({ firstMs: 50, maxMs: 1_000, clock });
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isAppError(error, "Unavailable") || clock.monotonicMs() > deadline) throw error;
+      logger.warn({ err: error.cause }, "the database does not answer yet");
+      await backoff.pause(signal);
+    }
+  }
+}

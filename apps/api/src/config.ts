@@ -1,0 +1,68 @@
+// The api's settings: environment in, frozen typed object out.
+import { absolutePath, ConfigError, readEnv } from "@sallyport/appkit/env";
+import { z } from "zod";
+import type { DatabaseAddress } from "./store/database.ts";
+
+export interface ApiConfig {
+  readonly database: DatabaseAddress;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** A directory of the api alone: holds the master key. */
+  readonly stateDir: string;
+  readonly operatorSocket: string;
+  readonly workerSocket: string;
+  readonly gatewaySocket: string;
+  readonly platformId: string;
+}
+
+const hostAndPort = z
+  .string()
+  .regex(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, "must be host:port")
+  .transform((text) => {
+    const colon = text.lastIndexOf(":");
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
+  })
+  .refine(({ port }) => port <= 65_535, "must have a port of at most 65535");
+
+const SHAPE = {
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must be a postgres:// URL")
+    .optional(),
+  SALLYPORT_DB_SOCKET_DIR: absolutePath.optional(),
+  SALLYPORT_DB_NAME: z.string().default("sallyport"),
+  SALLYPORT_DB_USER: z.string().default("sallyport"),
+  SALLYPORT_API_LISTEN: hostAndPort.prefault("127.0.0.1:7350"),
+  SALLYPORT_API_STATE: absolutePath,
+  SALLYPORT_OPERATOR_SOCKET: absolutePath,
+  SALLYPORT_WORKER_SOCKET: absolutePath,
+  SALLYPORT_GATEWAY_SOCKET: absolutePath,
+  SALLYPORT_PLATFORM_ID: z.string().regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, "must be a lower-case ULID"),
+};
+
+/** Reads the environment. Throws ConfigError with every problem at once. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): ApiConfig {
+  const values = readEnv(SHAPE, env);
+  return Object.freeze({
+    database: databaseOf(values),
+    listen: values.SALLYPORT_API_LISTEN,
+    stateDir: values.SALLYPORT_API_STATE,
+    operatorSocket: values.SALLYPORT_OPERATOR_SOCKET,
+    workerSocket: values.SALLYPORT_WORKER_SOCKET,
+    gatewaySocket: values.SALLYPORT_GATEWAY_SOCKET,
+    platformId: values.SALLYPORT_PLATFORM_ID,
+  });
+}
+
+function databaseOf(values: {
+  readonly DATABASE_URL?: string | undefined;
+  readonly SALLYPORT_DB_SOCKET_DIR?: string | undefined;
+  readonly SALLYPORT_DB_NAME: string;
+  readonly SALLYPORT_DB_USER: string;
+}): DatabaseAddress {
+  const { DATABASE_URL: url, SALLYPORT_DB_SOCKET_DIR: socketDir } = values;
+  if (url !== undefined && socketDir === undefined) return { kind: "url", url };
+  if (socketDir !== undefined && url === undefined) {
+    return { kind: "socket", socketDir, name: values.SALLYPORT_DB_NAME, user: values.SALLYPORT_DB_USER };
+  }
+  throw new ConfigError(["DATABASE_URL, SALLYPORT_DB_SOCKET_DIR: set exactly one of them"]);
+}

@@ -1,0 +1,31 @@
+// Every limit and default of a sandbox, in one table; proto/sallyport/v1/sandbox.proto states them to callers.
+
+/** An inclusive range with what holds when nothing is said. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly unset: number;
+}
+
+export const CPU_MILLIS: Range = { min: 100, max: 64_000, unset: 1_000 };
+export const MEMORY_MIB: Range = { min: 128, max: 65_536, unset: 512 };
+export const LIFETIME_MS: Range = { min: 1_000, max: 86_400_000, unset: 3_600_000 };
+export const PTY_CELLS: Omit<Range, "unset"> = { min: 1, max: 1_000 };
+export const PAGE_SIZE: Range = { min: 1, max: 1_000, unset: 100 };
+
+export const MAX_IDEMPOTENCY_KEY_CHARACTERS = 128;
+export const MAX_ARGUMENTS = 1_024;
+/** Of all arguments, and of all variables, each with the NUL that ends it: what the kernel takes of one string at most. */
+export const MAX_TEXT_BYTES: number = 128 * 1024;
+export const MAX_WORKDIR_BYTES = 4_095;
+export const MAX_API_TOKEN_NAME_CHARACTERS = 100;
+
+/** Tasks of one sandbox, those of its kernel included. */
+export const PIDS_LIMIT = 1_024;
+
+export const DEFAULT_APP_NAME = "default";
+export const DEFAULT_IMAGE_NAME = "default";
+export const DEFAULT_WORKSPACE_NAME = "default";
+
+/** A worker that was silent for longer is not placed on, and its sandboxes are shown as unreachable. */
+export const WORKER_SILENCE_MS = 15_000;

@@ -1,0 +1,69 @@
+// What a sandbox is to the services: what was asked for, what the worker needs, what callers see.
+import type { NetworkPolicy, NetworkRules } from "@sallyport/policy";
+import type { Outcome, SandboxState, Wish } from "./instance-state.ts";
+
+export interface PtySize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What a create asks for, as it came: nothing is judged yet. */
+export interface CreateSandboxInput {
+  readonly idempotencyKey: string;
+  readonly appName: string | undefined;
+  readonly image: string | undefined;
+  readonly command: readonly string[] | undefined;
+  readonly env: ReadonlyMap<string, string>;
+  readonly workdir: string | undefined;
+  readonly lifetimeMs: number | undefined;
+  readonly cpuMillis: number | undefined;
+  readonly memoryMiB: number | undefined;
+  /** A policy in the shape of `@sallyport/policy`; null where the request names no mode that we know. */
+  readonly network: unknown;
+  readonly pty: PtySize | undefined;
+  readonly waitMs: number;
+}
+
+/** Everything that a worker needs to start an instance, but for the number of the policy. */
+export interface InstanceSpec {
+  readonly imageDigest: string;
+  readonly cpuMillis: number;
+  readonly memoryMiB: number;
+  readonly pids: number;
+  readonly lifetimeMs: number;
+  readonly command: readonly string[] | undefined;
+  /** Pairs, since a name like "__proto__" is no key for a plain object. */
+  readonly env: readonly (readonly [name: string, value: string])[];
+  readonly workdir: string;
+  readonly pty: PtySize | undefined;
+  readonly network: NetworkRules & { readonly generation: number };
+}
+
+/** A sandbox as its workspace sees it. */
+export interface Sandbox {
+  readonly id: string;
+  readonly appId: string;
+  readonly appName: string;
+  readonly image: string;
+  readonly state: SandboxState;
+  readonly createdAt: Date;
+  readonly startedAt: Date | undefined;
+  readonly endedAt: Date | undefined;
+  readonly outcome: Outcome | undefined;
+  readonly network: NetworkPolicy;
+  readonly cpuMillis: number;
+  readonly memoryMiB: number;
+  readonly lifetimeMs: number;
+  readonly command: readonly string[] | undefined;
+  readonly unreachable: boolean;
+}
+
+/** What the api wishes of one instance. */
+export interface DesiredInstance {
+  readonly instanceId: string;
+  readonly sandboxId: string;
+  readonly generation: number;
+  readonly wish: Wish;
+  /** Present for a wish to run. */
+  readonly spec: InstanceSpec | undefined;
+}

@@ -1,0 +1,40 @@
+// Thin handlers of what the operator calls: AdminService.
+import type { BoundService } from "@sallyport/appkit/service";
+import { bindService } from "@sallyport/appkit/service";
+import { AdminServiceService } from "@sallyport/contracts/grpc";
+import {
+  allApiTokens,
+  allWorkspaces,
+  createApiToken,
+  createWorkspace,
+  platformStatus,
+  revokeToken,
+} from "../services/admin.ts";
+import type { ServiceDeps } from "../services/deps.ts";
+import { toApiToken, toWorkerStatus, toWorkspace } from "./convert.ts";
+
+export function adminService(deps: ServiceDeps): BoundService {
+  return bindService(AdminServiceService, {
+    async createWorkspace(request) {
+      return { workspace: toWorkspace(await createWorkspace(deps, request.name)) };
+    },
+    async listWorkspaces() {
+      return { workspaces: (await allWorkspaces(deps)).map(toWorkspace) };
+    },
+    async createApiToken(request) {
+      const { row, text } = await createApiToken(deps, request);
+      return { apiToken: toApiToken(row), secret: text };
+    },
+    async listApiTokens(request) {
+      return { apiTokens: (await allApiTokens(deps, request.workspaceName)).map(toApiToken) };
+    },
+    async revokeApiToken(request) {
+      return { apiToken: toApiToken(await revokeToken(deps, request.apiTokenId)) };
+    },
+    async getPlatformStatus() {
+      const status = await platformStatus(deps);
+      const { platformId, livingSandboxes } = status;
+      return { platformId, livingSandboxes, workers: status.workers.map(toWorkerStatus) };
+    },
+  });
+}

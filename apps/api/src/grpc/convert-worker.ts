@@ -1,0 +1,111 @@
+// Where generated messages end: to and from what the talk with workers knows.
+import type {
+  DesiredInstance as DesiredInstanceMessage,
+  InstanceReport as InstanceReportMessage,
+  InstanceSpec as InstanceSpecMessage,
+  NetworkRules as NetworkRulesMessage,
+  Outcome as OutcomeMessage,
+  WatchDesiredRequest,
+} from "@sallyport/contracts";
+import {
+  InstanceState as InstanceStateCode,
+  NetworkRules_Mode as RulesMode,
+  DesiredInstance_Wish as WishCode,
+} from "@sallyport/contracts";
+import type { EndReason, Outcome, Report } from "../domain/instance-state.ts";
+import type { DesiredInstance, InstanceSpec } from "../domain/sandbox.ts";
+import type { InstanceReport, WorkerHello } from "../services/worker-sync.ts";
+import { END_REASONS } from "./convert.ts";
+
+const RULES_MODES: Readonly<Record<InstanceSpec["network"]["mode"], RulesMode>> = {
+  open: RulesMode.OPEN,
+  blocked: RulesMode.BLOCKED,
+  allow: RulesMode.ALLOW,
+};
+
+const REASONS: ReadonlyMap<number, EndReason> = new Map(
+  Object.entries(END_REASONS).map(([word, code]) => [code, word as EndReason]),
+);
+
+const REPORTED_STATES: ReadonlyMap<number, Report["state"]> = new Map([
+  [InstanceStateCode.STARTING, "starting"],
+  [InstanceStateCode.RUNNING, "running"],
+  [InstanceStateCode.STOPPING, "stopping"],
+  [InstanceStateCode.ENDED, "ended"],
+]);
+
+/** More of a worker's prose is not kept. */
+const MAX_MESSAGE_CHARACTERS = 2_000;
+
+export function fromHello(request: WatchDesiredRequest): WorkerHello {
+  const { workerId, platformId, cpuMillis, maxInstances, ioAddress, images, runscVersion } = request;
+  return {
+    workerId,
+    platformId,
+    cpuMillis,
+    memoryMiB: request.memoryMib,
+    maxInstances,
+    ioAddress,
+    images,
+    runscVersion,
+  };
+}
+
+/** A report; undefined when it names no state that we know. */
+export function fromReport(report: InstanceReportMessage): InstanceReport | undefined {
+  const state = REPORTED_STATES.get(report.state);
+  if (state === undefined) return undefined;
+  const { instanceId, generation, seq, networkGeneration } = report;
+  const outcome = report.outcome === undefined ? undefined : fromOutcome(report.outcome);
+  return { instanceId, generation, seq, networkGeneration, state, outcome, at: report.at ?? new Date() };
+}
+
+function fromOutcome(outcome: OutcomeMessage): Outcome | undefined {
+  const reason = REASONS.get(outcome.reason);
+  if (reason === undefined) return undefined;
+  const { exitCode, signal, message, startErrorField } = outcome;
+  return { reason, exitCode, signal: kept(signal), message: kept(message), startErrorField: kept(startErrorField) };
+}
+
+/** PostgreSQL keeps no NUL, and a report that cannot be kept would come for ever. */
+function kept(text: string | undefined): string | undefined {
+  return text?.slice(0, MAX_MESSAGE_CHARACTERS).replaceAll("\0", "\uFFFD");
+}
+
+export function toDesired(instance: DesiredInstance): DesiredInstanceMessage {
+  const { instanceId, sandboxId, generation, wish, spec } = instance;
+  return {
+    instanceId,
+    sandboxId,
+    generation,
+    wish: wish === "run" ? WishCode.RUN : WishCode.STOP,
+    spec: spec === undefined ? undefined : toSpec(spec),
+  };
+}
+
+function toSpec(spec: InstanceSpec): InstanceSpecMessage {
+  const { imageDigest, cpuMillis, memoryMiB, pids, lifetimeMs, workdir, pty } = spec;
+  return {
+    imageDigest,
+    cpuMillis,
+    memoryMib: memoryMiB,
+    pids,
+    lifetimeMs,
+    workdir,
+    pty,
+    command: spec.command === undefined ? undefined : { argv: [...spec.command] },
+    env: Object.fromEntries(spec.env),
+    network: toRules(spec.network),
+  };
+}
+
+function toRules(rules: InstanceSpec["network"]): NetworkRulesMessage {
+  return {
+    generation: rules.generation,
+    mode: RULES_MODES[rules.mode],
+    allowIpv4: [...rules.allow4],
+    allowIpv6: [...rules.allow6],
+    grantedIpv4: [...rules.granted4],
+    grantedIpv6: [...rules.granted6],
+  };
+}

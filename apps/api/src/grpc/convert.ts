@@ -1,0 +1,132 @@
+// Where generated messages end: to and from what the services of tenants and operators know. No judgement here.
+import type {
+  ApiToken,
+  CreateSandboxRequest,
+  IoAccess as IoAccessMessage,
+  NetworkPolicy as NetworkPolicyMessage,
+  Outcome as OutcomeMessage,
+  Sandbox as SandboxMessage,
+  WorkerStatus,
+  Workspace,
+} from "@sallyport/contracts";
+import { EndReason as EndReasonCode, SandboxState as SandboxStateCode } from "@sallyport/contracts";
+import type { NetworkPolicy } from "@sallyport/policy";
+import type { EndReason, Outcome, SandboxState } from "../domain/instance-state.ts";
+import type { CreateSandboxInput, Sandbox } from "../domain/sandbox.ts";
+import type { IoAccess } from "../services/io-access.ts";
+import type { ApiTokenRow } from "../store/api-tokens.ts";
+import type { WorkerStatusRow } from "../store/workers.ts";
+import type { WorkspaceRow } from "../store/workspaces.ts";
+
+const STATES: Readonly<Record<SandboxState, SandboxStateCode>> = {
+  pending: SandboxStateCode.PENDING,
+  running: SandboxStateCode.RUNNING,
+  stopping: SandboxStateCode.STOPPING,
+  ended: SandboxStateCode.ENDED,
+};
+
+export const END_REASONS: Readonly<Record<EndReason, EndReasonCode>> = {
+  exited: EndReasonCode.EXITED,
+  signalled: EndReasonCode.SIGNALLED,
+  timeout: EndReasonCode.TIMEOUT,
+  idle: EndReasonCode.IDLE,
+  oom: EndReasonCode.OOM,
+  pids: EndReasonCode.PIDS,
+  terminated: EndReasonCode.TERMINATED,
+  init_failure: EndReasonCode.INIT_FAILURE,
+  lost: EndReasonCode.LOST,
+};
+
+export function fromCreateRequest(request: CreateSandboxRequest): CreateSandboxInput {
+  const { idempotencyKey, appName, image, workdir, lifetimeMs, cpuMillis, pty, waitMs } = request;
+  return {
+    idempotencyKey,
+    appName,
+    image,
+    workdir,
+    lifetimeMs,
+    cpuMillis,
+    pty,
+    waitMs,
+    memoryMiB: request.memoryMib,
+    command: request.command?.argv,
+    env: new Map(Object.entries(request.env)),
+    network: request.network === undefined ? undefined : fromNetworkPolicy(request.network),
+  };
+}
+
+/** The policy as `@sallyport/policy` takes it; null where no known mode is named. */
+function fromNetworkPolicy({ mode }: NetworkPolicyMessage): unknown {
+  switch (mode?.$case) {
+    case undefined:
+      return null;
+    case "open":
+      return "open";
+    case "blocked":
+      return "blocked";
+    case "allow":
+      return { allow: mode.value.cidrs };
+  }
+}
+
+function toNetworkPolicy(policy: NetworkPolicy): NetworkPolicyMessage {
+  if (policy === "open") return { mode: { $case: "open", value: {} } };
+  if (policy === "blocked") return { mode: { $case: "blocked", value: {} } };
+  return { mode: { $case: "allow", value: { cidrs: [...policy.allow] } } };
+}
+
+export function toSandbox(sandbox: Sandbox): SandboxMessage {
+  const { id, appId, appName, image, createdAt, startedAt, endedAt, cpuMillis, lifetimeMs, unreachable } = sandbox;
+  return {
+    id,
+    appId,
+    appName,
+    image,
+    createdAt,
+    startedAt,
+    endedAt,
+    cpuMillis,
+    lifetimeMs,
+    unreachable,
+    state: STATES[sandbox.state],
+    outcome: sandbox.outcome === undefined ? undefined : toOutcome(sandbox.outcome),
+    network: toNetworkPolicy(sandbox.network),
+    memoryMib: sandbox.memoryMiB,
+    command: sandbox.command === undefined ? undefined : { argv: [...sandbox.command] },
+  };
+}
+
+function toOutcome({ reason, exitCode, signal, message, startErrorField }: Outcome): OutcomeMessage {
+  return { reason: END_REASONS[reason], exitCode, signal, message, startErrorField };
+}
+
+export function toIoAccess({ address, token, expiresAt }: IoAccess): IoAccessMessage {
+  return { address, token, expiresAt };
+}
+
+export function toWorkspace(row: WorkspaceRow): Workspace {
+  return { id: row.id, name: row.name, createdAt: row.created_at };
+}
+
+export function toApiToken(row: ApiTokenRow): ApiToken {
+  return {
+    id: row.id,
+    workspaceId: row.workspace_id,
+    workspaceName: row.workspace_name,
+    name: row.name,
+    createdAt: row.created_at,
+    revokedAt: row.revoked_at ?? undefined,
+  };
+}
+
+export function toWorkerStatus(row: WorkerStatusRow): WorkerStatus {
+  return {
+    id: row.id,
+    connected: row.connected,
+    lastSeenAt: row.last_seen_at,
+    cpuMillis: row.cpu_millis,
+    memoryMib: row.memory_mib,
+    instances: row.instances,
+    runscVersion: row.runsc_version,
+  };
+}

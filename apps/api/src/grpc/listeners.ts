@@ -1,0 +1,73 @@
+// The four doors. Every service is at each of them; who comes in by which, and what that one may call, proto/ decides.
+import type { GrpcListen, GrpcServer } from "@sallyport/appkit/grpc-server";
+import { startGrpcServer } from "@sallyport/appkit/grpc-server";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { Authenticate } from "@sallyport/appkit/principals";
+import { everyCallerIs } from "@sallyport/appkit/principals";
+import { AUTHORIZATION_KEY } from "@sallyport/contracts";
+import { holderOf } from "../services/authenticate.ts";
+import type { ServiceDeps } from "../services/deps.ts";
+import { adminService } from "./admin-handlers.ts";
+import { gatewayService } from "./gateway-handlers.ts";
+import { appService, sandboxService } from "./tenant-handlers.ts";
+import { workerService } from "./worker-handlers.ts";
+
+export interface ListenerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly operatorSocket: string;
+  readonly workerSocket: string;
+  readonly gatewaySocket: string;
+  readonly logger: Logger;
+}
+
+/** All doors open. Disposal closes them. */
+export interface Listeners extends AsyncDisposable {
+  /** The TCP port. */
+  readonly port: number;
+  /** What grpc.health.v1 answers at every door. */
+  setServing(serving: boolean): void;
+}
+
+/** Opens the doors, TCP last: whoever reaches it finds a whole api. */
+export async function startListeners(deps: ServiceDeps, options: ListenerOptions): Promise<Listeners> {
+  const services = [
+    sandboxService(deps),
+    appService(deps),
+    adminService(deps),
+    workerService(deps),
+    gatewayService(deps),
+  ];
+  await using stack = new AsyncDisposableStack();
+  const servers: GrpcServer[] = [];
+  const open = async (listen: GrpcListen, authenticate: Authenticate) => {
+    const { logger } = options;
+    const server = await startGrpcServer({ listen, services, authenticate, logger, reflection: true });
+    servers.push(stack.use(server));
+    return server;
+  };
+  await open({ kind: "unix", path: options.operatorSocket, mode: 0o600 }, everyCallerIs({ kind: "operator" }));
+  await open({ kind: "unix", path: options.workerSocket, mode: 0o600 }, everyCallerIs({ kind: "worker" }));
+  await open({ kind: "unix", path: options.gatewaySocket, mode: 0o660 }, everyCallerIs({ kind: "gateway" }));
+  const tcp = await open({ kind: "tcp", ...options.listen }, byApiToken(deps));
+  if (tcp.port === undefined) throw new Error("a TCP listener has no port");
+  const { port } = tcp;
+  const owned = stack.move();
+  return {
+    port,
+    setServing(serving) {
+      for (const server of servers) server.setServing(serving);
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function byApiToken(deps: ServiceDeps): Authenticate {
+  return async (metadata) => {
+    const values = metadata.get(AUTHORIZATION_KEY);
+    const [value] = values;
+    if (values.length !== 1 || typeof value !== "string") return undefined;
+    const [, token] = /^Bearer ([\x21-\x7e]+)$/i.exec(value) ?? [];
+    const holder = token === undefined ? undefined : await holderOf(deps.db, token);
+    return holder === undefined ? undefined : { kind: "workspace", ...holder };
+  };
+}

@@ -1,0 +1,238 @@
+// What outlives what: an api that is restarted or killed, a database that goes away, a schema that is newer than we are.
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { systemClock } from "@sallyport/appkit/clock";
+import { silentLogger } from "@sallyport/appkit/logger";
+import { InstanceState, SandboxState } from "@sallyport/contracts";
+import { AdminServiceClient, callUnary, SandboxServiceClient, WorkerServiceClient } from "@sallyport/contracts/grpc";
+import { createTestDatabase, queryDatabase, startTestPostgres } from "@sallyport/testkit/postgres";
+import type { Kysely } from "kysely";
+import { sql } from "kysely";
+import { describe, expect, it } from "vitest";
+import { FakeWorker, HELLO, obedient, report } from "../test/fake-worker.ts";
+import {
+  bearer,
+  createRequest,
+  eventually,
+  freshConfig,
+  freshDatabase,
+  makeWorkspace,
+  refusal,
+  startTestApi,
+} from "../test/fixtures.ts";
+import { health } from "../test/health.ts";
+import { startApi } from "./app.ts";
+import type { ApiConfig } from "./config.ts";
+import { openDatabase } from "./store/database.ts";
+import { migrate } from "./store/migrate.ts";
+import { MIGRATIONS } from "./store/migrations/index.ts";
+
+const deps = { logger: silentLogger, clock: systemClock, signal: new AbortController().signal };
+
+describe("a restart", () => {
+  it("keeps everything: sandboxes, tokens, keys; and answers those who wait", async () => {
+    await using before = await startTestApi();
+    const { auth } = await makeWorkspace(before, "tenant");
+    const request = createRequest({ waitMs: 5_000 });
+    let sandboxId = "";
+    {
+      await using _worker = await new FakeWorker(before, obedient).ready();
+      const created = await callUnary(before.sandboxes, before.sandboxes.createSandbox, request, auth);
+      sandboxId = created.sandbox?.id ?? "";
+    }
+    const waiting = refusal(
+      callUnary(before.sandboxes, before.sandboxes.waitSandbox, { sandboxId, waitMs: 60_000 }, auth),
+    );
+    const [key] = await before.sql("SELECT id FROM signing_keys");
+    await eventually("the wait", async () => ((await before.sql("SELECT 1 AS x")).length > 0 ? true : undefined));
+    await using after = await before.restart();
+    expect(await waiting).toMatchObject({ code: "Unavailable" });
+    const again = await callUnary(after.sandboxes, after.sandboxes.createSandbox, request, auth);
+    expect(again.sandbox).toMatchObject({ id: sandboxId, state: SandboxState.RUNNING });
+    expect(await after.sql("SELECT id FROM signing_keys")).toEqual([key]);
+  });
+
+  it("by kill -9 at any moment loses nothing that was answered", { timeout: 60_000 }, async () => {
+    const database = await freshDatabase();
+    const { config, directory } = await freshConfig(database);
+    const api = new KilledApi(config);
+    try {
+      await api.start();
+      const workers = new WorkerServiceClient(`unix:${config.workerSocket}`, credentials.createInsecure());
+      const stream = workers.watchDesired(HELLO);
+      stream.on("error", () => undefined); // it breaks with every kill
+      await once(stream, "data");
+      const token = await tokenFrom(config);
+      const answered = new Map<string, string>();
+      for (let round = 0; round < 2; round += 1) {
+        const creates = Array.from({ length: 15 }, (_, index) => `key-${round}-${index}`).map(async (key) => {
+          const sandbox = await api.create(token, key);
+          answered.set(key, sandbox);
+        });
+        await Promise.race(creates);
+        await api.kill();
+        await Promise.allSettled(creates);
+        await api.start();
+      }
+      expect(answered.size).toBeGreaterThan(0);
+      for (const [key, sandboxId] of answered) expect(await api.create(token, key)).toBe(sandboxId);
+      const [row] = await queryDatabase(
+        database,
+        "SELECT (SELECT count(*)::int FROM sandboxes) AS sandboxes, (SELECT count(*)::int FROM instances) AS instances, (SELECT count(*)::int FROM idempotency_keys) AS keys",
+      );
+      expect(row?.["instances"]).toBe(row?.["sandboxes"]);
+      expect(row?.["keys"]).toBe(row?.["sandboxes"]);
+      const [instance] = await queryDatabase(database, "SELECT id FROM instances LIMIT 1");
+      const reports = [report({ instanceId: String(instance?.["id"]), generation: 1 }, InstanceState.RUNNING, 1)];
+      const acks = await callUnary(workers, workers.reportInstances, { workerId: HELLO.workerId, reports });
+      expect(acks.acks).toMatchObject([{ unknown: false }]);
+      workers.close();
+    } finally {
+      await api.kill();
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+async function tokenFrom(config: ApiConfig): Promise<string> {
+  const admin = new AdminServiceClient(`unix:${config.operatorSocket}`, credentials.createInsecure());
+  const { secret } = await callUnary(admin, admin.createApiToken, { workspaceName: "default", name: "x" });
+  admin.close();
+  return secret;
+}
+
+/** The real program as a child process, to be killed. */
+class KilledApi {
+  readonly #config: ApiConfig;
+  #child: ChildProcess | undefined;
+  #port = 0;
+
+  constructor(config: ApiConfig) {
+    this.#config = config;
+  }
+
+  async start(): Promise<void> {
+    const { database, stateDir, operatorSocket, workerSocket, gatewaySocket, platformId } = this.#config;
+    if (database.kind !== "socket") throw new Error("tests use a socket");
+    const env = {
+      PATH: process.env["PATH"],
+      SALLYPORT_DB_SOCKET_DIR: database.socketDir,
+      SALLYPORT_DB_NAME: database.name,
+      SALLYPORT_DB_USER: database.user,
+      SALLYPORT_API_LISTEN: "127.0.0.1:0",
+      SALLYPORT_API_STATE: stateDir,
+      SALLYPORT_OPERATOR_SOCKET: operatorSocket,
+      SALLYPORT_WORKER_SOCKET: workerSocket,
+      SALLYPORT_GATEWAY_SOCKET: gatewaySocket,
+      SALLYPORT_PLATFORM_ID: platformId,
+    };
+    const main = join(import.meta.dirname, "main.ts");
+    const child = spawn(process.execPath, ["--conditions=@sallyport/source", main], {
+      env,
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
+    });
+    this.#child = child;
+    let log = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    await once(child, "message");
+    this.#port = await eventually("the port", () => {
+      const port = /"port":(\d+)/.exec(log)?.[1];
+      return port === undefined ? undefined : Number(port);
+    });
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  async create(token: string, idempotencyKey: string): Promise<string> {
+    const client = new SandboxServiceClient(`127.0.0.1:${this.#port}`, credentials.createInsecure());
+    try {
+      const options = { metadata: bearer(token), timeoutMs: 10_000 };
+      const answer = await callUnary(client, client.createSandbox, createRequest({ idempotencyKey }), options);
+      return answer.sandbox?.id ?? "";
+    } finally {
+      client.close();
+    }
+  }
+}
+
+describe("a database that goes away", () => {
+  it("is Unavailable, takes the api out of service, and is found again", { timeout: 60_000 }, async () => {
+    await using postgres = await startTestPostgres({ durable: true });
+    const database = await createTestDatabase(postgres, "outage");
+    const { config, directory } = await freshConfig(database);
+    {
+      await using api = await startApi(config, deps);
+      const address = `127.0.0.1:${api.port}`;
+      expect(await health(address)).toBe("SERVING");
+      const token = await tokenFrom(config);
+      const client = new SandboxServiceClient(address, credentials.createInsecure());
+      const list = () => {
+        const request = { pageSize: 0, pageToken: "", includeEnded: false };
+        return callUnary(client, client.listSandboxes, request, { metadata: bearer(token) });
+      };
+      await list();
+      await postgres.crash();
+      expect(await refusal(list())).toMatchObject({ code: "Unavailable" });
+      await eventually("out of service", async () => ((await health(address)) === "NOT_SERVING" ? true : undefined));
+      await postgres.start();
+      await eventually("back in service", async () => ((await health(address)) === "SERVING" ? true : undefined));
+      await list();
+      client.close();
+    }
+    await rm(directory, { recursive: true, force: true });
+  });
+});
+
+describe("a start", () => {
+  it("is refused on another platform's database", async () => {
+    await using api = await startTestApi();
+    const other = { ...api.config, platformId: "01jd0000000000000000000009" };
+    await expect(startApi(other, deps)).rejects.toThrow(/belongs to the platform/);
+  });
+
+  it("makes a master key that only the api can read, and keeps it", async () => {
+    await using api = await startTestApi();
+    const path = join(api.config.stateDir, "master.key");
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    const key = await readFile(path);
+    expect(key).toHaveLength(32);
+    await using after = await api.restart();
+    expect(await readFile(path)).toEqual(key);
+    await chmod(path, 0o644);
+    await expect(after.restart()).rejects.toThrow(/mode must be 0600/);
+  });
+
+  it("opens sockets for those whom they are for", async () => {
+    await using api = await startTestApi();
+    const mode = async (path: string) => (await stat(path)).mode & 0o777;
+    expect(await mode(api.config.operatorSocket)).toBe(0o600);
+    expect(await mode(api.config.workerSocket)).toBe(0o600);
+    expect(await mode(api.config.gatewaySocket)).toBe(0o660);
+  });
+
+  it("works on a schema that is one release ahead, and migrates once however many begin", async () => {
+    const where = await freshDatabase();
+    await using database = openDatabase({ kind: "socket", ...where }, silentLogger);
+    const up = async (db: Kysely<unknown>) => {
+      await sql`ALTER TABLE apps ADD COLUMN note text`.execute(db);
+    };
+    const next = { ...MIGRATIONS, "9999-next": { up } };
+    await Promise.all([migrate(database.db, next), migrate(database.db, next)]);
+    await migrate(database.db);
+    const { config, directory } = await freshConfig(where);
+    await (await startApi(config, deps))[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  });
+});

@@ -1,0 +1,185 @@
+// Creating a sandbox: judged, then committed in one transaction, then its worker is woken, then, if asked, its start awaited.
+import { AppError } from "@sallyport/appkit/errors";
+import { compile, type NetworkPolicy, PolicyError, parsePolicy } from "@sallyport/policy";
+import { sameHash } from "../domain/api-token.ts";
+import { newId } from "../domain/ids.ts";
+import { startResult } from "../domain/instance-state.ts";
+import { DEFAULT_APP_NAME, PIDS_LIMIT } from "../domain/limits.ts";
+import type { FullResource } from "../domain/placement.ts";
+import { place } from "../domain/placement.ts";
+import type { CreateSandboxInput } from "../domain/sandbox.ts";
+import { ensureApp } from "../store/apps.ts";
+import type { Db } from "../store/database.ts";
+import { inTransaction } from "../store/database.ts";
+import { claimKey, findKey } from "../store/idempotency-keys.ts";
+import { listImageNames } from "../store/images.ts";
+import type { SandboxRecord } from "../store/sandboxes.ts";
+import { findSandbox, insertSandbox } from "../store/sandboxes.ts";
+import { sandboxTopic, workerTopic } from "../store/topics.ts";
+import type { ImageCandidate } from "../store/workers.ts";
+import { isAnyWorkerConnected, lockCandidates } from "../store/workers.ts";
+import type { CheckedCreate } from "./check-create.ts";
+import { checkCreate } from "./check-create.ts";
+import type { ServiceDeps } from "./deps.ts";
+import type { IoAccess } from "./io-access.ts";
+import { ioAccessOf } from "./io-access.ts";
+import { waitUntil } from "./wait-until.ts";
+
+/** What a create answers. */
+export interface CreatedSandbox {
+  readonly record: SandboxRecord;
+  /** Set once its command was started. */
+  readonly ioAccess: IoAccess | undefined;
+}
+
+/**
+ * Commits a sandbox and waits for its start as long as asked. Repeated with the same key and content it finds the same
+ * sandbox, and goes on waiting for it. Throws InvalidArgument, NotFound (app, image), AlreadyExists (key),
+ * ResourceExhausted, Unavailable (no worker, or the start failed), DeadlineExceeded (it may start yet).
+ */
+export async function createSandbox(
+  workspaceId: string,
+  deps: ServiceDeps,
+  input: CreateSandboxInput,
+  signal: AbortSignal,
+): Promise<CreatedSandbox> {
+  const checked = checkCreate(input);
+  const committed = await inTransaction(deps.db, (tx) => commit(workspaceId, tx, checked));
+  if (committed.workerId !== undefined) deps.hub.wake(workerTopic(committed.workerId));
+  return awaitStart(workspaceId, deps, committed.sandboxId, checked.waitMs, signal);
+}
+
+interface Committed {
+  readonly sandboxId: string;
+  /** Set when this call made the sandbox. */
+  readonly workerId: string | undefined;
+}
+
+async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Promise<Committed> {
+  const sandboxId = newId("sandbox");
+  const { appName, requestHash } = checked;
+  const claim = { key: checked.idempotencyKey, requestHash, sandboxId, appName };
+  const start = await claimKey(workspaceId, tx, claim);
+  if (!start.claimed) return { sandboxId: await knownSandbox(workspaceId, tx, checked), workerId: undefined };
+  const policy = judgePolicy(checked.network, start.grantedCidrs);
+  const appId = start.appId ?? (await missingApp(workspaceId, tx, appName));
+  const worker = await findPlace(tx, checked);
+  await insertSandbox(workspaceId, tx, {
+    sandboxId,
+    instanceId: newId("instance"),
+    appId,
+    workerId: worker.workerId,
+    image: checked.image,
+    network: policy,
+    spec: {
+      ...checked.spec,
+      imageDigest: worker.digest,
+      pids: PIDS_LIMIT,
+      network: { ...compile(policy, start.grantedCidrs), generation: 1 },
+    },
+  });
+  return { sandboxId, workerId: worker.workerId };
+}
+
+async function knownSandbox(workspaceId: string, tx: Db, checked: CheckedCreate): Promise<string> {
+  const known = await findKey(workspaceId, tx, checked.idempotencyKey);
+  if (known !== undefined && sameHash(known.requestHash, checked.requestHash)) return known.sandboxId;
+  throw new AppError("AlreadyExists", "idempotency_key: was used for a create with other content", {
+    field: "idempotency_key",
+    hint: "choose a new key for each new sandbox",
+  });
+}
+
+function judgePolicy(input: unknown, grants: readonly string[]): NetworkPolicy {
+  try {
+    return parsePolicy(input, { grants, field: "network" });
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    const { message, field, hint } = error;
+    throw new AppError("InvalidArgument", message, { field, hint, cause: error });
+  }
+}
+
+async function missingApp(workspaceId: string, tx: Db, name: string): Promise<string> {
+  if (name === DEFAULT_APP_NAME) return (await ensureApp(workspaceId, tx, name)).id;
+  throw new AppError("NotFound", `app_name: there is no app "${name}"`, {
+    field: "app_name",
+    hint: "look it up with create_if_missing first",
+  });
+}
+
+async function findPlace(tx: Db, checked: CheckedCreate): Promise<ImageCandidate> {
+  const candidates = await lockCandidates(tx, checked.image);
+  if (candidates.length === 0) throw await nowhere(tx, checked.image);
+  const placement = place(candidates, checked.spec);
+  if (placement.kind === "full") throw full(placement.full);
+  const chosen = candidates.find((candidate) => candidate.workerId === placement.workerId);
+  if (chosen === undefined) throw new Error("placed on a worker that is no candidate");
+  return chosen;
+}
+
+async function nowhere(tx: Db, image: string): Promise<AppError> {
+  if (!(await isAnyWorkerConnected(tx))) {
+    return new AppError("Unavailable", "no worker is connected", { retryAfterMs: 1_000 });
+  }
+  const names = await listImageNames(tx);
+  if (names.includes(image)) {
+    return new AppError("Unavailable", `no connected worker has the image "${image}"`, { retryAfterMs: 1_000 });
+  }
+  return new AppError("NotFound", `image: there is no image "${image}"`, {
+    field: "image",
+    hint: `there are: ${names.join(", ")}`,
+  });
+}
+
+function full(resources: readonly FullResource[]): AppError {
+  const fields = resources.filter((resource) => resource !== "instances");
+  return new AppError("ResourceExhausted", `no worker has enough free ${resources.join(" and ")}`, {
+    field: fields.length === 1 ? fields[0] : undefined,
+    hint: fields.length > 0 ? `ask for less ${fields.join(" and ")}, or end other sandboxes` : "end other sandboxes",
+    retryAfterMs: 1_000,
+  });
+}
+
+async function awaitStart(
+  workspaceId: string,
+  deps: ServiceDeps,
+  sandboxId: string,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<CreatedSandbox> {
+  let latest: SandboxRecord | undefined;
+  const wait = { hub: deps.hub, clock: deps.clock, topic: sandboxTopic(sandboxId), waitMs, signal };
+  const started = await waitUntil(wait, async () => {
+    latest = await findSandbox(workspaceId, deps.db, sandboxId);
+    return latest === undefined ? undefined : judgeStart(latest);
+  });
+  if (latest === undefined) throw new Error("a committed sandbox is not there");
+  if (started === undefined && waitMs > 0) {
+    throw new AppError("DeadlineExceeded", `${sandboxId} has not started in ${waitMs} ms`, {
+      hint: "the same call goes on waiting for the same sandbox",
+    });
+  }
+  const ioAccess = started === undefined ? undefined : await ioAccessOf(workspaceId, deps, latest);
+  return { record: latest, ioAccess };
+}
+
+/** The record once its start is decided well; undefined while it is open; throws when it failed. */
+function judgeStart(record: SandboxRecord): SandboxRecord | undefined {
+  const { sandbox } = record;
+  const result = startResult(sandbox.state === "ended" ? "ended" : "running", sandbox.startedAt, sandbox.outcome);
+  switch (result?.kind) {
+    case undefined:
+      return undefined;
+    case "started":
+      return record;
+    case "refused":
+      throw new AppError("InvalidArgument", `${result.field}: ${result.message}`, { field: result.field });
+    case "failed":
+      throw new AppError("Unavailable", `${sandbox.id} could not be started: ${result.message}`, {
+        hint: "try again with a new idempotency key",
+      });
+    case "stopped":
+      throw new AppError("SandboxEnded", `${sandbox.id} was terminated before it started`);
+  }
+}

@@ -1,0 +1,14 @@
+// What use-cases are given: wired once in app.ts, replaced at will in tests.
+import type { Clock } from "@sallyport/appkit/clock";
+import type { Db } from "../store/database.ts";
+import type { IoTokens } from "./io-tokens.ts";
+import type { WakeHub } from "./wake-hub.ts";
+
+export interface ServiceDeps {
+  readonly db: Db;
+  readonly hub: WakeHub;
+  readonly clock: Clock;
+  readonly ioTokens: IoTokens;
+  readonly pageTokenKey: Uint8Array;
+  readonly platformId: string;
+}

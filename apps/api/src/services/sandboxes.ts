@@ -1,0 +1,101 @@
+// Finding, listing, awaiting and ending sandboxes of one workspace. Another's is NotFound, as one that never was.
+import { AppError, invalidArgument } from "@sallyport/appkit/errors";
+import { isId } from "@sallyport/contracts";
+import { PAGE_SIZE } from "../domain/limits.ts";
+import { openPageToken, sealPageToken } from "../domain/page-token.ts";
+import { wishStop } from "../store/instances.ts";
+import type { SandboxRecord } from "../store/sandboxes.ts";
+import { findSandbox, listSandboxes } from "../store/sandboxes.ts";
+import { sandboxTopic, workerTopic } from "../store/topics.ts";
+import { checkId, checkLabel, checkNumber, checkWait } from "./check.ts";
+import type { ServiceDeps } from "./deps.ts";
+import type { IoAccess } from "./io-access.ts";
+import { ioAccessOf } from "./io-access.ts";
+import { waitUntil } from "./wait-until.ts";
+
+/** Throws InvalidArgument for what is no id, NotFound for what is no sandbox of this workspace. */
+export async function getSandbox(workspaceId: string, deps: ServiceDeps, id: string): Promise<SandboxRecord> {
+  const record = await findSandbox(workspaceId, deps.db, checkId("sandbox", "sandbox_id", id));
+  if (record !== undefined) return record;
+  throw new AppError("NotFound", `there is no sandbox ${id}`, { field: "sandbox_id" });
+}
+
+export interface ListRequest {
+  readonly appName?: string | undefined;
+  /** 0 for the default. */
+  readonly pageSize: number;
+  /** Empty for the first page. */
+  readonly pageToken: string;
+  readonly includeEnded: boolean;
+}
+
+export interface ListPage {
+  readonly records: readonly SandboxRecord[];
+  /** Empty on the last page. */
+  readonly nextPageToken: string;
+}
+
+/** One page, newest first. Sandboxes made meanwhile are on none of the later pages. */
+export async function listPage(workspaceId: string, deps: ServiceDeps, request: ListRequest): Promise<ListPage> {
+  const appName = request.appName === undefined ? undefined : checkLabel("app_name", request.appName);
+  const limit = checkNumber("page_size", request.pageSize || undefined, PAGE_SIZE);
+  const listing = ["sandboxes", workspaceId, appName, request.includeEnded];
+  let beforeId: string | undefined;
+  if (request.pageToken !== "") {
+    beforeId = openPageToken(deps.pageTokenKey, listing, request.pageToken);
+    if (beforeId === undefined || !isId("sandbox", beforeId)) {
+      throw invalidArgument("page_token", "is none that this listing gave", "start again without one");
+    }
+  }
+  const options = { appName, includeEnded: request.includeEnded, beforeId, limit: limit + 1 };
+  const found = await listSandboxes(workspaceId, deps.db, options);
+  const records = found.slice(0, limit);
+  const last = records.at(-1);
+  const isMore = found.length > limit && last !== undefined;
+  return { records, nextPageToken: isMore ? sealPageToken(deps.pageTokenKey, listing, last.sandbox.id) : "" };
+}
+
+/** The sandbox once it has ended, or as it is when the time is over. */
+export async function waitSandbox(
+  workspaceId: string,
+  deps: ServiceDeps,
+  request: { readonly sandboxId: string; readonly waitMs: number },
+  signal: AbortSignal,
+): Promise<SandboxRecord> {
+  let latest = await getSandbox(workspaceId, deps, request.sandboxId);
+  const waitMs = checkWait(request.waitMs);
+  const wait = { hub: deps.hub, clock: deps.clock, topic: sandboxTopic(request.sandboxId), waitMs, signal };
+  await waitUntil(wait, async () => {
+    latest = await getSandbox(workspaceId, deps, request.sandboxId);
+    return latest.sandbox.state === "ended" ? latest : undefined;
+  });
+  return latest;
+}
+
+/** Commits the wish that a sandbox ends, then waits for its end as long as asked. */
+export async function terminateSandbox(
+  workspaceId: string,
+  deps: ServiceDeps,
+  request: { readonly sandboxId: string; readonly waitMs: number },
+  signal: AbortSignal,
+): Promise<SandboxRecord> {
+  checkWait(request.waitMs);
+  const { sandbox, workerId } = await getSandbox(workspaceId, deps, request.sandboxId);
+  if (sandbox.state !== "ended") {
+    await wishStop(workspaceId, deps.db, { sandboxId: sandbox.id, workerId });
+    deps.hub.wake(workerTopic(workerId));
+    deps.hub.wake(sandboxTopic(sandbox.id));
+  }
+  return waitSandbox(workspaceId, deps, request, signal);
+}
+
+/** Access to a sandbox that was started, ended ones included. Throws FailedPrecondition before. */
+export async function getIoAccess(workspaceId: string, deps: ServiceDeps, sandboxId: string): Promise<IoAccess> {
+  const record = await getSandbox(workspaceId, deps, sandboxId);
+  const { state, startedAt } = record.sandbox;
+  if (state === "ended" || startedAt !== undefined) return ioAccessOf(workspaceId, deps, record);
+  throw new AppError("FailedPrecondition", `${sandboxId} is ${state}: it has not started yet`, {
+    field: "sandbox_id",
+    hint: "create it with wait_ms, or ask again once it runs",
+  });
+}

@@ -1,0 +1,23 @@
+// Images that workers say they can start from.
+import type { Db } from "./database.ts";
+
+export interface ImageRow {
+  readonly name: string;
+  readonly digest: string;
+}
+
+/** Makes a worker's images exactly these. */
+export async function replaceImages(db: Db, workerId: string, images: readonly ImageRow[]): Promise<void> {
+  await db.deleteFrom("images").where("worker_id", "=", workerId).execute();
+  if (images.length === 0) return;
+  await db
+    .insertInto("images")
+    .values(images.map(({ name, digest }) => ({ worker_id: workerId, name, digest })))
+    .execute();
+}
+
+/** The names of all images that some worker has. */
+export async function listImageNames(db: Db): Promise<string[]> {
+  const rows = await db.selectFrom("images").select("name").distinct().orderBy("name").limit(50).execute();
+  return rows.map((row) => row.name);
+}

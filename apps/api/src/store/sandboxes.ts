@@ -1,0 +1,169 @@
+// Sandboxes with the instance that stands for them: what a workspace asked for, and what has become of it.
+
+import type { NetworkPolicy } from "@sallyport/policy";
+import { sql } from "kysely";
+import { sandboxState } from "../domain/instance-state.ts";
+import { WORKER_SILENCE_MS } from "../domain/limits.ts";
+import type { InstanceSpec, Sandbox } from "../domain/sandbox.ts";
+import type { Db } from "./database.ts";
+import { notifying } from "./notifications.ts";
+import { workerTopic } from "./topics.ts";
+
+/** A sandbox and what the services need beside what callers see. */
+export interface SandboxRecord {
+  readonly sandbox: Sandbox;
+  readonly instanceId: string;
+  readonly workerId: string;
+  /** host:port of the gateway that has its processes. */
+  readonly ioAddress: string;
+}
+
+/** A sandbox and its first instance, to be written. */
+export interface NewSandbox {
+  readonly sandboxId: string;
+  readonly instanceId: string;
+  readonly appId: string;
+  readonly workerId: string;
+  readonly image: string;
+  readonly network: NetworkPolicy;
+  readonly spec: InstanceSpec;
+}
+
+const FIRST_GENERATION = 1;
+
+/** Writes a sandbox and its first instance, and lets its worker be woken at commit: one round trip. */
+export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbox): Promise<void> {
+  const { spec } = made;
+  const size = { cpu_millis: spec.cpuMillis, memory_mib: spec.memoryMiB, generation: FIRST_GENERATION };
+  await db
+    .with("sandbox", (query) =>
+      query.insertInto("sandboxes").values({
+        ...size,
+        id: made.sandboxId,
+        workspace_id: workspaceId,
+        app_id: made.appId,
+        image: made.image,
+        network: JSON.stringify({ policy: made.network }),
+        lifetime_ms: spec.lifetimeMs,
+        command: spec.command === undefined ? null : JSON.stringify(spec.command),
+        ended_at: null,
+      }),
+    )
+    .insertInto("instances")
+    .values({
+      ...size,
+      id: made.instanceId,
+      sandbox_id: made.sandboxId,
+      workspace_id: workspaceId,
+      worker_id: made.workerId,
+      wish: "run",
+      spec: JSON.stringify(spec),
+      observed: "unseen",
+      seq: 0,
+      network_generation: 0,
+      outcome: null,
+      started_at: null,
+      ended_at: null,
+    })
+    .returning(notifying(workerTopic(made.workerId)))
+    .execute();
+}
+
+/** A sandbox of this workspace; undefined for another's as for none. */
+export async function findSandbox(workspaceId: string, db: Db, id: string): Promise<SandboxRecord | undefined> {
+  const row = await records(db)
+    .where("sandboxes.workspace_id", "=", workspaceId)
+    .where("sandboxes.id", "=", id)
+    .executeTakeFirst();
+  return row === undefined ? undefined : toRecord(row);
+}
+
+export interface ListOptions {
+  readonly appName: string | undefined;
+  readonly includeEnded: boolean;
+  /** Only those made before this one. */
+  readonly beforeId: string | undefined;
+  readonly limit: number;
+}
+
+/** Sandboxes of this workspace, newest first. */
+export async function listSandboxes(workspaceId: string, db: Db, options: ListOptions): Promise<SandboxRecord[]> {
+  let query = records(db)
+    .where("sandboxes.workspace_id", "=", workspaceId)
+    .orderBy("sandboxes.id", "desc")
+    .limit(options.limit);
+  if (!options.includeEnded) query = query.where("sandboxes.ended_at", "is", null);
+  if (options.appName !== undefined) query = query.where("apps.name", "=", options.appName);
+  if (options.beforeId !== undefined) query = query.where("sandboxes.id", "<", options.beforeId);
+  return (await query.execute()).map(toRecord);
+}
+
+/** For the operator: living sandboxes of all workspaces. */
+export async function countLivingSandboxes(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom("sandboxes")
+    .select((select) => select.fn.countAll<number>().as("count"))
+    .where("ended_at", "is", null)
+    .executeTakeFirstOrThrow();
+  return row.count;
+}
+
+function records(db: Db) {
+  return db
+    .selectFrom("sandboxes")
+    .innerJoin("apps", "apps.id", "sandboxes.app_id")
+    .innerJoin("instances", (join) =>
+      join
+        .onRef("instances.sandbox_id", "=", "sandboxes.id")
+        .onRef("instances.generation", "=", "sandboxes.generation"),
+    )
+    .innerJoin("workers", "workers.id", "instances.worker_id")
+    .select([
+      "sandboxes.id",
+      "sandboxes.app_id",
+      "apps.name as app_name",
+      "sandboxes.image",
+      "sandboxes.created_at",
+      "sandboxes.network",
+      "sandboxes.cpu_millis",
+      "sandboxes.memory_mib",
+      "sandboxes.lifetime_ms",
+      "sandboxes.command",
+      "instances.id as instance_id",
+      "instances.wish",
+      "instances.observed",
+      "instances.outcome",
+      "instances.started_at",
+      "instances.ended_at",
+      "workers.id as worker_id",
+      "workers.io_address",
+      isSilent.as("silent"),
+    ]);
+}
+
+/** Time is the database's own here: it is what last_seen_at is written with. */
+const isSilent = sql<boolean>`workers.last_seen_at < now() - ${sql.lit(WORKER_SILENCE_MS)} * interval '1 millisecond'`;
+
+type RecordRow = Awaited<ReturnType<ReturnType<typeof records>["executeTakeFirstOrThrow"]>>;
+
+function toRecord(row: RecordRow): SandboxRecord {
+  const state = sandboxState(row.wish, row.observed);
+  const sandbox: Sandbox = {
+    id: row.id,
+    appId: row.app_id,
+    appName: row.app_name,
+    image: row.image,
+    state,
+    createdAt: row.created_at,
+    startedAt: row.started_at ?? undefined,
+    endedAt: row.ended_at ?? undefined,
+    outcome: row.outcome ?? undefined,
+    network: row.network.policy,
+    cpuMillis: row.cpu_millis,
+    memoryMiB: row.memory_mib,
+    lifetimeMs: row.lifetime_ms,
+    command: row.command ?? undefined,
+    unreachable: state !== "ended" && row.silent,
+  };
+  return { sandbox, instanceId: row.instance_id, workerId: row.worker_id, ioAddress: row.io_address };
+}

@@ -1,0 +1,14 @@
+// What may be waited for: each change wakes those who wait for its topic, in every api process.
+
+/** The state of one sandbox has moved. */
+export function sandboxTopic(sandboxId: string): string {
+  return `sandbox ${sandboxId}`;
+}
+
+/** What is wished of one worker has changed, or another stream of it has begun. */
+export function workerTopic(workerId: string): string {
+  return `worker ${workerId}`;
+}
+
+/** The set of signing keys has changed. */
+export const KEYS_TOPIC = "keys";

@@ -1,0 +1,137 @@
+// A worker that runs nothing: a real client of WorkerService whose reports are the test's to decide.
+import { credentials } from "@grpc/grpc-js";
+import type {
+  DesiredInstance,
+  InstanceReport,
+  Outcome,
+  WatchDesiredRequest,
+  WatchDesiredResponse,
+} from "@sallyport/contracts";
+import { EndReason, InstanceState, DesiredInstance_Wish as Wish } from "@sallyport/contracts";
+import { callServerStream, callUnary, WorkerServiceClient } from "@sallyport/contracts/grpc";
+import type { TestApi } from "./fixtures.ts";
+import { eventually } from "./fixtures.ts";
+
+export const DIGEST = `sha256:${"a".repeat(64)}`;
+
+/** What a fake worker does with a wish that it has not seen before. */
+export type OnWish = (worker: FakeWorker, desired: DesiredInstance) => Promise<void>;
+
+export class FakeWorker implements AsyncDisposable {
+  readonly client: WorkerServiceClient;
+  readonly id: string;
+  readonly messages: WatchDesiredResponse[] = [];
+  /** The newest wish for each instance. */
+  readonly desired = new Map<string, DesiredInstance>();
+  /** How the stream ended, once it has. */
+  ended: unknown;
+  lastBeatError: unknown;
+  readonly #seqs = new Map<string, number>();
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  readonly #beat: NodeJS.Timeout;
+
+  constructor(api: TestApi, onWish: OnWish, hello: Partial<WatchDesiredRequest> = {}) {
+    this.client = new WorkerServiceClient(`unix:${api.config.workerSocket}`, credentials.createInsecure());
+    const full = { ...HELLO, ...hello };
+    this.id = full.workerId;
+    this.#running = this.#run(full, onWish);
+    this.#beat = setInterval(() => {
+      this.send([]).catch((error: unknown) => {
+        this.lastBeatError = error; // the api may be away; the test decides what that means
+      });
+    }, 2_000);
+  }
+
+  /** No signs of life from now on. */
+  fallSilent(): void {
+    clearInterval(this.#beat);
+  }
+
+  async #run(hello: WatchDesiredRequest, onWish: OnWish): Promise<void> {
+    try {
+      const stream = callServerStream(this.client, this.client.watchDesired, hello, { signal: this.#stop.signal });
+      for await (const message of stream) {
+        this.messages.push(message);
+        for (const desired of message.instances) {
+          const known = this.desired.get(desired.instanceId);
+          this.desired.set(desired.instanceId, { ...desired, spec: desired.spec ?? known?.spec });
+          if (known?.wish !== desired.wish) await onWish(this, desired);
+        }
+      }
+      this.ended = "well";
+    } catch (error) {
+      this.ended = error;
+    }
+  }
+
+  /** Resolves once the first snapshot is here. */
+  async ready(): Promise<this> {
+    await eventually("a first snapshot", () =>
+      this.messages.length > 0 || this.ended !== undefined ? true : undefined,
+    );
+    if (this.ended !== undefined) throw new Error("the stream ended", { cause: this.ended });
+    return this;
+  }
+
+  /** Reports a state with the next seq. */
+  report(desired: { instanceId: string; generation: number }, state: InstanceState, outcome?: Outcome) {
+    const seq = (this.#seqs.get(desired.instanceId) ?? 0) + 1;
+    this.#seqs.set(desired.instanceId, seq);
+    return this.send([{ ...report(desired, state, seq), outcome }]);
+  }
+
+  send(reports: InstanceReport[]) {
+    return callUnary(this.client, this.client.reportInstances, { workerId: this.id, reports });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.fallSilent();
+    this.#stop.abort(new Error("the test is over"));
+    await this.#running;
+    this.client.close();
+  }
+}
+
+export const HELLO: WatchDesiredRequest = {
+  workerId: "wk-01jd0000000000000000000001",
+  platformId: "",
+  cpuMillis: 1_000_000,
+  memoryMib: 1_000_000,
+  maxInstances: 1_000,
+  ioAddress: "127.0.0.1:7351",
+  images: [{ name: "default", digest: DIGEST }],
+  runscVersion: "20240729.0",
+};
+
+export function report(
+  desired: { instanceId: string; generation: number },
+  state: InstanceState,
+  seq: number,
+): InstanceReport {
+  const { instanceId, generation } = desired;
+  return { instanceId, generation, seq, state, outcome: undefined, at: new Date(), networkGeneration: 1 };
+}
+
+export const EXITED: Outcome = outcome({ reason: EndReason.EXITED });
+export const TERMINATED: Outcome = outcome({ reason: EndReason.TERMINATED, exitCode: 137 });
+
+export function outcome(change: Partial<Outcome>): Outcome {
+  return {
+    reason: EndReason.EXITED,
+    exitCode: 0,
+    signal: undefined,
+    message: undefined,
+    startErrorField: undefined,
+    ...change,
+  };
+}
+
+/** Does what is wished: runs, and ends when told to. */
+export const obedient: OnWish = async (worker, desired) => {
+  if (desired.wish === Wish.RUN) await worker.report(desired, InstanceState.RUNNING);
+  else await worker.report(desired, InstanceState.ENDED, TERMINATED);
+};
+
+/** Takes note and does nothing. */
+export const idle: OnWish = async () => {};

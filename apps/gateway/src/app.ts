@@ -1,0 +1,72 @@
+// The gateway, wired by hand: leaf first, disposed of in reverse.
+import type { Server, Socket } from "node:net";
+import type { Clock } from "@sallyport/appkit/clock";
+import { systemClock } from "@sallyport/appkit/clock";
+import { startGrpcServer } from "@sallyport/appkit/grpc-server";
+import type { Logger } from "@sallyport/appkit/logger";
+import { everyCallerIs } from "@sallyport/appkit/principals";
+import type { GatewayConfig } from "./config.ts";
+import { controlService } from "./control-service.ts";
+import { Instances } from "./instances.ts";
+import { ioService } from "./io-service.ts";
+import { ioAuthenticate } from "./io-token.ts";
+import { Keys } from "./keys.ts";
+import type { Dial } from "./open.ts";
+import { dialTcp, Opener } from "./open.ts";
+import { startOpenListener } from "./open-listener.ts";
+
+export interface GatewayDeps {
+  readonly logger: Logger;
+  /** Where SandboxIO is served: a listening TCP socket that somebody else made, in a network we are not in. */
+  readonly ioListener: Server;
+  readonly clock?: Clock;
+  readonly dial?: Dial;
+}
+
+/** A running gateway. Disposal closes doors and links, and ends nothing in the sandboxes. */
+export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Promise<AsyncDisposable> {
+  const { logger } = deps;
+  const clock = deps.clock ?? systemClock;
+  const dial = deps.dial ?? dialTcp;
+  const early = holdConnections(deps.ioListener);
+  await using stack = new AsyncDisposableStack();
+  const { bounds, retainedBytes, retentionMs, stateDirectory } = config;
+  const keys = stack.use(await Keys.start({ stateDirectory, apiSocket: config.apiSocket, logger }));
+  const instances = stack.use(
+    new Instances({ stateDirectory, bounds, retentionMs, retainedBytes, dial, clock, logger }),
+  );
+  const opener = new Opener({ find: (instanceId) => instances.find(instanceId), dial });
+  stack.use(await startOpenListener({ socketPath: config.openSocket, opener, logger }));
+  stack.use(
+    await startGrpcServer({
+      listen: { kind: "unix", path: config.workerSocket, mode: 0o600 },
+      services: [controlService(instances)],
+      authenticate: everyCallerIs({ kind: "worker" }),
+      logger,
+    }),
+  );
+  stack.use(
+    await startGrpcServer({
+      listen: { kind: "accepted", listener: deps.ioListener },
+      services: [ioService(instances)],
+      authenticate: ioAuthenticate(keys, clock),
+      logger,
+    }),
+  );
+  early.release();
+  const running = stack.move();
+  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** The listener that we are handed accepts from then on: who comes before we serve waits, and is not left hanging. */
+function holdConnections(listener: Server): { readonly release: () => void } {
+  const waiting: Socket[] = [];
+  const hold = (socket: Socket) => waiting.push(socket);
+  listener.on("connection", hold);
+  return {
+    release: () => {
+      listener.off("connection", hold);
+      for (const socket of waiting) listener.emit("connection", socket);
+    },
+  };
+}

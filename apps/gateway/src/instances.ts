@@ -1,0 +1,188 @@
+// All instances of this machine: recovered at start, attached and detached by the worker, watched by it, and removed
+// when their time or the room for ended ones is over.
+import { readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "@sallyport/appkit/clock";
+import { AppError, invalidArgument } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { WatchInstancesResponse } from "@sallyport/contracts";
+import type { Attachment } from "./instance.ts";
+import { Instance } from "./instance.ts";
+import type { Dial } from "./open.ts";
+import type { SpoolBounds } from "./processes.ts";
+import type { InstanceRecord } from "./spool/records.ts";
+import { discard, findInstances, makeFolder, writeInstanceRecord } from "./spool/records.ts";
+import { Change } from "./wait.ts";
+
+export interface InstancesOptions {
+  /** The gateway's own folder. */
+  readonly stateDirectory: string;
+  readonly bounds: SpoolBounds;
+  /** How long the output of a detached instance stays readable. */
+  readonly retentionMs: number;
+  /** The most bytes that detached instances keep together. */
+  readonly retainedBytes: number;
+  readonly dial: Dial;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Which instance, and where it is. */
+export interface AttachOptions extends Attachment {
+  readonly instanceId: string;
+  readonly sandboxId: string;
+  readonly generation: number;
+}
+
+const SWEEP_MS = 30_000;
+
+export class Instances implements AsyncDisposable {
+  readonly #options: InstancesOptions;
+  readonly #spool: string;
+  readonly #trash: string;
+  readonly #byId = new Map<string, Instance>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #stop = new AbortController();
+  readonly #sweeping: Promise<void>;
+
+  /** Recovers what the state directory holds. Throws when it cannot be used. */
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+    this.#spool = join(options.stateDirectory, "spool");
+    this.#trash = join(options.stateDirectory, "trash");
+    makeFolder(this.#spool);
+    makeFolder(this.#trash);
+    this.#emptyTrash(readdirSync(this.#trash));
+    for (const { directory, record } of findInstances(this.#spool, (broken) => this.#discard(broken))) {
+      this.#add(directory, record);
+    }
+    this.#sweeping = this.#sweepForever(this.#stop.signal);
+  }
+
+  find(instanceId: string): Instance | undefined {
+    return this.#byId.get(instanceId);
+  }
+
+  /** The instance; throws NotFound. */
+  get(instanceId: string): Instance {
+    const instance = this.#byId.get(instanceId);
+    if (instance === undefined) throw new AppError("NotFound", "there is no such instance", { field: "instance_id" });
+    return instance;
+  }
+
+  /** Registers an instance and meets its init. Repeated, it waits for the link that is there. */
+  async attach(options: AttachOptions, signal: AbortSignal): Promise<void> {
+    const { generation, instanceId, sandboxId } = options;
+    let instance = this.#byId.get(instanceId);
+    if (instance === undefined) {
+      const directory = join(this.#spool, instanceId);
+      const record: InstanceRecord = { version: 1, instanceId, sandboxId, generation, detachedAtMs: null };
+      makeFolder(directory);
+      writeInstanceRecord(directory, record);
+      instance = this.#add(directory, record);
+    }
+    if (instance.sandboxId !== sandboxId) throw invalidArgument("sandbox_id", "the instance is of another sandbox");
+    await instance.attach(options, signal);
+  }
+
+  /** Closes an instance's doors. One that is not known is detached already. */
+  async detach(instanceId: string): Promise<void> {
+    await this.#byId.get(instanceId)?.detach();
+  }
+
+  /** Tells of every attached instance once, then of each event. Ends by the signal alone. */
+  async *watch(signal: AbortSignal): AsyncGenerator<WatchInstancesResponse, never, undefined> {
+    const watcher: Watcher = { dirty: new Set(), change: new Change() };
+    this.#watchers.add(watcher);
+    try {
+      for (const instance of this.#byId.values()) if (instance.attached) watcher.dirty.add(instance);
+      for (;;) {
+        for (const instance of watcher.dirty) {
+          watcher.dirty.delete(instance);
+          if (!instance.detached) yield { instanceId: instance.id, event: instance.event };
+        }
+        if (watcher.dirty.size === 0) await watcher.change.next(signal);
+      }
+    } finally {
+      this.#watchers.delete(watcher);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("the gateway is stopping"));
+    await this.#sweeping;
+    await Promise.all([...this.#byId.values()].map((instance) => instance[Symbol.asyncDispose]()));
+  }
+
+  #add(directory: string, record: InstanceRecord): Instance {
+    const { bounds, clock, dial, logger } = this.#options;
+    const instance = new Instance({
+      directory,
+      trash: this.#trash,
+      record,
+      bounds,
+      dial,
+      clock,
+      logger: logger.child({ instanceId: record.instanceId }),
+      onEvent: (changed) => {
+        for (const watcher of this.#watchers) {
+          watcher.dirty.add(changed);
+          watcher.change.announce();
+        }
+      },
+    });
+    this.#byId.set(record.instanceId, instance);
+    return instance;
+  }
+
+  async #sweepForever(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#sweep();
+      try {
+        await this.#options.clock.sleep(SWEEP_MS, signal);
+      } catch {
+        return; // stopping
+      }
+    }
+  }
+
+  /** Removes detached instances whose time is over; then the oldest, until the rest fits. */
+  #sweep(): void {
+    const { clock, retainedBytes, retentionMs } = this.#options;
+    const detached = [...this.#byId.values()]
+      .filter((instance) => instance.detached)
+      .toSorted((a, b) => (a.detachedAtMs ?? 0) - (b.detachedAtMs ?? 0));
+    let bytes = detached.reduce((sum, instance) => sum + instance.processes.keptBytes, 0);
+    for (const instance of detached) {
+      const expired = clock.now() - (instance.detachedAtMs ?? 0) > retentionMs;
+      if (!expired && bytes <= retainedBytes) continue;
+      bytes -= instance.processes.keptBytes;
+      this.#byId.delete(instance.id);
+      this.#discard(instance.directory);
+      void instance[Symbol.asyncDispose]();
+    }
+  }
+
+  /** What a killed predecessor had begun to remove. */
+  #emptyTrash(names: readonly string[]): void {
+    const { logger } = this.#options;
+    for (const name of names) {
+      rm(join(this.#trash, name), { recursive: true, force: true }).catch((error: unknown) =>
+        logger.warn({ err: error }, "the trash could not be emptied"),
+      );
+    }
+  }
+
+  #discard(directory: string): void {
+    const { logger } = this.#options;
+    discard(directory, this.#trash).catch((error: unknown) =>
+      logger.warn({ err: error }, "a folder could not be removed"),
+    );
+  }
+}
+
+interface Watcher {
+  readonly dirty: Set<Instance>;
+  readonly change: Change;
+}

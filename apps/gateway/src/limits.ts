@@ -1,0 +1,47 @@
+// Every bound of the gateway that is no setting, with its name and reason.
+
+/** Processes of one instance that run at the same time, the entrypoint included. */
+export const MAX_RUNNING_PROCESSES = 256;
+/** Records of ended processes kept for each instance; beyond, the oldest is forgotten with its output. */
+export const MAX_ENDED_PROCESSES = 1_024;
+/** Connections into one instance that are open at the same time. */
+export const MAX_CONNECTIONS_PER_INSTANCE = 512;
+/** Calls of SandboxIO on one instance that are in flight at the same time. */
+export const MAX_CALLS_PER_INSTANCE = 2_048;
+/** Readers of one output at the same time. */
+export const MAX_READERS_PER_STREAM = 16;
+/** WriteInput calls of one process that wait for their turn. */
+export const MAX_WAITING_WRITES = 16;
+
+/** argv and env of a command: entries and bytes (with the byte that ends each). */
+export const MAX_ARGV_ENTRIES = 1_024;
+export const MAX_ARGV_BYTES = 128 * 1024;
+export const MAX_ENV_ENTRIES = 1_024;
+export const MAX_ENV_BYTES = 256 * 1024;
+export const MAX_WORKDIR_BYTES = 4_096;
+export const MAX_PTY_CELLS = 1_000;
+/** The longest lifetime of an exec: a day, as of a sandbox. */
+export const MAX_EXEC_LIFETIME_MS = 86_400_000;
+/** The longest that AttachInstance waits for init. */
+export const MAX_ATTACH_WAIT_MS = 60_000;
+
+/** From the first byte of a dialled init to its last PROCESS record. */
+export const INIT_HANDSHAKE_MS = 5_000;
+/** How long a call waits for init's answer, a broken link's renewal included. */
+export const INIT_ANSWER_MS = 30_000;
+/** Bytes to an init that does not read; beyond, its connection is closed. */
+export const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
+/** Bytes of one instance on their way to the disk; beyond, its init is not read. */
+export const MAX_UNSTORED_BYTES = 4 * 1024 * 1024;
+/** Frames of one init that say nothing new; beyond, init is flooding. */
+export const MAX_IDLE_FRAMES_PER_SECOND = 8_192;
+/** After the exit of an entrypoint: how long its outputs may stay open (background children) until its end is told. */
+export const OUTPUT_END_GRACE_MS = 2_000;
+/** A reader that goes away without reaching the end keeps its place so long: it may be reconnecting. */
+export const READER_GRACE_MS = 15_000;
+
+/** CONNECT requests whose head is not complete yet. */
+export const MAX_PENDING_HEADS = 1_024;
+export const CONNECT_HEAD_MS = 5_000;
+/** How long a dial into a sandbox may take. */
+export const DIAL_MS = 10_000;

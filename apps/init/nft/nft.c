@@ -1,0 +1,162 @@
+// A persistent nftables session: one transaction per request, without the cost of a process for each.
+//
+// Both ways u32 length (big-endian), then so many bytes. Request: 'j' and libnftables' JSON, or 't' and nft text.
+// Answer: status (0 done, 1 refused), then JSON output, or the error text. Ends at the end of its input.
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <nftables/libnftables.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_REQUEST_BYTES (16 * 1024 * 1024)
+// A buffer larger than this is given back after its request.
+#define KEPT_BYTES (256 * 1024)
+
+// libnftables resolves names in rules; this definition comes before the C library's. A name in a rule is an error: rules
+// must not depend on what a resolver says, nor wait for it.
+int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
+                struct addrinfo **restrict result) {
+  typedef int lookup(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+  lookup *original = NULL;
+  // POSIX lets a function pointer pass through void *; C itself has no cast for it.
+  *(void **)&original = dlsym(RTLD_NEXT, "getaddrinfo");
+  if (original == NULL) return EAI_FAIL;
+  struct addrinfo numeric = {0};
+  if (hints != NULL) numeric = *hints;
+  if (node != NULL) numeric.ai_flags |= AI_NUMERICHOST;
+  return original(node, service, &numeric, result);
+}
+
+_Noreturn static void give_up(const char *problem) {
+  (void)dprintf(STDERR_FILENO, "sallyport-nft: %s\n", problem);
+  exit(1);
+}
+
+// False: the input ended before the first byte.
+static bool read_exactly(void *into, size_t length) {
+  uint8_t *at = into;
+  size_t left = length;
+  while (left > 0) {
+    ssize_t got = read(STDIN_FILENO, at, left);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) give_up("cannot read");
+    if (got == 0) {
+      if (left == length) return false;
+      give_up("the input ends within a request");
+    }
+    at += got;
+    left -= (size_t)got;
+  }
+  return true;
+}
+
+static void write_exactly(const void *from, size_t length) {
+  const uint8_t *at = from;
+  while (length > 0) {
+    ssize_t put = write(STDOUT_FILENO, at, length);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) give_up("cannot write");
+    at += put;
+    length -= (size_t)put;
+  }
+}
+
+static void answer(bool done, const char *text) {
+  size_t length = text == NULL ? 0 : strlen(text);
+  if (length >= UINT32_MAX) give_up("an answer that is too long");
+  uint8_t head[5];
+  uint32_t payload = htonl((uint32_t)length + 1);
+  memcpy(head, &payload, sizeof payload);
+  head[4] = done ? 0 : 1;
+  write_exactly(head, sizeof head);
+  write_exactly(text, length);
+}
+
+// Whether nft text has the keyword of an include statement. Strings and comments do not count; a name with the keyword
+// in it does: where one word ends and the next begins is the parser's secret.
+static bool includes_files(const char *text) {
+  static const char keyword[] = "include";
+  while (*text != '\0') {
+    const char *close = *text == '"' ? strchr(text + 1, '"') : NULL;
+    if (close != NULL) {
+      text = close + 1;
+    } else if (*text == '#') {
+      text += strcspn(text, "\n");
+    } else if (strncmp(text, keyword, sizeof keyword - 1) == 0) {
+      return true;
+    } else {
+      text += 1;
+    }
+  }
+  return false;
+}
+
+// Why a request cannot be run; NULL: it can.
+static const char *refusal(const char *request, size_t length) {
+  if (memchr(request, 0, length) != NULL) return "a request with a NUL byte";
+  const char *body = request + 1;
+  // libnftables tries JSON first and text then, whatever the buffer holds: the two must be told apart here.
+  bool looks_like_json = body[strspn(body, " \t\r\n")] == '{';
+  switch (request[0]) {
+    case 'j': return looks_like_json ? NULL : "a JSON request that is no object";
+    case 't':
+      if (looks_like_json) return "a text request that looks like JSON";
+      return includes_files(body) ? "include is not allowed" : NULL;
+    default: return "a request that begins with neither j nor t";
+  }
+}
+
+static void run(struct nft_ctx *context, const char *request, size_t length) {
+  const char *reason = refusal(request, length);
+  if (reason != NULL) {
+    answer(false, reason);
+    return;
+  }
+  bool done = nft_run_cmd_from_buffer(context, request + 1) == 0;
+  // Both buffers begin anew with the next command.
+  const char *output = nft_ctx_get_output_buffer(context);
+  const char *problem = nft_ctx_get_error_buffer(context);
+  if (done) {
+    answer(true, output);
+  } else {
+    answer(false, problem != NULL && *problem != '\0' ? problem : "refused without a reason");
+  }
+}
+
+static struct nft_ctx *make_context(void) {
+  struct nft_ctx *context = nft_ctx_new(NFT_CTX_DEFAULT);
+  if (context == NULL) give_up("no nftables context");
+  nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL);
+  nft_ctx_clear_include_paths(context);
+  if (nft_ctx_buffer_output(context) != 0 || nft_ctx_buffer_error(context) != 0) give_up("no buffers");
+  return context;
+}
+
+int main(void) {
+  struct nft_ctx *context = make_context();
+  char *request = NULL;
+  size_t capacity = 0;
+  uint32_t head;
+  while (read_exactly(&head, sizeof head)) {
+    size_t length = ntohl(head);
+    if (length == 0 || length > MAX_REQUEST_BYTES) give_up("a request of no length that is allowed");
+    if (length + 1 > capacity || capacity > KEPT_BYTES) {
+      free(request);
+      capacity = length + 1;
+      request = malloc(capacity);
+      if (request == NULL) give_up("no memory");
+    }
+    if (!read_exactly(request, length)) give_up("the input ends within a request");
+    request[length] = '\0';
+    run(context, request, length);
+  }
+  free(request);
+  nft_ctx_free(context);
+  return 0;
+}

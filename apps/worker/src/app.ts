@@ -1,0 +1,128 @@
+// The worker, wired by hand. Stopping it stops no sandbox; `down` ends them all and takes the network away.
+import { readFile } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
+import { type Clock, systemClock } from "@sallyport/appkit/clock";
+import type { RunningApp } from "@sallyport/appkit/lifecycle";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { WorkerConfig } from "./config.ts";
+import { openApiLink } from "./control/api-link.ts";
+import { reportOf } from "./control/convert.ts";
+import { openIdentity } from "./control/identity.ts";
+import { openJournal } from "./control/journal.ts";
+import { openReporter } from "./control/reports.ts";
+import { openGatewayClient } from "./gateway/client.ts";
+import { openGate } from "./instance/gate.ts";
+import { Registry } from "./instance/registry.ts";
+import { startWorkerNetwork, type WorkerNetwork } from "./network/index.ts";
+import { openImages } from "./runtime/images.ts";
+import { openRunscRuntime } from "./runtime/runsc/runsc-runtime.ts";
+
+export interface WorkerDependencies {
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Stands in for the network where a test has its own. */
+  readonly startNetwork?: () => Promise<WorkerNetwork>;
+}
+
+const TICK_MS = 5_000;
+const DOWN_DEADLINE_MS = 7_000;
+const LAST_REPORT_MS = 1_000;
+
+export async function startWorker(config: WorkerConfig, dependencies: WorkerDependencies): Promise<RunningApp> {
+  const { logger, clock = systemClock } = dependencies;
+  await using stack = new AsyncDisposableStack();
+  const identity = await openIdentity(config.stateDirectory, config.platformId, clock.now());
+  const journal = await openJournal(`${config.stateDirectory}/instances`);
+  const images = openImages(config.imagesDirectory);
+  const runtime = stack.use(
+    await openRunscRuntime({
+      runsc: config.runsc,
+      conmon: config.conmon,
+      init: config.init,
+      stateDirectory: config.stateDirectory,
+      cgroupPrefix: `sallyport-${config.platformId.slice(-8)}`,
+    }),
+  );
+  const network = stack.use(await (dependencies.startNetwork ?? (() => realNetwork(config, logger)))());
+  const gateway = stack.use(openGatewayClient({ socket: config.gatewaySocket, logger }));
+  const link = stack.use(
+    openApiLink({
+      socket: config.apiSocket,
+      identity,
+      clock,
+      logger,
+      describe: async () => ({
+        cpuMillis: availableParallelism() * 1_000,
+        memoryMib: Math.floor(totalmem() / 1024 / 1024),
+        maxInstances: config.maxInstances,
+        ioAddress: config.ioAddress,
+        images: (await images.list()).map(({ name, digest }) => ({ name, digest })),
+        runscVersion: runtime.version,
+      }),
+    }),
+  );
+  const reporter = stack.use(
+    openReporter({
+      send: (reports, signal) => link.report(reports, signal),
+      onAck: ({ instanceId, seq, unknown }) => registry.acked(instanceId, seq, unknown),
+      clock,
+      logger,
+    }),
+  );
+  const width = Math.max(4, availableParallelism() * 2);
+  const registry: Registry = new Registry({
+    maxInstances: config.maxInstances,
+    parts: {
+      ...{ runtime, network, gateway, images, clock, logger },
+      store: journal,
+      report: (record) => reporter.put(reportOf(record)),
+      startGate: openGate(width),
+      stopGate: openGate(width),
+      bootId: (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim(),
+    },
+  });
+  stack.defer(() => registry.leave());
+
+  const { records, unreadable } = await journal.load();
+  for (const instanceId of unreadable) logger.error({ instanceId }, "the record is damaged: the instance is left alone");
+  await registry.recover(records, unreadable);
+  const reportAll = () => {
+    for (const record of registry.toReport()) reporter.put(reportOf(record));
+  };
+  gateway.watch({
+    onConnected: () => registry.gatewayConnected(),
+    onEntrypointEnded: (id, outcome) => registry.find(id)?.wantEnd({ kind: "entrypointEnded", outcome }),
+    onInitFailed: (id, message) => registry.find(id)?.wantEnd({ kind: "initFailed", message }),
+  });
+  reportAll();
+  reporter.begin();
+  link.watch({
+    onConnected: reportAll,
+    onWishes: (wishes, isFull) => registry.apply(wishes, isFull),
+  });
+  const ticking = setInterval(() => {
+    registry.tick().catch((error: unknown) => logger.error({ err: error }, "a tick failed"));
+  }, TICK_MS);
+  stack.defer(() => clearInterval(ticking));
+
+  const running = stack.move();
+  return {
+    async down() {
+      const deadline = new Promise<"late">((resolve) => setTimeout(resolve, DOWN_DEADLINE_MS, "late").unref());
+      const ended = await Promise.race([registry.down(), deadline]);
+      if (ended === "late") logger.error({ ms: DOWN_DEADLINE_MS }, "not every instance could be ended in time");
+      await Promise.all([reporter.flush(LAST_REPORT_MS), network.teardown(), runtime.teardown()]);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function realNetwork(config: WorkerConfig, logger: Logger): Promise<WorkerNetwork> {
+  return startWorkerNetwork({
+    platformId: config.platformId,
+    stateDirectory: config.stateDirectory,
+    gatewayUid: config.gatewayUid,
+    helper: config.nftHelper,
+    logger,
+  });
+}

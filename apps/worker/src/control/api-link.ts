@@ -1,0 +1,105 @@
+// The worker's line to the api: wishes come down a stream, reports go up. A line that is down ends nothing.
+import { credentials } from "@grpc/grpc-js";
+import type { Clock } from "@sallyport/appkit/clock";
+import { fromGrpcError } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
+import { keepTrying } from "@sallyport/appkit/retry";
+import type { InstanceAck, InstanceReport, WatchDesiredRequest, WatchDesiredResponse } from "@sallyport/contracts";
+import { callServerStream, callUnary, WorkerServiceClient } from "@sallyport/contracts/grpc";
+import type { Wish } from "../instance/registry.ts";
+import { wishOf } from "./convert.ts";
+import type { WorkerIdentity } from "./identity.ts";
+
+export interface ApiLinkOptions {
+  /** Path of the api's socket for workers. */
+  readonly socket: string;
+  readonly identity: WorkerIdentity;
+  /** What this worker has to give, asked anew for each stream. */
+  readonly describe: () => Promise<Omit<WatchDesiredRequest, "workerId" | "platformId">>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ApiLinkEvents {
+  /** A new stream: what the api knows may be old. */
+  onConnected(): void;
+  onWishes(wishes: readonly Wish[], isFull: boolean): void;
+}
+
+export interface ApiLink extends AsyncDisposable {
+  watch(events: ApiLinkEvents): void;
+  report(reports: InstanceReport[], signal: AbortSignal): Promise<readonly InstanceAck[]>;
+}
+
+const REPORT_MS = 5_000;
+/** A snapshot comes at least every 10 s; after so long without any, the stream is dead whatever TCP thinks. */
+const SILENCE_MS = 30_000;
+
+export function openApiLink(options: ApiLinkOptions): ApiLink {
+  const { identity, logger } = options;
+  const client = new WorkerServiceClient(`unix:${options.socket}`, credentials.createInsecure(), {
+    "grpc.initial_reconnect_backoff_ms": 50,
+    "grpc.min_reconnect_backoff_ms": 50,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+  });
+  const closed = new AbortController();
+  let watching: Promise<void> | undefined;
+
+  const watchOnce = async (events: ApiLinkEvents, outer: AbortSignal) => {
+    const silence = new AbortController();
+    let lastAt = options.clock.monotonicMs();
+    const timer = setInterval(() => {
+      if (options.clock.monotonicMs() - lastAt > SILENCE_MS) silence.abort(new Error("the api has been silent"));
+    }, 1_000);
+    timer.unref();
+    try {
+      const request = { ...(await options.describe()), ...identity };
+      const signal = AbortSignal.any([outer, silence.signal]);
+      let isFirst = true;
+      for await (const response of callServerStream(client, client.watchDesired, request, { signal })) {
+        lastAt = options.clock.monotonicMs();
+        refuseOtherPlatform(response, identity);
+        if (isFirst) events.onConnected();
+        isFirst = false;
+        events.onWishes(wishesIn(response, logger), response.full);
+      }
+    } finally {
+      clearInterval(timer);
+    }
+    throw new Error("the api closed the stream");
+  };
+
+  return {
+    watch(events) {
+      watching ??= keepTrying(
+        (signal) => watchOnce(events, signal),
+        (error) => logger.warn({ problem: fromGrpcError(error).message }, "no wishes from the api; everything goes on"),
+        closed.signal,
+        { firstMs: 100, maxMs: 2_000 },
+      );
+    },
+    async report(reports, signal) {
+      const request = { workerId: identity.workerId, reports };
+      const { acks } = await callUnary(client, client.reportInstances, request, { signal, timeoutMs: REPORT_MS });
+      return acks;
+    },
+    async [Symbol.asyncDispose]() {
+      closed.abort(new Error("the worker stops"));
+      await watching;
+      client.close();
+    },
+  };
+}
+
+function refuseOtherPlatform(response: WatchDesiredResponse, identity: WorkerIdentity): void {
+  if (response.platformId === identity.platformId) return;
+  throw new Error(`this api is of the platform ${JSON.stringify(response.platformId.slice(0, 64))}, not of ours`);
+}
+
+function wishesIn(response: WatchDesiredResponse, logger: Logger): Wish[] {
+  return response.instances.flatMap((desired) => {
+    const wish = wishOf(desired);
+    if (wish === undefined) logger.error({ instanceId: desired.instanceId.slice(0, 64) }, "a wish that is none");
+    return wish === undefined ? [] : [wish];
+  });
+}

@@ -1,0 +1,152 @@
+// Between the api's messages and this worker's own words. Wishes are checked here once more: whatever the api let
+// through, nothing that is out of shape reaches the kernel.
+import type { DesiredInstance, InstanceReport, NetworkRules as WireRules } from "@sallyport/contracts";
+import {
+  DesiredInstance_Wish,
+  EndReason,
+  InstanceState,
+  isId,
+  NetworkRules_Mode,
+  type Outcome,
+} from "@sallyport/contracts";
+import { cidrContains, cidrsOverlap, formatCidr, NEVER_REACHABLE, type NetworkRules, PRIVATE, parseCidr } from "@sallyport/policy";
+import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "../instance/record.ts";
+import type { Wish } from "../instance/registry.ts";
+import type { Phase } from "../instance/state.ts";
+
+/** Undefined for a wish that names no instance, or that is none of those we know. */
+export function wishOf(desired: DesiredInstance): Wish | undefined {
+  const { instanceId, sandboxId, generation } = desired;
+  if (!isId("instance", instanceId) || !isId("sandbox", sandboxId) || !Number.isSafeInteger(generation)) return undefined;
+  const wish = { instanceId, sandboxId, generation };
+  if (desired.wish === DesiredInstance_Wish.STOP) return { ...wish, want: { kind: "stop" } };
+  if (desired.wish !== DesiredInstance_Wish.RUN) return undefined;
+  try {
+    return { ...wish, want: { kind: "run", spec: specOf(desired) } };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return { ...wish, want: { kind: "refuse", problem } };
+  }
+}
+
+class BadWish extends Error {
+  override readonly name = "BadWish";
+  readonly code = "BadWish" as const;
+}
+
+const MIN_MEMORY_MIB = 32;
+
+function specOf(desired: DesiredInstance): InstanceSpec {
+  const { spec } = desired;
+  if (spec === undefined) throw new BadWish("a wish to run without a specification");
+  require(/^sha256:[0-9a-f]{64}$/.test(spec.imageDigest), "image_digest is not a digest");
+  require(spec.cpuMillis >= 10, "cpu_millis is below 10");
+  require(spec.memoryMib >= MIN_MEMORY_MIB, `memory_mib is below ${MIN_MEMORY_MIB}`);
+  require(spec.pids >= 1, "pids is below 1");
+  require(Number.isSafeInteger(spec.lifetimeMs) && spec.lifetimeMs >= 1, "lifetime_ms is below 1");
+  require(spec.command === undefined || spec.command.argv.length > 0, "command is empty");
+  const words = [...(spec.command?.argv ?? []), ...Object.entries(spec.env).flat(), spec.workdir];
+  require(!words.some((word) => word.includes("\0")), "a word of command, env or workdir holds NUL");
+  require(!Object.keys(spec.env).some((name) => name === "" || name.includes("=")), "env has a name that is none");
+  const { network, command, pty } = spec;
+  if (network === undefined) throw new BadWish("network is missing");
+  return {
+    imageDigest: spec.imageDigest,
+    limits: { cpuMillis: spec.cpuMillis, memoryMiB: spec.memoryMib, pids: spec.pids },
+    lifetimeMs: spec.lifetimeMs,
+    env: spec.env,
+    workdir: spec.workdir === "" ? "/" : spec.workdir,
+    network: { generation: network.generation, rules: rulesOf(network) },
+    ...(command === undefined ? {} : { command: command.argv }),
+    ...(pty === undefined ? {} : { pty: { columns: pty.columns, rows: pty.rows } }),
+  };
+}
+
+function require(holds: boolean, problem: string): void {
+  if (!holds) throw new BadWish(problem);
+}
+
+const MODES: ReadonlyMap<NetworkRules_Mode, NetworkRules["mode"]> = new Map([
+  [NetworkRules_Mode.OPEN, "open"],
+  [NetworkRules_Mode.BLOCKED, "blocked"],
+  [NetworkRules_Mode.ALLOW, "allow"],
+]);
+
+/** Throws for an unknown mode, and for lists that are not what compiling a policy gives. */
+export function rulesOf(wire: WireRules): NetworkRules {
+  const mode = MODES.get(wire.mode);
+  if (mode === undefined) throw new BadWish("network has a mode that this worker does not know");
+  const rules = {
+    mode,
+    allow4: publicCidrs(wire.allowIpv4, 4),
+    allow6: publicCidrs(wire.allowIpv6, 6),
+    granted4: privateCidrs(wire.grantedIpv4, 4),
+    granted6: privateCidrs(wire.grantedIpv6, 6),
+  };
+  const entries = [...rules.allow4, ...rules.allow6, ...rules.granted4, ...rules.granted6];
+  require(mode === "allow" || entries.length === 0, "network has lists that its mode does not use");
+  return rules;
+}
+
+const NEVER_CIDRS = NEVER_REACHABLE.map(({ cidr }) => parseCidr(cidr));
+const PRIVATE_CIDRS = PRIVATE.map(({ cidr }) => parseCidr(cidr));
+
+function publicCidrs(texts: readonly string[], family: 4 | 6): string[] {
+  return canonical(texts, family, (cidr) => ![...NEVER_CIDRS, ...PRIVATE_CIDRS].some((other) => cidrsOverlap(cidr, other)));
+}
+
+function privateCidrs(texts: readonly string[], family: 4 | 6): string[] {
+  return canonical(
+    texts,
+    family,
+    (cidr) =>
+      PRIVATE_CIDRS.some((range) => cidrContains(range, cidr)) && !NEVER_CIDRS.some((other) => cidrsOverlap(cidr, other)),
+  );
+}
+
+function canonical(
+  texts: readonly string[],
+  family: 4 | 6,
+  mayBe: (cidr: ReturnType<typeof parseCidr>) => boolean,
+): string[] {
+  return texts.map((text) => {
+    const cidr = parseCidr(text, "network");
+    require(cidr.family === family && formatCidr(cidr) === text && mayBe(cidr), "network has a CIDR that it may not have");
+    return text;
+  });
+}
+
+const STATES: Readonly<Record<Phase, InstanceState>> = {
+  preparing: InstanceState.STARTING,
+  claiming: InstanceState.STARTING,
+  running: InstanceState.RUNNING,
+  stopping: InstanceState.STOPPING,
+  ended: InstanceState.ENDED,
+};
+
+const REASONS: Readonly<Record<InstanceOutcome["reason"], EndReason>> = {
+  exited: EndReason.EXITED,
+  signalled: EndReason.SIGNALLED,
+  timeout: EndReason.TIMEOUT,
+  idle: EndReason.IDLE,
+  oom: EndReason.OOM,
+  pids: EndReason.PIDS,
+  terminated: EndReason.TERMINATED,
+  initFailure: EndReason.INIT_FAILURE,
+  lost: EndReason.LOST,
+};
+
+export function reportOf(record: InstanceRecord): InstanceReport {
+  const { instanceId, generation, seq, phase, networkGeneration } = record;
+  return {
+    ...{ instanceId, generation, seq, networkGeneration },
+    state: STATES[phase],
+    outcome: phase === "ended" && record.outcome !== undefined ? wireOutcome(record.outcome) : undefined,
+    at: new Date(record.at),
+  };
+}
+
+function wireOutcome(outcome: InstanceOutcome): Outcome {
+  const { reason, exitCode, signal, message, startErrorField } = outcome;
+  return { reason: REASONS[reason], exitCode, signal, message, startErrorField };
+}

@@ -1,0 +1,51 @@
+// The journal: one file per instance, replaced whole. It outlives a kill of the worker at any moment. A restart of the
+// machine ends everything that it tells of, so it is not forced to the disk.
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isId } from "@sallyport/contracts";
+import type { RecordStore } from "../instance/parts.ts";
+import { type InstanceRecord, recordShape } from "../instance/record.ts";
+
+export interface Journal extends RecordStore {
+  /** Every record, and the ids of those that cannot be read. */
+  load(): Promise<{ readonly records: readonly InstanceRecord[]; readonly unreadable: ReadonlySet<string> }>;
+}
+
+const SUFFIX = ".json";
+const HALF_WRITTEN = ".new";
+
+export async function openJournal(directory: string): Promise<Journal> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const pathOf = (instanceId: string) => join(directory, `${instanceId}${SUFFIX}`);
+  return {
+    async load() {
+      const records: InstanceRecord[] = [];
+      const unreadable = new Set<string>();
+      for (const name of await readdir(directory)) {
+        if (name.endsWith(HALF_WRITTEN)) await rm(join(directory, name), { force: true });
+        const instanceId = name.slice(0, -SUFFIX.length);
+        if (!name.endsWith(SUFFIX) || !isId("instance", instanceId)) continue;
+        const record = await readRecord(join(directory, name), instanceId);
+        if (record === undefined) unreadable.add(instanceId);
+        else records.push(record);
+      }
+      return { records, unreadable };
+    },
+    async save(record) {
+      const path = pathOf(record.instanceId);
+      // Read by root alone: it holds the sandbox's environment and init's secret.
+      await writeFile(`${path}${HALF_WRITTEN}`, JSON.stringify(record), { mode: 0o600 });
+      await rename(`${path}${HALF_WRITTEN}`, path);
+    },
+    remove: (instanceId) => rm(pathOf(instanceId), { force: true }),
+  };
+}
+
+async function readRecord(path: string, instanceId: string): Promise<InstanceRecord | undefined> {
+  try {
+    const record = recordShape.parse(JSON.parse(await readFile(path, "utf8")));
+    return record.instanceId === instanceId ? record : undefined;
+  } catch {
+    return undefined; // damaged, or of a worker that is not ours
+  }
+}

@@ -1,0 +1,182 @@
+// All instances of this worker: what the api wishes is compared with what there is, and what an earlier worker left is
+// taken over.
+import type { InstanceSpec } from "./record.ts";
+import { Instance } from "./instance.ts";
+import type { InstanceParts } from "./parts.ts";
+import type { InstanceOutcome, InstanceRecord } from "./record.ts";
+
+/** A wish of the api, checked. */
+export interface Wish {
+  readonly instanceId: string;
+  readonly sandboxId: string;
+  readonly generation: number;
+  readonly want:
+    | { readonly kind: "run"; readonly spec: InstanceSpec }
+    /** A specification that cannot be followed; `problem` says why. */
+    | { readonly kind: "refuse"; readonly problem: string }
+    | { readonly kind: "stop" };
+}
+
+export interface RegistryOptions {
+  readonly parts: InstanceParts;
+  readonly maxInstances: number;
+  /** How long an end is remembered after the api knows it. 15 min when unset. */
+  readonly tombstoneMs?: number;
+}
+
+const TOMBSTONE_MS = 15 * 60_000;
+
+export class Registry {
+  readonly #parts: InstanceParts;
+  readonly #maxInstances: number;
+  readonly #tombstoneMs: number;
+  readonly #instances = new Map<string, Instance>();
+  readonly #lives = new Set<Promise<void>>();
+  readonly #leave = new AbortController();
+  #isGoingDown = false;
+
+  constructor(options: RegistryOptions) {
+    this.#parts = options.parts;
+    this.#maxInstances = options.maxInstances;
+    this.#tombstoneMs = options.tombstoneMs ?? TOMBSTONE_MS;
+  }
+
+  /**
+   * Takes over what an earlier worker wrote down, and removes what nothing names. `unreadable` names instances whose
+   * record is damaged: nothing of theirs is touched.
+   */
+  async recover(records: readonly InstanceRecord[], unreadable: ReadonlySet<string>): Promise<void> {
+    const { runtime, network, logger } = this.#parts;
+    const named = new Set([...records.map((record) => record.instanceId), ...unreadable]);
+    const stray = [...(await runtime.known())].filter((id) => !named.has(id));
+    for (const instanceId of stray) {
+      logger.warn({ instanceId }, "sweeping what no record names");
+      await runtime.destroy(instanceId, { thorough: true });
+    }
+    const bound = new Set(network.boundSlots());
+    if (unreadable.size === 0) {
+      const claimed = new Set(records.map((record) => record.slot));
+      const loose = [...bound].filter((slot) => !claimed.has(slot));
+      await Promise.all(loose.map((slot) => network.releaseSlot(slot)));
+    }
+    for (const record of records) {
+      // A slot that was released just before the worker was killed may be given to another instance from now on.
+      const isReleased = record.phase === "stopping" && record.slot !== undefined && !bound.has(record.slot);
+      this.#add(isReleased ? { ...record, slot: undefined } : record, true);
+    }
+  }
+
+  /** Follows wishes. A full list also tells which instances the api does not know. */
+  apply(wishes: readonly Wish[], isFull: boolean): void {
+    for (const wish of wishes) this.#follow(wish);
+    if (!isFull) return;
+    const known = new Set(wishes.map((wish) => wish.instanceId));
+    for (const [instanceId, instance] of this.#instances) {
+      if (instance.record.phase !== "ended" && !known.has(instanceId)) instance.quarantine(true);
+    }
+  }
+
+  /** The api has a report, or never will. */
+  async acked(instanceId: string, seq: number, isUnknown: boolean): Promise<void> {
+    const instance = this.#instances.get(instanceId);
+    if (instance === undefined) return;
+    if (isUnknown && instance.record.phase !== "ended") instance.quarantine(true);
+    await instance.acked(seq);
+  }
+
+  find(instanceId: string): Instance | undefined {
+    return this.#instances.get(instanceId);
+  }
+
+  /** Everything that the api has not acknowledged as ended. */
+  toReport(): InstanceRecord[] {
+    return [...this.#instances.values()].map(({ record }) => record).filter((record) => record.ackedAt === undefined);
+  }
+
+  gatewayConnected(): void {
+    for (const instance of this.#instances.values()) instance.gatewayConnected();
+  }
+
+  /** Every few seconds: counts are read, old tombstones go. */
+  async tick(): Promise<void> {
+    const now = this.#parts.clock.now();
+    for (const [instanceId, instance] of this.#instances) {
+      const { ackedAt } = instance.record;
+      if (ackedAt !== undefined && now - ackedAt > this.#tombstoneMs) {
+        this.#instances.delete(instanceId);
+        await this.#parts.store.remove(instanceId);
+      } else await instance.sample();
+    }
+  }
+
+  /** Ends every instance and starts no other. Resolves when all have ended. */
+  async down(): Promise<void> {
+    this.#isGoingDown = true;
+    for (const instance of this.#instances.values()) instance.wantEnd({ kind: "down" });
+    await Promise.all(this.#lives);
+  }
+
+  /** Leaves every instance as it is. Resolves when no step is under way any more. */
+  async leave(): Promise<void> {
+    this.#leave.abort(new Error("the worker stops"));
+    await Promise.all(this.#lives);
+  }
+
+  #follow(wish: Wish): void {
+    const instance = this.#instances.get(wish.instanceId);
+    if (instance !== undefined) {
+      this.#followKnown(instance, wish);
+      return;
+    }
+    const { instanceId, sandboxId, generation, want } = wish;
+    const bare: InstanceRecord = {
+      ...{ version: 1, instanceId, sandboxId, generation, seq: 1, at: this.#parts.clock.now() },
+      ...{ bootId: this.#parts.bootId, networkGeneration: 0, phase: "stopping" },
+    };
+    if (want.kind === "run") {
+      const refusal = this.#refusal();
+      if (refusal === undefined) this.#add({ ...bare, phase: "preparing", spec: want.spec }, false);
+      else this.#add({ ...bare, outcome: startRefused(refusal) }, false);
+    } else if (want.kind === "refuse") {
+      this.#add({ ...bare, outcome: startRefused(want.problem) }, false);
+    } else {
+      // Never seen: what is written down now keeps a wish to run that was sent before from being followed later.
+      this.#add({ ...bare, outcome: { reason: "terminated", exitCode: 137 } }, false);
+    }
+  }
+
+  #followKnown(instance: Instance, wish: Wish): void {
+    const { record } = instance;
+    if (record.phase === "ended") {
+      if (record.ackedAt !== undefined) this.#parts.report(record); // it seems to have forgotten
+      return;
+    }
+    if (wish.want.kind === "run") instance.wishRun(wish.want.spec.network);
+    else if (wish.want.kind === "stop") {
+      instance.quarantine(false);
+      instance.wantEnd({ kind: "stopWish" });
+    }
+  }
+
+  #refusal(): string | undefined {
+    if (this.#isGoingDown) return "the platform is being taken down";
+    const live = [...this.#instances.values()].filter(({ record }) => record.phase !== "ended").length;
+    return live >= this.#maxInstances ? `this worker takes ${this.#maxInstances} instances at most` : undefined;
+  }
+
+  #add(record: InstanceRecord, recovered: boolean): void {
+    const instance = new Instance({ parts: this.#parts, record, recovered, leave: this.#leave.signal });
+    this.#instances.set(record.instanceId, instance);
+    if (record.phase === "ended") {
+      // The worker may have been killed before the gateway could be told.
+      if (recovered) void this.#parts.gateway.detach(record.instanceId);
+      return;
+    }
+    const life = instance.run().finally(() => this.#lives.delete(life));
+    this.#lives.add(life);
+  }
+}
+
+function startRefused(message: string): InstanceOutcome {
+  return { reason: "initFailure", exitCode: 137, message };
+}

@@ -1,0 +1,127 @@
+// Keeps the world as it should be: the router's rules, the host's side, the host's addresses in the never set.
+
+import type { ChildProcess } from "node:child_process";
+import type { Logger } from "@sallyport/appkit/logger";
+import { start } from "../system/command.ts";
+import { messageOf } from "./errors.ts";
+import type { HostSide } from "./host.ts";
+import type { RouterRules } from "./rules.ts";
+
+/** How soon lost rules are noticed. Address changes are heard at once, and looked for at this pace too. */
+export const WATCH_INTERVAL_MS = 2000;
+/** Addresses come in bursts. */
+const SETTLE_MS = 50;
+
+export interface WatchOptions {
+  readonly rules: RouterRules;
+  readonly host: HostSide;
+  readonly refreshAddresses: () => Promise<void>;
+  readonly logger: Logger;
+  readonly intervalMs?: number | undefined;
+  /** The router's rules are gone: sandboxes must stop until `onRulesRestored`. */
+  readonly onRulesLost?: (() => Promise<void>) | undefined;
+  readonly onRulesRestored?: (() => Promise<void>) | undefined;
+}
+
+export class Watch implements AsyncDisposable {
+  readonly #options: WatchOptions;
+  readonly #intervalMs: number;
+  #monitor: ChildProcess | undefined;
+  #monitorEnded: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #settling: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #lost = false;
+  #closed = false;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#intervalMs = options.intervalMs ?? WATCH_INTERVAL_MS;
+    this.#listen();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#enqueue(() => this.#round()).then(
+        () => this.#schedule(),
+        () => this.#schedule(),
+      );
+    }, this.#intervalMs);
+  }
+
+  #enqueue(task: () => Promise<void>): Promise<void> {
+    this.#running = this.#running.then(() => (this.#closed ? undefined : task()));
+    return this.#running;
+  }
+
+  async #round(): Promise<void> {
+    if (this.#monitor === undefined) this.#listen();
+    await this.#step("router rules", () => this.#keepRules());
+    await this.#step("host addresses", this.#options.refreshAddresses);
+    await this.#step("host side", async () => {
+      if (await this.#options.host.repair()) this.#options.logger.warn({}, "host table was gone, loaded again");
+    });
+  }
+
+  async #step(what: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      this.#options.logger.error({ what, error: messageOf(error) }, "network watch failed, will try again");
+    }
+  }
+
+  async #keepRules(): Promise<void> {
+    const { rules, logger } = this.#options;
+    if (await this.#intact()) return;
+    if (!this.#lost) {
+      logger.error({}, "router rules are gone");
+      this.#lost = true;
+      await this.#options.onRulesLost?.();
+    }
+    await rules.reload();
+    this.#lost = false;
+    logger.warn({}, "router rules are back");
+    await this.#options.onRulesRestored?.();
+  }
+
+  async #intact(): Promise<boolean> {
+    try {
+      return await this.#options.rules.intact();
+    } catch (error) {
+      this.#options.logger.warn({ error: messageOf(error) }, "router rules could not be read");
+      return false;
+    }
+  }
+
+  /** `ip monitor` says when an address comes or goes; what it says does not matter, the tables are read again. */
+  #listen(): void {
+    const child = start(["ip", "monitor", "address"], { stdio: ["ignore", "pipe", "ignore"] });
+    this.#monitor = child;
+    this.#monitorEnded = new Promise((resolve) => {
+      const ended = (): void => {
+        if (this.#monitor === child) this.#monitor = undefined;
+        resolve();
+      };
+      child.once("close", ended);
+      child.once("error", ended);
+    });
+    child.stdout?.on("data", () => {
+      if (this.#closed || this.#settling !== undefined) return;
+      this.#settling = setTimeout(() => {
+        this.#settling = undefined;
+        void this.#enqueue(() => this.#step("host addresses", this.#options.refreshAddresses));
+      }, SETTLE_MS);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#settling);
+    this.#monitor?.kill("SIGKILL");
+    await Promise.all([this.#monitorEnded, this.#running]);
+  }
+}

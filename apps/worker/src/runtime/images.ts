@@ -1,0 +1,82 @@
+// The images of this machine: which there are, and whether one may be started from. Their content is a stranger's.
+import { lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { MOUNT_POINTS } from "./runsc/spec.ts";
+import { RuntimeError } from "./runtime.ts";
+
+export interface Image {
+  readonly name: string;
+  /** "sha256:" and 64 hexadecimal digits. */
+  readonly digest: string;
+  readonly rootfs: string;
+}
+
+export interface Images {
+  /** Every image that lies ready. */
+  list(): Promise<readonly Image[]>;
+  /** The root file system of a digest, made ready for sandboxes. Throws RuntimeError "BadImage". */
+  rootfs(digest: string): Promise<string>;
+}
+
+const manifestShape = z.object({ name: z.string().min(1), digest: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
+
+export function openImages(directory: string): Images {
+  const admitted = new Map<string, Promise<string>>();
+  const list = async () => {
+    const names = await readdir(directory).catch(() => []); // not made yet: no image
+    const images = await Promise.all(names.map((name) => readImage(join(directory, name), name)));
+    return images.filter((image) => image !== undefined);
+  };
+  const admit = async (digest: string) => {
+    const image = (await list()).find((candidate) => candidate.digest === digest);
+    if (image === undefined) throw new RuntimeError("BadImage", `the image ${digest} is not on this machine`);
+    await makeMountPoints(image.rootfs);
+    return image.rootfs;
+  };
+  return {
+    list,
+    rootfs(digest) {
+      const known = admitted.get(digest) ?? admit(digest);
+      admitted.set(digest, known);
+      known.catch(() => admitted.delete(digest)); // it may come yet
+      return known;
+    },
+  };
+}
+
+async function readImage(path: string, name: string): Promise<Image | undefined> {
+  try {
+    const manifest = manifestShape.parse(JSON.parse(await readFile(join(path, "manifest.json"), "utf8")));
+    const hex = manifest.digest.slice("sha256:".length);
+    if (name !== manifest.digest && name !== hex) return undefined;
+    return { ...manifest, rootfs: join(path, "rootfs") };
+  } catch {
+    return undefined; // half made, or not an image
+  }
+}
+
+/**
+ * Makes the mount points that are missing, once and before any sandbox shares the file system: runsc would make them
+ * itself, under running sandboxes. No part of their paths may be a link, which could lead out of the image.
+ */
+async function makeMountPoints(rootfs: string): Promise<void> {
+  for (const path of MOUNT_POINTS.directories) await makeInside(rootfs, path, "directory");
+  for (const path of MOUNT_POINTS.files) await makeInside(rootfs, path, "file");
+}
+
+async function makeInside(rootfs: string, path: string, kind: "directory" | "file"): Promise<void> {
+  const parts = path.split("/").filter((part) => part !== "");
+  let current = rootfs;
+  for (const [index, part] of parts.entries()) {
+    current = join(current, part);
+    const isLast = index === parts.length - 1;
+    const wanted = isLast ? kind : "directory";
+    const found = await lstat(current).catch(() => undefined); // missing: made below
+    if (found === undefined) {
+      await (wanted === "file" ? writeFile(current, "", { flag: "wx", mode: 0o644 }) : mkdir(current, { mode: 0o755 }));
+    } else if (wanted === "file" ? !found.isFile() : !found.isDirectory()) {
+      throw new RuntimeError("BadImage", `${path} in the image is not a plain ${wanted}`);
+    }
+  }
+}

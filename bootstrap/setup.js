@@ -1,0 +1,49 @@
+// Brings the machine to where the platform can run: checks, pnpm, packages, then packages/host under Node 24 for the rest.
+import { join } from "node:path";
+import { checkMachine } from "./checks.js";
+import { BootstrapError } from "./errors.js";
+import { ensureInstalled } from "./install.js";
+import { childEnvironment, clone, node24 } from "./places.js";
+import { ensurePnpm } from "./pnpm.js";
+import { withMessages } from "./programs.js";
+import { Step } from "./progress.js";
+
+const DOORWAY = join("packages", "host", "src", "setup-main.ts");
+
+/**
+ * Does what is missing, skips what is there. Everything that it says goes to stderr. Throws a BootstrapError where it cannot.
+ * @returns {Promise<NodeJS.ProcessEnv>} The environment for programs of the clone.
+ */
+export async function setUp() {
+  await checkMachine();
+  const pnpmFolder = await ensurePnpm();
+  await ensureInstalled(pnpmFolder);
+  const env = childEnvironment(pnpmFolder);
+  /** @type {Step | undefined} */
+  let step;
+  const exitCode = await withMessages(node24, ["--conditions=@sallyport/source", DOORWAY], {
+    cwd: clone,
+    env,
+    onMessage: (raw) => {
+      const message = /** @type {import("../packages/host/src/setup-main.ts").SetupMessage} */ (raw);
+      if (message.kind === "begin") step = new Step(message.what, message.why);
+      else if (message.kind === "note") tell(step, message.line);
+      else {
+        if (message.problem === undefined) step?.done();
+        else step?.failed(message.problem);
+        step = undefined;
+      }
+    },
+  });
+  if (exitCode !== 0) throw new BootstrapError("The machine is not ready for Sallyport (see above).");
+  return env;
+}
+
+/**
+ * @param {Step | undefined} step
+ * @param {string} line
+ */
+function tell(step, line) {
+  if (step === undefined) console.error(`• ${line}`);
+  else step.note(line);
+}

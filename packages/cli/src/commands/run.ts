@@ -1,0 +1,120 @@
+// `sallyport run`: one command in a sandbox of its own, at this terminal.
+import type { CreateOptions, ExitStatus } from "@sallyport/sdk";
+import { Sandbox } from "@sallyport/sdk";
+import type { Command } from "commander";
+import { Option } from "commander";
+import { collect, parseDuration, parseEnv, parseNumber } from "../arguments.ts";
+import type { CliContext } from "../context.ts";
+import { EXIT, interruptedCode } from "../context.ts";
+import { CliError } from "../errors.ts";
+import { toJson, write } from "../output.ts";
+import { attach, takesInput, terminalSize } from "../stream.ts";
+import { tellEnd } from "./exec.ts";
+
+interface RunOptions {
+  readonly app?: string;
+  readonly image?: string;
+  readonly cpu?: number;
+  readonly memory?: number;
+  readonly lifetime?: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly workdir?: string;
+  readonly blockNetwork?: boolean;
+  readonly allow?: readonly string[];
+  readonly detach?: boolean;
+  readonly tty?: boolean;
+  readonly json?: boolean;
+}
+
+export function runCommand(context: CliContext, program: Command, done: (code: number) => void): void {
+  program
+    .command("run")
+    .description("run a command in a new sandbox, and end the sandbox with it")
+    .usage("[options] -- CMD...")
+    .argument("[cmd...]", "the command; may be left out with --detach")
+    .option("--app <name>", "the app it belongs to; made when there is none (default: the app default)")
+    .option("--image <image>", "what its files are (default: the platform's own)")
+    .option("--cpu <number>", "processors, 0.1 to 64 (default: 1)", parseNumber)
+    .option("--memory <mib>", "memory in MiB (default: 512)", parseNumber)
+    .option("--lifetime <duration>", "ended after, e.g. 90s, 10m, 2h (default: 1h)", parseDuration)
+    .option("-e, --env <name=value>", "environment; may be repeated", parseEnv, {})
+    .option("-w, --workdir <path>", "working directory (default: /)")
+    .addOption(new Option("--block-network", "let it reach nothing").conflicts("allow"))
+    .option("--allow <cidr>", "let it reach this and nothing else; may be repeated", collect)
+    .option("-d, --detach", "print its id and leave it running")
+    .addOption(new Option("-t, --tty", "give it a terminal, and this one's keys").conflicts("detach"))
+    .option("--json", "print JSON when it has ended, output included")
+    .passThroughOptions()
+    .action(async (command: string[], options: RunOptions) => done(await run(context, command, options)));
+}
+
+async function run(context: CliContext, command: readonly string[], options: RunOptions): Promise<number> {
+  if (command.length === 0 && options.detach !== true) {
+    throw new CliError("Usage", "no command", { hint: "sallyport run -- CMD..." });
+  }
+  const pty = options.tty === true;
+  await using client = context.createClient();
+  const create: CreateOptions = {
+    client,
+    signal: context.signal,
+    app: options.app,
+    image: options.image,
+    env: options.env,
+    workdir: options.workdir,
+    lifetimeMs: options.lifetime,
+    cpu: options.cpu,
+    memoryMiB: options.memory,
+    pty: pty ? terminalSize(context) : undefined,
+    ...networkOf(options),
+  };
+  await using sandbox = await (command.length === 0 ? Sandbox.create(create) : Sandbox.create(command, create));
+  if (options.detach === true) {
+    await sandbox.detach();
+    await write(context.stdout, options.json === true ? `${toJson({ id: sandbox.id })}\n` : `${sandbox.id}\n`);
+    return EXIT.ok;
+  }
+  if (options.json === true) return await collected(context, sandbox); // before the disposal
+  const status = await attached(context, sandbox, pty);
+  if (status === undefined) return interruptedCode(context.signal);
+  await tellEnd(context, status);
+  return status.exitCode;
+}
+
+/** Undefined when a signal stopped us: the sandbox is then terminated. */
+async function attached(context: CliContext, sandbox: Sandbox, pty: boolean): Promise<ExitStatus | undefined> {
+  try {
+    return await attach(context, sandbox, pty);
+  } catch (error) {
+    if (context.signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+async function collected(context: CliContext, sandbox: Sandbox): Promise<number> {
+  void feedQuietly(context, sandbox);
+  const [status, stdout, stderr] = await Promise.all([
+    sandbox.wait({ signal: context.signal }),
+    sandbox.stdout.text(),
+    sandbox.stderr.text(),
+  ]);
+  context.stdin.destroy();
+  await write(context.stdout, `${toJson({ id: sandbox.id, ...status, stdout, stderr })}\n`);
+  return status.exitCode;
+}
+
+/** Never rejects: a command that does not read its input tells the rest by its exit status. */
+async function feedQuietly(context: CliContext, sandbox: Sandbox): Promise<void> {
+  try {
+    if (takesInput(context, false)) {
+      for await (const chunk of context.stdin) await sandbox.stdin.send(chunk as Uint8Array);
+    }
+    await sandbox.stdin.end();
+  } catch {
+    // The command has ended, or our input was closed because it has.
+  }
+}
+
+function networkOf({ blockNetwork, allow }: RunOptions): Pick<CreateOptions, "network"> {
+  if (blockNetwork === true) return { network: "blocked" };
+  return allow === undefined ? {} : { network: { allow } };
+}

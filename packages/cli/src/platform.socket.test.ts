@@ -1,0 +1,169 @@
+// up, down and the operator's verbs, with a supervisor and an AdminService of the test's own in a temporary home.
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { handleUnaryCall } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { AdminServiceService } from "@sallyport/contracts/grpc";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cli } from "./testing.ts";
+
+/** Speaks the supervisor's control protocol; leaves a mark when it is told to end what was left behind. */
+const SUPERVISOR = `
+  const { createServer } = require("node:http");
+  const { mkdirSync, writeFileSync, rmSync } = require("node:fs");
+  const home = process.env.SALLYPORT_HOME;
+  if (process.env.SALLYPORT_TOKEN !== undefined) throw new Error("the caller's token is none of the platform's business");
+  if (process.env.SALLYPORT_DOWN === "1") {
+    writeFileSync(home + "/downed", "");
+    process.exit(0);
+  }
+  if (process.env.FAKE_FAILURE) throw new Error(process.env.FAKE_FAILURE);
+  mkdirSync(home + "/run", { recursive: true });
+  let asked = 0;
+  const socket = home + "/run/supervisor.sock";
+  const server = createServer((request, response) => {
+    const state = ++asked > 3 ? "ready" : "starting";
+    response.end(JSON.stringify({ state, pid: process.pid, apiUrl: "http://127.0.0.1:7350", children: [] }));
+    if (request.url === "/down") { rmSync(socket); setImmediate(() => process.exit(0)); }
+  });
+  server.listen(socket);
+`;
+
+let root: string;
+let env: Record<string, string>;
+let home: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "sallyport-cli-"));
+  home = join(root, "home");
+  const release = join(root, "opt", "current");
+  mkdirSync(join(release, "bin"), { recursive: true });
+  mkdirSync(join(release, "apps/standalone/dist"), { recursive: true });
+  symlinkSync(process.execPath, join(release, "bin/node"));
+  writeFileSync(join(release, "bin/sallyport-reap"), '#!/bin/sh\nshift\nexec "$@"\n');
+  chmodSync(join(release, "bin/sallyport-reap"), 0o755);
+  writeFileSync(join(release, "apps/standalone/dist/main.js"), SUPERVISOR);
+  env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: root,
+    SALLYPORT_OPT: join(root, "opt"),
+    SALLYPORT_HOME: home,
+    SALLYPORT_TOKEN: "secret",
+  };
+});
+afterEach(async () => {
+  if (existsSync(join(home, "run/supervisor.sock"))) await cli(undefined, ["down"], { env });
+  rmSync(root, { recursive: true });
+});
+
+describe("up and down", () => {
+  it("start it once, say how to go on, and end it", async () => {
+    const up = await cli(undefined, ["up"], { env });
+    expect(up).toMatchObject({ code: 0, stderr: "" });
+    expect(up.stdout).toContain("is up at http://127.0.0.1:7350");
+    const again = await cli(undefined, ["up", "--json"], { env });
+    const { pid, state } = JSON.parse(again.stdout) as { pid: number; state: string };
+    expect(state).toBe("ready");
+    expect(await cli(undefined, ["down"], { env })).toMatchObject({ code: 0 });
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+  });
+
+  it("end what a killed supervisor left behind", async () => {
+    expect((await cli(undefined, ["down"], { env })).stdout).toContain("There is no platform");
+    mkdirSync(home);
+    expect((await cli(undefined, ["down", "--json"], { env })).code).toBe(0);
+    expect(existsSync(join(home, "downed"))).toBe(true);
+  });
+
+  it("show why it did not start, and what is not there", async () => {
+    const failed = await cli(undefined, ["up"], { env: { ...env, FAKE_FAILURE: "no such luck" } });
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toContain("no such luck");
+    const bare = await cli(undefined, ["up"], { env: { ...env, SALLYPORT_OPT: join(root, "none") } });
+    expect(bare.code).toBe(1);
+    expect(bare.stderr).toContain("npm run setup");
+  });
+});
+
+describe("the operator's verbs", () => {
+  let server: Server;
+  const requests: unknown[] = [];
+  const token = { id: "at-1", workspaceId: "ws-1", workspaceName: "default", name: "me", createdAt: new Date(0) };
+
+  beforeEach(async () => {
+    const answer =
+      <R>(response: R): handleUnaryCall<unknown, R> =>
+      (call, callback) => {
+        requests.push(call.request);
+        callback(null, response);
+      };
+    const workspace = { id: "ws-1", name: "default", createdAt: new Date(0) };
+    server = new Server();
+    server.addService(AdminServiceService, {
+      createApiToken: answer({ apiToken: token, secret: "the-secret" }),
+      listApiTokens: answer({ apiTokens: [token, { ...token, id: "at-2", revokedAt: new Date(1) }] }),
+      revokeApiToken: answer({ apiToken: token }),
+      createWorkspace: answer({ workspace }),
+      listWorkspaces: answer({ workspaces: [workspace] }),
+      getPlatformStatus: answer({ platformId: "p", livingSandboxes: 0, workers: [] }),
+    });
+    const socket = join(home, "run/api/operator/operator.sock");
+    mkdirSync(dirname(socket), { recursive: true });
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
+        error === null ? resolve() : reject(error),
+      );
+    });
+    requests.length = 0;
+  });
+  afterEach(() => server.forceShutdown());
+
+  it("make a token, under both names", async () => {
+    const made = await cli(undefined, ["api-token", "create", "--name", "me"], { env });
+    expect(made).toMatchObject({ code: 0, stdout: "the-secret\n" });
+    await cli(undefined, ["admin", "token", "create", "--workspace", "other", "--name", "ci"], { env });
+    expect(requests).toEqual([
+      { workspaceName: "default", name: "me" },
+      { workspaceName: "other", name: "ci" },
+    ]);
+    const json = await cli(undefined, ["api-token", "create", "--name", "me", "--json"], { env });
+    expect(JSON.parse(json.stdout)).toMatchObject({ id: "at-1", workspace: "default", token: "the-secret" });
+  });
+
+  it("keep it for this user alone, and do not show it", async () => {
+    const saving = { ...env, SALLYPORT_API_URL: "http://127.0.0.1:1" };
+    const saved = await cli(undefined, ["api-token", "create", "--name", "me", "--save"], { env: saving });
+    expect(saved.code).toBe(0);
+    expect(saved.stdout + saved.stderr).not.toContain("the-secret");
+    const path = join(root, ".config/sallyport/config.json");
+    expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ url: "http://127.0.0.1:1", token: "the-secret" });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it("list, revoke, and manage workspaces", async () => {
+    expect((await cli(undefined, ["api-token", "list"], { env })).stdout).toContain("at-2  default    me    1970-");
+    expect((await cli(undefined, ["api-token", "revoke", "at-1"], { env })).stdout).toBe("at-1\n");
+    expect((await cli(undefined, ["workspace", "create", "team"], { env })).stdout).toBe("ws-1\n");
+    expect(JSON.parse((await cli(undefined, ["workspace", "list", "--json"], { env })).stdout)).toEqual([
+      { id: "ws-1", name: "default", createdAt: "1970-01-01T00:00:00.000Z" },
+    ]);
+    expect(requests).toEqual([{}, { apiTokenId: "at-1" }, { name: "team" }, {}]);
+  });
+
+  it("say when there is no platform", async () => {
+    const { code, stderr } = await cli(undefined, ["workspace", "list", "--home", join(root, "none")], { env });
+    expect(code).toBe(1);
+    expect(stderr).toContain("sallyport up");
+  });
+});

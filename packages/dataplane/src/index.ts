@@ -1,0 +1,18 @@
+// Bytes between edges, gateway and sandbox: open a connection, relay it.
+
+export type { ConnectRequest, ConnectStatus } from "./connect-request.ts";
+export {
+  CONNECT_STATUSES,
+  formatConnectAnswer,
+  formatConnectRequest,
+  GRANT_PORT_HEADER,
+  MAX_CONNECT_HEAD_BYTES,
+  parseConnectAnswer,
+  parseConnectRequest,
+} from "./connect-request.ts";
+export type { OpenErrorCode, OpenOptions } from "./open.ts";
+export { OpenError, openPort } from "./open.ts";
+export type { HeadProblem } from "./read-head.ts";
+export { readHead } from "./read-head.ts";
+export type { RelayEnd, RelayOptions, RelayResult } from "./relay.ts";
+export { relay } from "./relay.ts";

@@ -1,0 +1,77 @@
+// Need: the Debian packages that Sallyport calls or compiles against.
+import { run, runOk } from "./command.ts";
+import { HostError } from "./errors.ts";
+import type { CureContext, Finding, Need } from "./finding.ts";
+
+/** Each package, and what for. */
+export const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
+  "ca-certificates": "trust in package mirrors",
+  conmon: "keeps a sandbox's exit status while the worker restarts",
+  conntrack: "cuts established flows when a policy tightens",
+  gcc: "compiles init, the first process of every sandbox",
+  iproute2: "makes network namespaces and links",
+  "libc6-dev": "compiles init",
+  "libnftables-dev": "compiles the helper that talks nftables in one session",
+  make: "compiles init",
+  mmdebstrap: "makes the default image from Debian packages",
+  nftables: "holds every sandbox's network policy",
+  "util-linux": "private mount namespaces, locks",
+};
+
+const WHY =
+  "conmon, nftables and iproute2 run sandboxes and their network; a compiler builds init; mmdebstrap makes the default image";
+const INSTALL_TIMEOUT_MS = 15 * 60_000;
+const APT_ENV = { DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_MODE: "l", LC_ALL: "C.UTF-8" };
+/** Another apt (unattended upgrades) may be at work: wait for it. */
+const APT_OPTIONS = ["-o", "DPkg::Lock::Timeout=180", "-o", "APT::Get::Assume-Yes=true", "-o", "Dpkg::Use-Pty=0"];
+
+/** Names of the installed packages, from dpkg-query's `${Package} ${db:Status-Status}` lines. Pure. */
+export function installedPackages(dpkgOutput: string): ReadonlySet<string> {
+  const installed = new Set<string>();
+  for (const line of dpkgOutput.split("\n")) {
+    const [name, status] = line.trim().split(" ");
+    if (name !== undefined && status === "installed") installed.add(name);
+  }
+  return installed;
+}
+
+/** Need: every package of DEBIAN_PACKAGES is installed. */
+export function packagesNeed(names: readonly string[] = Object.keys(DEBIAN_PACKAGES)): Need {
+  const probe = async (): Promise<Finding> => {
+    const missing = await missingPackages(names);
+    if (missing.length === 0) return { need: "packages", state: "ok", why: WHY, found: names.join(", ") };
+    return {
+      need: "packages",
+      state: "missing",
+      why: WHY,
+      problem: `not installed: ${missing.map((name) => `${name} (${DEBIAN_PACKAGES[name] ?? "needed"})`).join(", ")}`,
+      cure: {
+        say: [`apt-get update && apt-get install --no-install-recommends ${missing.join(" ")}`],
+        what: `install ${missing.join(", ")} with apt`,
+        apply: (context) => install(missing, context),
+      },
+    };
+  };
+  return { name: "packages", probe };
+}
+
+async function missingPackages(names: readonly string[]): Promise<string[]> {
+  // Ends with status 1 where a name is unknown to dpkg: that is an answer, too.
+  const query = await run("dpkg-query", ["--show", "--showformat", `\${Package} \${db:Status-Status}\\n`, ...names], {
+    env: { LC_ALL: "C" },
+  });
+  if (query.exitCode > 1) throw new HostError("CommandFailed", `dpkg-query: ${query.stderr.trim()}`);
+  const installed = installedPackages(query.stdout);
+  return names.filter((name) => !installed.has(name));
+}
+
+async function install(names: readonly string[], context: CureContext): Promise<void> {
+  const options = { env: APT_ENV, timeoutMs: INSTALL_TIMEOUT_MS, signal: context.signal, onLine: context.note };
+  const args = [...APT_OPTIONS, "install", "--no-install-recommends", ...names];
+  const first = await run("apt-get", args, options);
+  if (first.exitCode === 0) return;
+  // Package lists that are missing, or so old that the mirror has moved on.
+  context.note("reading the package lists anew");
+  await runOk("apt-get", [...APT_OPTIONS, "update"], options);
+  await runOk("apt-get", args, options);
+}

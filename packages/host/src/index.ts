@@ -1,0 +1,22 @@
+// What a machine needs and has.
+
+export type { BaseImage } from "./base-image.ts";
+export { defaultImage, findDefaultImage } from "./base-image.ts";
+export type { DoctorReport, FindingReport } from "./doctor.ts";
+export { describeFindings, examine, reportOf } from "./doctor.ts";
+export type { HostErrorCode } from "./errors.ts";
+export { HostError } from "./errors.ts";
+export type { Cure, CureContext, Finding, FindingState, Need, NeedName } from "./finding.ts";
+export { isUsable } from "./finding.ts";
+export { homeDirectories, prepareHome } from "./home.ts";
+export type { CgroupController, CgroupLayout, KernelFacts, NetworkTrial } from "./kernel.ts";
+export { cgroupLayout, kernelFacts } from "./kernel.ts";
+export type { CachePaths, HomePaths, PathOptions, ProgramPaths, SallyportPaths } from "./paths.ts";
+export { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT, sallyportPaths } from "./paths.ts";
+export { layOutPostgres, postgresPackage } from "./postgres.ts";
+export type { Runsc } from "./runsc.ts";
+export { findRunsc, mustHideNetSysctls, usableRunsc } from "./runsc.ts";
+export type { SetupOptions, SetupReporter, SetupResult } from "./setup.ts";
+export { allNeeds, probeAll, setUp } from "./setup.ts";
+export type { SystemUser, SystemUserRole, SystemUsers } from "./users.ts";
+export { SYSTEM_USERS, systemUsers } from "./users.ts";

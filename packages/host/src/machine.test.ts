@@ -1,0 +1,129 @@
+// Judging a machine by its facts: platform, cgroups, kernel, runsc, users.
+import { describe, expect, it } from "vitest";
+import type { KernelFacts } from "./kernel.ts";
+import { judgeKernel, parseCgroupLayout } from "./kernel.ts";
+import type { PlatformFacts } from "./platform.ts";
+import { judgePlatform, osReleaseValue } from "./platform.ts";
+import { mustHideNetSysctls, parseRunscVersion } from "./runsc.ts";
+import { parseUser } from "./users.ts";
+
+const debian: PlatformFacts = {
+  os: "linux",
+  arch: "x64",
+  osRelease: 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n',
+  hasApt: true,
+  isRoot: true,
+};
+
+describe("judgePlatform", () => {
+  it("accepts Debian as root", () => {
+    expect(judgePlatform(debian)).toMatchObject({ state: "ok", found: "Debian GNU/Linux 12 (bookworm), x64" });
+  });
+
+  it("refuses what no installing can mend, and offers no cure to apply", () => {
+    for (const facts of [
+      { ...debian, os: "darwin" },
+      { ...debian, arch: "riscv64" },
+    ]) {
+      const finding = judgePlatform(facts);
+      expect(finding.state).toBe("broken");
+      expect(finding.cure?.apply).toBeUndefined();
+    }
+  });
+
+  it("warns where nothing may be installed", () => {
+    expect(judgePlatform({ ...debian, isRoot: false }).state).toBe("warning");
+    expect(judgePlatform({ ...debian, hasApt: false, osRelease: "" }).state).toBe("warning");
+  });
+
+  it("reads os-release with and without quotes", () => {
+    expect(osReleaseValue("ID=debian\n", "ID")).toBe("debian");
+    expect(osReleaseValue("VERSION_ID=12", "ID")).toBeUndefined();
+  });
+});
+
+const line = (path: string, type: string, options: string) =>
+  `29 24 0:25 / ${path} rw,relatime - ${type} none rw,${options}`;
+
+describe("parseCgroupLayout", () => {
+  const v1 = ["memory", "cpu", "pids", "freezer"].map((one) => line(`/sys/fs/cgroup/${one}`, "cgroup", one));
+
+  it("takes version 1 where its four controllers are mounted, beside an empty unified tree", () => {
+    const info = [...v1, line("/sys/fs/cgroup/unified", "cgroup2", "nsdelegate")].join("\n");
+    const layout = parseCgroupLayout(info, "");
+    expect(layout).toMatchObject({ version: 1, mounts: { memory: "/sys/fs/cgroup/memory" } });
+  });
+
+  it("finds a controller that is mounted together with another", () => {
+    const info = [
+      ...v1.filter((one) => !one.includes("cgroup/cpu ")),
+      line("/sys/fs/cgroup/cpu,cpuacct", "cgroup", "cpu,cpuacct"),
+    ];
+    expect(parseCgroupLayout(info.join("\n"), "")?.mounts.cpu).toBe("/sys/fs/cgroup/cpu,cpuacct");
+  });
+
+  it("takes version 2 with its controllers", () => {
+    const info = line("/sys/fs/cgroup", "cgroup2", "nsdelegate");
+    expect(parseCgroupLayout(info, "cpuset cpu io memory hugetlb pids\n")).toMatchObject({ version: 2 });
+    expect(parseCgroupLayout(info, "cpu io pids\n")).toBeUndefined();
+  });
+
+  it("is undefined where one of version 1 is missing and version 2 is empty", () => {
+    expect(parseCgroupLayout(v1.slice(1).join("\n"), "")).toBeUndefined();
+    expect(parseCgroupLayout("", "")).toBeUndefined();
+  });
+});
+
+describe("judgeKernel", () => {
+  const good: KernelFacts = {
+    release: "6.1.0",
+    cgroups: parseCgroupLayout(line("/sys/fs/cgroup", "cgroup2", "x"), "cpu memory pids"),
+    network: { networkNamespaces: true, veth: true, nftables: true, rmemDefaultIsVisible: false },
+  };
+
+  it("accepts a whole kernel, and one whose network could not be tried yet", () => {
+    expect(judgeKernel(good).state).toBe("ok");
+    expect(judgeKernel({ ...good, network: undefined }).state).toBe("ok");
+  });
+
+  it("names every missing part, and what to type", () => {
+    const finding = judgeKernel({
+      release: "6.1.0",
+      cgroups: undefined,
+      network: { networkNamespaces: true, veth: false, nftables: false, rmemDefaultIsVisible: true },
+    });
+    expect(finding.state).toBe("broken");
+    expect(finding.problem).toMatch(/cgroups.*veth.*nftables/);
+    expect(finding.cure?.say).toHaveLength(3);
+  });
+
+  it("says once that there are no network namespaces", () => {
+    const network = { networkNamespaces: false, veth: false, nftables: false, rmemDefaultIsVisible: false };
+    expect(judgeKernel({ ...good, network }).cure?.say).toHaveLength(1);
+  });
+});
+
+describe("runsc versions", () => {
+  it("are read as Debian and as upstream print them", () => {
+    expect(parseRunscVersion("runsc version 0.0~20240729.0\nspec: 1.1.0\n")?.releasedOn).toBe(20240729);
+    expect(parseRunscVersion("runsc version release-20260713.0\n")?.releasedOn).toBe(20260713);
+    expect(parseRunscVersion("runsc version release-20260713.0-5-gabcdef\n")?.releasedOn).toBe(20260713);
+    expect(parseRunscVersion("runc version 1.1.5\n")).toBeUndefined();
+    expect(parseRunscVersion("")).toBeUndefined();
+  });
+
+  it("need /proc/sys/net hidden only where they are old and the kernel shows it", () => {
+    const old = { path: "/r", version: "0.0~20240729.0", releasedOn: 20240729 };
+    expect(mustHideNetSysctls(old, true)).toBe(true);
+    expect(mustHideNetSysctls(old, false)).toBe(false);
+    expect(mustHideNetSysctls({ ...old, releasedOn: 20260713 }, true)).toBe(false);
+  });
+});
+
+describe("parseUser", () => {
+  it("finds exactly this name", () => {
+    const passwd = "root:x:0:0:root:/root:/bin/sh\nsallyport-api:x:995:994::/nonexistent:/usr/sbin/nologin\n";
+    expect(parseUser(passwd, "sallyport-api")).toEqual({ name: "sallyport-api", uid: 995, gid: 994 });
+    expect(parseUser(passwd, "sallyport")).toBeUndefined();
+  });
+});

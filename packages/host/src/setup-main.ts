@@ -1,0 +1,60 @@
+// Doorway of the set-up: run by the bootstrap under Node 24, straight from these sources. Tells its progress over IPC, or on stderr.
+import { resolve } from "node:path";
+import { describeFindings, reportOf } from "./doctor.ts";
+import { messageOf } from "./errors.ts";
+import { sallyportPaths } from "./paths.ts";
+import { platformFacts } from "./platform.ts";
+import type { SetupReporter, SetupResult } from "./setup.ts";
+import { setUp } from "./setup.ts";
+
+/** What the bootstrap is told, one message each. */
+export type SetupMessage =
+  | { readonly kind: "begin"; readonly what: string; readonly why: string }
+  | { readonly kind: "note"; readonly line: string }
+  | { readonly kind: "end"; readonly problem?: string };
+
+const tell = (message: SetupMessage): void => {
+  if (process.send !== undefined) process.send(message);
+  else if (message.kind === "begin") console.error(`${message.what}: ${message.why}`);
+  else if (message.kind === "end" && message.problem !== undefined) console.error(`failed: ${message.problem}`);
+};
+
+const reporter: SetupReporter = {
+  begin: (_need, what, why) => tell({ kind: "begin", what, why }),
+  note: (line) => tell({ kind: "note", line }),
+  end: (_need, problem) => tell({ kind: "end", ...(problem === undefined ? {} : { problem }) }),
+};
+
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => stop.abort(new Error(`${signal} received`)));
+
+try {
+  const facts = await platformFacts();
+  const checkOnly = process.env["SALLYPORT_SETUP"] === "check";
+  const result = await setUp({
+    paths: sallyportPaths(),
+    clone: resolve(import.meta.dirname, "../../.."),
+    mayInstall: facts.isRoot && facts.hasApt && !checkOnly,
+    reporter,
+    signal: stop.signal,
+  });
+  for (const line of closingLines(result)) console.error(line);
+  if (!result.ok) process.exitCode = 1;
+} catch (error) {
+  console.error(`set-up stopped: ${messageOf(error)}`);
+  process.exitCode = 1;
+} finally {
+  process.disconnect?.();
+}
+
+/** What is left to say. Warnings are told when something was installed, and by `sallyport doctor`: not at each run. */
+function closingLines(result: SetupResult): readonly string[] {
+  const wrong = reportOf(result.findings).findings.filter((finding) => finding.state !== "ok");
+  if (result.stoppedAt === undefined) return result.ok && result.cured.length === 0 ? [] : describeFindings(wrong);
+  const later = wrong.slice(wrong.findIndex((finding) => finding.need === result.stoppedAt) + 1);
+  return [
+    ...describeFindings(wrong.filter((finding) => finding.need === result.stoppedAt)),
+    ...(later.length === 0 ? [] : [`not reached: ${later.map((finding) => finding.need).join(", ")}`]),
+  ];
+}

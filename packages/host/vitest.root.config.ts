@@ -1,0 +1,3 @@
+import { rootTests } from "../../vitest.shared.ts";
+
+export default rootTests();

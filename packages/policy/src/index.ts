@@ -1,0 +1,17 @@
+// The names of @sallyport/policy.
+
+export type { Family, IpAddress } from "./address.ts";
+export { formatAddress, parseAddress } from "./address.ts";
+export type { Cidr } from "./cidr.ts";
+export { cidrContains, cidrsOverlap, formatCidr, lastAddress, parseCidr } from "./cidr.ts";
+export type { NetworkRules } from "./compile.ts";
+export { compile } from "./compile.ts";
+export type { PolicyErrorOptions } from "./errors.ts";
+export { PolicyError } from "./errors.ts";
+export type { Evaluation } from "./evaluate.ts";
+export { evaluate } from "./evaluate.ts";
+export type { NetworkPolicy, ParsePolicyOptions } from "./parse.ts";
+export { MAX_ALLOW_ENTRIES, parseGrants, parsePolicy } from "./parse.ts";
+export { mergeCidrs } from "./ranges.ts";
+export type { ReservedRange } from "./reserved.ts";
+export { NEVER_REACHABLE, PRIVATE } from "./reserved.ts";

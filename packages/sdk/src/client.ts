@@ -1,0 +1,43 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// The connection to a platform, as users hold it, and the one that everybody shares by default.
+import type { ClientOptions } from "./config.ts";
+import { resolveConfig } from "./config.ts";
+import { Connections } from "./transport.ts";
+
+let internals: (client: Client) => Connections;
+
+/**
+ * A connection to a platform. One is made lazily from the environment or the profile file for a program that passes
+ * none. It holds no program open: closing it is needed only to let go of its sockets early.
+ */
+export class Client implements AsyncDisposable {
+  static {
+    internals = (client) => client.#connections;
+  }
+
+  readonly #connections: Connections;
+
+  /**
+   * Connects at the first call. Explicit options go before `SALLYPORT_API_URL` and `SALLYPORT_TOKEN`, and these before
+   * the profile file (`~/.config/sallyport/config.json`: `{"url": …, "token": …}`).
+   *
+   * @throws SallyportError `InvalidArgument` with field `url`, `token` or `caFile`, and a hint what to set or run.
+   */
+  constructor(options: ClientOptions = {}) {
+    this.#connections = new Connections(resolveConfig(options));
+  }
+
+  /** Closes the connections; calls that run reject with `Cancelled`. Sandboxes go on. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#connections.close();
+  }
+}
+
+let shared: Client | undefined;
+
+/** The connections behind a client, or behind the shared one. */
+export function connectionsOf(client: Client | undefined): Connections {
+  if (client !== undefined) return internals(client);
+  shared ??= new Client();
+  return internals(shared);
+}

@@ -1,0 +1,161 @@
+// Options of the SDK → requests of the wire, and answers back. Nothing is validated here that the api validates; only
+// values that have no form on the wire are refused.
+import type {
+  Command,
+  CreateSandboxRequest,
+  PtySize as WirePtySize,
+  Sandbox as WireSandbox,
+} from "@sallyport/contracts";
+import { SandboxState } from "@sallyport/contracts";
+import type { App } from "./app.ts";
+import { sdkError } from "./errors.ts";
+import type { ExitStatus } from "./exit-status.ts";
+import { toExitStatus } from "./exit-status.ts";
+import type { Image } from "./image.ts";
+import { imageReference } from "./image.ts";
+import type { NetworkOption, NetworkPolicy } from "./network.ts";
+import { fromWirePolicy, toWirePolicy } from "./network.ts";
+import type { CallOptions } from "./scope.ts";
+
+/** The size of a terminal, in characters: each 1 to 1,000. */
+export interface PtySize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** How {@link Sandbox.create} makes a sandbox. */
+export type CreateOptions = CallOptions &
+  NetworkOption & {
+    /** Default: the app `default`, made when first used. Any other must exist. */
+    readonly app?: App | string | undefined;
+    /** Default: {@link Image.default}. */
+    readonly image?: Image | string | undefined;
+    /** Environment of the command and of every process. Names match `[A-Za-z_][A-Za-z0-9_]*`; 128 KiB in all. */
+    readonly env?: Readonly<Record<string, string>> | undefined;
+    /** Working directory of the command and of every process; absolute. Default: `/`. */
+    readonly workdir?: string | undefined;
+    /** How long the sandbox may live after its start, in milliseconds: 1,000 to 86,400,000. Default: 3,600,000. */
+    readonly lifetimeMs?: number | undefined;
+    /** Processors: 0.1 to 64. Default: 1. */
+    readonly cpu?: number | undefined;
+    /** Memory limit, the sandbox's kernel included: 128 to 65,536 MiB. Default: 512. */
+    readonly memoryMiB?: number | undefined;
+    /** Gives the command a terminal; `true` is 80 × 24. */
+    readonly pty?: boolean | PtySize | undefined;
+  };
+
+/** Where a sandbox is in its life. `ended` is final. */
+export type SandboxStateName = "pending" | "running" | "stopping" | "ended";
+
+/** A sandbox as the platform describes it. */
+export interface SandboxInfo {
+  readonly id: string;
+  /** The app's name. */
+  readonly app: string;
+  /** As it was asked for. */
+  readonly image: string;
+  readonly state: SandboxStateName;
+  readonly command: readonly string[] | undefined;
+  readonly createdAt: Date | undefined;
+  readonly startedAt: Date | undefined;
+  readonly endedAt: Date | undefined;
+  readonly exitStatus: ExitStatus | undefined;
+  readonly network: NetworkPolicy | undefined;
+  readonly cpu: number;
+  readonly memoryMiB: number;
+  readonly lifetimeMs: number;
+  /** Its machine has been silent for a while; it may well be running. */
+  readonly unreachable: boolean;
+}
+
+const STATES: ReadonlyMap<SandboxState, SandboxStateName> = new Map<SandboxState, SandboxStateName>([
+  [SandboxState.PENDING, "pending"],
+  [SandboxState.RUNNING, "running"],
+  [SandboxState.STOPPING, "stopping"],
+  [SandboxState.ENDED, "ended"],
+]);
+
+export function toCreateRequest(
+  command: readonly string[] | undefined,
+  options: CreateOptions,
+  idempotencyKey: string,
+  waitMs: number,
+): CreateSandboxRequest {
+  const { app, image, cpu } = options;
+  return {
+    idempotencyKey,
+    appName: typeof app === "object" ? app.name : app,
+    image: image === undefined ? undefined : imageReference(image),
+    command: command === undefined ? undefined : toCommand(command),
+    env: toEnv(options.env),
+    workdir: options.workdir,
+    lifetimeMs: wholeNumber("lifetimeMs", options.lifetimeMs, Number.MAX_SAFE_INTEGER),
+    cpuMillis: wholeNumber("cpu", cpu === undefined ? undefined : Math.round(cpu * 1_000), MAX_UINT32),
+    memoryMib: wholeNumber("memoryMiB", options.memoryMiB, MAX_UINT32),
+    network: toWirePolicy(options),
+    pty: toPty(options.pty),
+    waitMs,
+  };
+}
+
+export function toCommand(argv: readonly string[]): Command {
+  if (!Array.isArray(argv) || !argv.every((word) => typeof word === "string")) {
+    throw new TypeError("a command is an array of strings");
+  }
+  argv.forEach((word, index) => {
+    wellFormed(`command[${index}]`, word);
+  });
+  return { argv: [...argv] };
+}
+
+export function toEnv(env: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  for (const [name, value] of Object.entries(env ?? {})) wellFormed(`env.${name}`, value);
+  return { ...env };
+}
+
+export function toPty(pty: boolean | PtySize | undefined): WirePtySize | undefined {
+  if (pty === undefined || pty === false) return undefined;
+  return pty === true ? { columns: 80, rows: 24 } : toPtySize(pty, "pty");
+}
+
+export function toPtySize(size: PtySize, field: string): WirePtySize {
+  return {
+    columns: wholeNumber(`${field}.columns`, size.columns, MAX_UINT32),
+    rows: wholeNumber(`${field}.rows`, size.rows, MAX_UINT32),
+  };
+}
+
+/** A description from the wire. */
+export function toInfo(sandbox: WireSandbox): SandboxInfo {
+  return Object.freeze({
+    id: sandbox.id,
+    app: sandbox.appName,
+    image: sandbox.image,
+    // A state of a newer platform: all that is certain is that it has not ended.
+    state: STATES.get(sandbox.state) ?? "running",
+    command: sandbox.command?.argv,
+    createdAt: sandbox.createdAt,
+    startedAt: sandbox.startedAt,
+    endedAt: sandbox.endedAt,
+    exitStatus: sandbox.outcome === undefined ? undefined : toExitStatus(sandbox.outcome),
+    network: fromWirePolicy(sandbox.network),
+    cpu: sandbox.cpuMillis / 1_000,
+    memoryMiB: sandbox.memoryMib,
+    lifetimeMs: sandbox.lifetimeMs,
+    unreachable: sandbox.unreachable,
+  });
+}
+
+const MAX_UINT32 = 2 ** 32 - 1;
+
+/** A number that the wire can carry: the range itself is the api's to judge. */
+export function wholeNumber<T extends number | undefined>(field: string, value: T, max: number): T {
+  if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= max)) return value;
+  throw sdkError("InvalidArgument", `${field}: ${value} is out of range`, { field });
+}
+
+/** A lone surrogate has no UTF-8 form: it would silently arrive as another character. */
+function wellFormed(field: string, text: string): void {
+  if (text.isWellFormed()) return;
+  throw sdkError("InvalidArgument", `${field}: holds a lone surrogate, which has no form in UTF-8`, { field });
+}

@@ -1,0 +1,19 @@
+// The names of @sallyport/sdk.
+
+export type { AppLookupOptions } from "./app.ts";
+export { App } from "./app.ts";
+export { Client } from "./client.ts";
+export type { ClientOptions } from "./config.ts";
+export { profilePath } from "./config.ts";
+export type { CreateOptions, PtySize, SandboxInfo, SandboxStateName } from "./convert.ts";
+export type { ErrorCode } from "./errors.ts";
+export { SallyportError } from "./errors.ts";
+export type { ExitReason, ExitStatus, RunResult } from "./exit-status.ts";
+export { Image } from "./image.ts";
+export type { Input, InputSource } from "./input.ts";
+export type { NetworkOption, NetworkPolicy } from "./network.ts";
+export type { Output, OutputReadOptions } from "./output.ts";
+export type { ExecOptions, Process } from "./process.ts";
+export type { ListOptions, RunOptions } from "./sandbox.ts";
+export { Sandbox } from "./sandbox.ts";
+export type { CallOptions } from "./scope.ts";

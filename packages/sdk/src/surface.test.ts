@@ -1,0 +1,55 @@
+// The public types, held by the compiler: what users may write, and what they may not.
+import { describe, expectTypeOf, it } from "vitest";
+import type { CallOptions, CreateOptions, ErrorCode, ExitStatus, Output, Process, RunResult } from "./index.ts";
+import { App, Client, Image, SallyportError, Sandbox } from "./index.ts";
+
+/** Never called: it only has to compile. */
+async function userProgram(maybe: number | undefined, signal: AbortSignal): Promise<void> {
+  await using client = new Client({ url: "https://h", token: "t" });
+  const app = await App.lookup("web", { createIfMissing: true, client });
+  await using sandbox = await Sandbox.create(["sh", "-c", "true"] as const, {
+    app,
+    image: Image.default,
+    network: { allow: ["198.51.100.0/24"] as const },
+    cpu: maybe,
+    timeoutMs: maybe,
+    signal,
+    pty: true,
+  });
+  await Sandbox.create({ blockNetwork: true });
+  await Sandbox.create({ blockNetwork: false, outboundCidrAllowlist: ["2001:db8::/32"] });
+  await Sandbox.create();
+  // @ts-expect-error Two statements about the network contradict each other.
+  await Sandbox.create({ blockNetwork: true, outboundCidrAllowlist: [] });
+  // @ts-expect-error One policy, stated once.
+  await Sandbox.create({ network: "open", blockNetwork: false });
+  // @ts-expect-error A command is a list, not a shell line.
+  await Sandbox.create("true");
+  // @ts-expect-error Sandboxes are created, not constructed.
+  new Sandbox();
+  // @ts-expect-error Codes are a closed set.
+  SallyportError.is(undefined, "Nope");
+  for await (const line of sandbox.stdout.lines()) expectTypeOf(line).toEqualTypeOf<string>();
+  await sandbox.stdin.send(new Uint8Array(1));
+  await sandbox.stdout.pipeTo(new WritableStream<Uint8Array>());
+  try {
+    await sandbox.run(["true"], { check: true });
+  } catch (error) {
+    if (SallyportError.is(error, "ProcessFailed")) expectTypeOf(error.result).toEqualTypeOf<RunResult>();
+    if (SallyportError.is(error, "NotFound")) expectTypeOf(error.result).toEqualTypeOf<undefined>();
+    if (SallyportError.is(error)) expectTypeOf(error.code).toEqualTypeOf<ErrorCode>();
+  }
+}
+
+describe("the types", () => {
+  it("are as documented", () => {
+    expectTypeOf(userProgram).returns.resolves.toBeVoid();
+    expectTypeOf<Sandbox["run"]>().returns.resolves.toEqualTypeOf<RunResult>();
+    expectTypeOf<Sandbox["exec"]>().returns.resolves.toEqualTypeOf<Process>();
+    expectTypeOf<Sandbox["poll"]>().returns.resolves.toEqualTypeOf<ExitStatus | undefined>();
+    expectTypeOf<Output>().toExtend<ReadableStream<Uint8Array>>();
+    expectTypeOf<Sandbox>().toExtend<AsyncDisposable>();
+    expectTypeOf<CreateOptions>().toExtend<CallOptions>();
+    expectTypeOf<SallyportError<"NotFound">>().toExtend<SallyportError>();
+  });
+});

@@ -1,0 +1,170 @@
+// Connections of one client: one channel to the api, one to each gateway. They hold no program open: grpc-js keeps the
+// event loop alive only while a call runs.
+import type { ChannelCredentials, ChannelOptions, ClientOptions as GrpcClientOptions } from "@grpc/grpc-js";
+import { Channel, credentials, Metadata } from "@grpc/grpc-js";
+import { AUTHORIZATION_KEY } from "@sallyport/contracts";
+import type { GrpcCallOptions } from "@sallyport/contracts/grpc";
+import { AppServiceClient, SandboxIOClient, SandboxServiceClient } from "@sallyport/contracts/grpc";
+import type { ClientConfig } from "./config.ts";
+import { isLoopback } from "./config.ts";
+import { sdkError } from "./errors.ts";
+import type { RetryLimits } from "./retry.ts";
+import { DEFAULT_OUTAGE_MS, persist } from "./retry.ts";
+import { Scope } from "./scope.ts";
+
+/** An api that has never answered is more likely misspelt than restarting. */
+const NEVER_SEEN_OUTAGE_MS = 5_000;
+/** Longest single attempt of a call that does not wait for anything. */
+const QUICK_ATTEMPT_MS = 15_000;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  "grpc.primary_user_agent": "sallyport-sdk",
+  "grpc.keepalive_time_ms": 20_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+  // A peer that restarts is found again soon.
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.min_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  // A service config from DNS could change how calls are made.
+  "grpc.service_config_disable_resolution": 1,
+  // Closing this client closes its connections, and nobody else's.
+  "grpc.use_local_subchannel_pool": 1,
+};
+
+/** The stubs of the api. */
+export interface ApiStubs {
+  readonly sandboxes: SandboxServiceClient;
+  readonly apps: AppServiceClient;
+}
+
+/** How a call of the api is made. */
+export interface ApiCallLimits {
+  /** Longest single attempt, in milliseconds; for calls that wait on the server. */
+  readonly maxAttemptMs?: number;
+  readonly isFinal?: RetryLimits["isFinal"];
+}
+
+type StubConstructor<Stub> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<GrpcClientOptions>,
+) => Stub;
+
+/** All that a client is connected to. */
+export class Connections {
+  readonly #config: ClientConfig;
+  readonly #credentials: ChannelCredentials;
+  readonly #closed = new AbortController();
+  readonly #channels = new Map<string, Channel>();
+  readonly #gateways = new Map<string, SandboxIOClient>();
+  readonly #background = new Set<Promise<void>>();
+  #api: ApiStubs | undefined;
+  #apiSeen = false;
+
+  constructor(config: ClientConfig) {
+    this.#config = config;
+    this.#credentials = config.roots === undefined ? credentials.createInsecure() : credentials.createSsl(config.roots);
+  }
+
+  /** Aborted when the client is closed. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** Whether the api has ever answered. */
+  get apiSeen(): boolean {
+    return this.#apiSeen;
+  }
+
+  /** Makes a call of the api that bears repetition, through outages, within the scope. */
+  callApi<T>(
+    scope: Scope,
+    call: (api: ApiStubs, options: GrpcCallOptions) => Promise<T>,
+    limits: ApiCallLimits = {},
+  ): Promise<T> {
+    const outageMs = () => (this.#apiSeen ? DEFAULT_OUTAGE_MS : NEVER_SEEN_OUTAGE_MS);
+    return persist(
+      scope,
+      { outageMs, maxAttemptMs: limits.maxAttemptMs ?? QUICK_ATTEMPT_MS, isFinal: limits.isFinal },
+      async (attempt) => {
+        const { onHeaders, ...options } = attempt.options;
+        const seen = () => {
+          this.#apiSeen = true;
+          onHeaders?.();
+        };
+        return call(this.#stubs(), { ...options, onHeaders: seen, metadata: bearer(this.#config.token) });
+      },
+    );
+  }
+
+  /** SandboxIO of the gateway at this address, which the api named. */
+  gateway(address: string): SandboxIOClient {
+    let stub = this.#gateways.get(address);
+    if (stub === undefined) {
+      if (this.#config.roots === undefined && !isLoopback(address.replace(/:\d+$/, ""))) {
+        throw sdkError(
+          "FailedPrecondition",
+          `the gateway ${address} is on another machine, and the connection would be plaintext`,
+          {
+            hint: "reach the platform by https://",
+          },
+        );
+      }
+      stub = this.#stub(SandboxIOClient, address);
+      this.#gateways.set(address, stub);
+    }
+    return stub;
+  }
+
+  /** Work that goes on after a call has ended; closing the client waits for it. It must not reject. */
+  inBackground(work: Promise<void>): void {
+    this.#background.add(work);
+    void work.finally(() => this.#background.delete(work));
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closed.signal.aborted) this.#closed.abort(sdkError("Cancelled", "the client was closed"));
+    // Aborted creates clean up after themselves, which takes the api once more.
+    while (this.#background.size > 0) await Promise.all(this.#background);
+    for (const channel of this.#channels.values()) channel.close();
+    this.#channels.clear();
+    this.#gateways.clear();
+    this.#api = undefined;
+  }
+
+  #stubs(): ApiStubs {
+    this.#api ??= {
+      sandboxes: this.#stub(SandboxServiceClient, this.#config.address),
+      apps: this.#stub(AppServiceClient, this.#config.address),
+    };
+    return this.#api;
+  }
+
+  #stub<Stub>(StubOf: StubConstructor<Stub>, address: string): Stub {
+    let channel = this.#channels.get(address);
+    if (channel === undefined) {
+      // A proxy from the environment is not for this machine's own loopback, least of all in plaintext.
+      const proxy = isLoopback(address.replace(/:\d+$/, "")) ? { "grpc.enable_http_proxy": 0 } : {};
+      channel = new Channel(address, this.#credentials, { ...CHANNEL_OPTIONS, ...proxy });
+      this.#channels.set(address, channel);
+    }
+    return new StubOf(address, this.#credentials, { channelOverride: channel });
+  }
+}
+
+/** Metadata that proves the caller. */
+export function bearer(token: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set(AUTHORIZATION_KEY, `Bearer ${token}`);
+  return metadata;
+}
+
+/** A scope that ends with the client. */
+export function scopeOf(
+  what: string,
+  options: ConstructorParameters<typeof Scope>[1],
+  connections: Connections,
+  defaultTimeoutMs?: number,
+): Scope {
+  return new Scope(what, options, [connections.closed], defaultTimeoutMs);
+}
