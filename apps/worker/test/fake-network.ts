@@ -25,7 +25,10 @@ export async function openFakeNetwork(tag: string): Promise<FakeNetwork> {
   const slotOf = (slot: number): SlotNetwork => ({
     slot,
     netnsPath: `/run/netns/${prefix}${slot}`,
-    ...{ ipv4: "198.51.100.2", ipv6: "2001:db8::2", routerIpv4: "198.51.100.1", routerIpv6: "2001:db8::1" },
+    ipv4: "198.51.100.2",
+    ipv6: "2001:db8::2",
+    routerIpv4: "198.51.100.1",
+    routerIpv6: "2001:db8::1",
     interfaceName: "eth0",
   });
   const network: FakeNetwork = {
@@ -51,7 +54,7 @@ export async function openFakeNetwork(tag: string): Promise<FakeNetwork> {
       await run(["ip", "netns", "delete", `${prefix}${slot}`]);
     },
     async teardown() {
-      for (const slot of [...bound]) await network.releaseSlot(slot);
+      for (const slot of bound) await network.releaseSlot(slot);
     },
     async [Symbol.asyncDispose]() {},
   };

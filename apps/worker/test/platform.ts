@@ -90,14 +90,20 @@ export async function startTestPlatform(): Promise<TestPlatform> {
         wish: DesiredInstance_Wish.RUN,
         spec: {
           imageDigest: image.digest,
-          ...{ cpuMillis: 1_000, memoryMib: 256, pids: 512, lifetimeMs: 600_000 },
+          cpuMillis: 1_000,
+          memoryMib: 256,
+          pids: 512,
+          lifetimeMs: 600_000,
           command: { argv: ["/bin/true"] },
           env: { GREETING: "hi" },
           workdir: "/",
           network: {
             generation: 1,
             mode: NetworkRules_Mode.BLOCKED,
-            ...{ allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [] },
+            allowIpv4: [],
+            allowIpv6: [],
+            grantedIpv4: [],
+            grantedIpv6: [],
           },
           ...changes,
         },
@@ -127,7 +133,9 @@ export async function startTestPlatform(): Promise<TestPlatform> {
       const { openRunscRuntime } = await import("../src/runtime/runsc/runsc-runtime.ts");
       const runtime = await openRunscRuntime({
         runsc: findRunsc(),
-        ...{ conmon: "conmon", init, stateDirectory: worker },
+        conmon: "conmon",
+        init,
+        stateDirectory: worker,
         cgroupPrefix: `sallyport-${platformId.slice(-8)}`,
       });
       for (const id of await runtime.known()) await runtime.destroy(id, { thorough: true });

@@ -45,6 +45,12 @@ const RECIPE = {
 const WHY = "every sandbox without an image of its own starts from it: Debian 12 with Python, curl and certificates";
 const BUILD_TIMEOUT_MS = 15 * 60_000;
 
+/**
+ * Around the build: it ends when we are killed, and has a mount namespace of its own, so that whatever it leaves mounted
+ * goes with it, and no clean-up ever walks into this machine's /dev or /sys.
+ */
+const GUARDS = ["--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private"];
+
 /** Hash of the recipe. */
 export function recipeHash(): string {
   return createHash("sha256").update(JSON.stringify(RECIPE)).digest("hex");
@@ -121,17 +127,12 @@ async function buildBaseImage(paths: SallyportPaths, context: CureContext): Prom
     const rootfs = join(work, "rootfs");
     const sources = join(work, "sources.list");
     await writeFile(sources, sourcesOf(archive), { mode: 0o600 });
-    // A mount namespace of its own: whatever a killed build leaves mounted goes with it, and no clean-up walks into /dev or /sys.
-    await runOk(
-      "unshare",
-      ["--mount", "--propagation", "private", "mmdebstrap", ...mmdebstrapArguments(), RECIPE.suite, rootfs, sources],
-      {
-        signal: context.signal,
-        onLine: context.note,
-        timeoutMs: BUILD_TIMEOUT_MS,
-        env: { LC_ALL: "C.UTF-8", SOURCE_DATE_EPOCH: "0" },
-      },
-    );
+    await runOk("setpriv", [...GUARDS, "mmdebstrap", ...mmdebstrapArguments(), RECIPE.suite, rootfs, sources], {
+      signal: context.signal,
+      onLine: context.note,
+      timeoutMs: BUILD_TIMEOUT_MS,
+      env: { LC_ALL: "C.UTF-8", SOURCE_DATE_EPOCH: "0" },
+    });
     await rm(sources);
     context.note("cleaning and hashing the tree");
     await cleanRootfs(rootfs, archive);
@@ -142,8 +143,20 @@ async function buildBaseImage(paths: SallyportPaths, context: CureContext): Prom
     await chmod(work, 0o755);
     await putInPlace(work, join(paths.cache.images, digest.slice("sha256:".length)));
     await replaceFile(paths.cache.defaultImageFile, text);
+    await retireOthers(paths, digest);
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Earlier default images lose the name, and keep their trees: sandboxes may still run on them. */
+async function retireOthers(paths: SallyportPaths, digest: string): Promise<void> {
+  for (const name of await namesIn(paths.cache.images)) {
+    const file = join(paths.cache.images, name, "manifest.json");
+    if (!/^[0-9a-f]{64}$/.test(name) || !(await isThere(file))) continue;
+    const manifest = parseManifest(await readFile(file, "utf8"));
+    if (manifest === undefined || manifest.digest === digest) continue;
+    await replaceFile(file, `${JSON.stringify({ ...manifest, name: `default-${name.slice(0, 12)}` }, null, 2)}\n`);
   }
 }
 

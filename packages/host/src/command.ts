@@ -1,9 +1,13 @@
 // The one place where this package starts programs: argv only (no shell), a deadline, output kept or read line by line.
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
+import { basename } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { HostError } from "./errors.ts";
 
 export interface CommandOptions {
+  /** What messages call it. The program's base name when unset. */
+  readonly name?: string;
   readonly cwd?: string;
   /** Added to this process's environment; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -55,7 +59,8 @@ export async function run(file: string, args: readonly string[], options: Comman
   try {
     const exitCode = await ended(child, file);
     options.signal?.throwIfAborted();
-    if (timedOut) throw new HostError("Timeout", `${file} did not end within ${timeoutMs / 1000} s`);
+    if (timedOut)
+      throw new HostError("Timeout", `${options.name ?? basename(file)} did not end within ${timeoutMs / 1000} s`);
     return { exitCode, stdout: stdout.text(), stderr: stderr.text(), output };
   } finally {
     clearTimeout(deadline);
@@ -74,7 +79,7 @@ export async function runOk(
     const said = lastLines(result.output);
     throw new HostError(
       "CommandFailed",
-      `${file} ended with status ${result.exitCode}${said === "" ? "" : `:\n${said}`}`,
+      `${options.name ?? basename(file)} ended with status ${result.exitCode}${said === "" ? "" : `:\n${said}`}`,
     );
   }
   return result;
@@ -138,7 +143,7 @@ function collect(
     if (onLine === undefined) return;
     const lines = (rest + chunk).split(/\r?\n|\r/);
     rest = lines.pop() ?? "";
-    for (const line of lines) if (line.trim() !== "") onLine(line.trim());
+    for (const line of lines) if (line.trim() !== "") onLine(stripVTControlCharacters(line).trim());
   });
   stream.on("end", () => {
     if (rest.trim() !== "") onLine?.(rest.trim());
@@ -147,5 +152,5 @@ function collect(
 }
 
 function lastLines(text: string, count = 30): string {
-  return text.trimEnd().split("\n").slice(-count).join("\n");
+  return stripVTControlCharacters(text).trimEnd().split("\n").slice(-count).join("\n");
 }

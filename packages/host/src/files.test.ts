@@ -48,6 +48,17 @@ describe("hashes", () => {
   });
 });
 
+describe("a tree with links that lead out", () => {
+  it("is hashed without what is outside", async () => {
+    await write("outside/file", "1");
+    await write("tree/file", "1");
+    await symlink("../outside", join(root, "tree/out"));
+    const base = await hashTree(join(root, "tree"));
+    await write("outside/file", "2");
+    expect(await hashTree(join(root, "tree"))).toBe(base);
+  });
+});
+
 describe("in one step", () => {
   it("a link is switched", async () => {
     const link = join(root, "current");

@@ -15,7 +15,7 @@ export type { CachePaths, HomePaths, PathOptions, ProgramPaths, SallyportPaths }
 export { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT, sallyportPaths } from "./paths.ts";
 export { layOutPostgres, postgresPackage } from "./postgres.ts";
 export type { Runsc } from "./runsc.ts";
-export { findRunsc, mustHideNetSysctls, usableRunsc } from "./runsc.ts";
+export { findRunsc, mustHideNetSysctls, parseRunscVersion, usableRunsc } from "./runsc.ts";
 export type { SetupOptions, SetupReporter, SetupResult } from "./setup.ts";
 export { allNeeds, probeAll, setUp } from "./setup.ts";
 export type { SystemUser, SystemUserRole, SystemUsers } from "./users.ts";

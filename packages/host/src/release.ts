@@ -113,6 +113,7 @@ async function build(clone: string, inputs: ReleaseInputs, context: CureContext)
     process.execPath,
     [turbo, "run", "build", "--only", "--output-logs=errors-only", "--log-order=grouped", ...filters],
     {
+      name: "turbo run build",
       cwd: clone,
       env: { ...toolEnvironment(), TURBO_TELEMETRY_DISABLED: "1", FORCE_COLOR: "0" },
       signal: context.signal,

@@ -13,6 +13,8 @@ export type SetupMessage =
   | { readonly kind: "note"; readonly line: string }
   | { readonly kind: "end"; readonly problem?: string };
 
+const SETUP_COMMAND = "npm run setup";
+
 const tell = (message: SetupMessage): void => {
   if (process.send !== undefined) process.send(message);
   else if (message.kind === "begin") console.error(`${message.what}: ${message.why}`);
@@ -52,9 +54,12 @@ try {
 function closingLines(result: SetupResult): readonly string[] {
   const wrong = reportOf(result.findings).findings.filter((finding) => finding.state !== "ok");
   if (result.stoppedAt === undefined) return result.ok && result.cured.length === 0 ? [] : describeFindings(wrong);
-  const later = wrong.slice(wrong.findIndex((finding) => finding.need === result.stoppedAt) + 1);
+  // The problem itself has been told by the step that failed.
+  const at = wrong.findIndex((finding) => finding.need === result.stoppedAt);
+  const commands = (wrong[at]?.cure ?? []).filter((command) => command !== SETUP_COMMAND);
+  const later = wrong.slice(at + 1).map((finding) => finding.need);
   return [
-    ...describeFindings(wrong.filter((finding) => finding.need === result.stoppedAt)),
-    ...(later.length === 0 ? [] : [`not reached: ${later.map((finding) => finding.need).join(", ")}`]),
+    ...commands.map((command) => `by hand, type: ${command}`),
+    ...(later.length === 0 ? [] : [`not reached: ${later.join(", ")}`]),
   ];
 }

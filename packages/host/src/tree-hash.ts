@@ -30,7 +30,7 @@ export async function hashFiles(
 /** Hash over a tree: names, kinds, modes, owners, content, link targets; not times. */
 export async function hashTree(root: string): Promise<string> {
   const hash = createHash("sha256");
-  for (const path of await entriesOf(root)) {
+  for (const path of await pathsBelow(root)) {
     const full = join(root, path);
     const entry = await lstat(full);
     const head = `${path}\n${entry.mode.toString(8)} ${entry.uid} ${entry.gid}\n`;
@@ -59,8 +59,15 @@ export async function filesBelow(
   return found.sort();
 }
 
-async function entriesOf(root: string): Promise<string[]> {
-  return (await readdir(root, { recursive: true })).sort();
+/** Every path below `root`, sorted; links are listed, never followed (Node's recursive readdir would walk out of the tree). */
+async function pathsBelow(root: string, relative = ""): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await entries(join(root, relative))) {
+    const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
+    found.push(path);
+    if (entry.isDirectory()) found.push(...(await pathsBelow(root, path)));
+  }
+  return relative === "" ? found.sort() : found;
 }
 
 async function entries(directory: string) {

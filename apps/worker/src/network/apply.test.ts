@@ -57,15 +57,13 @@ describe("NftSession", () => {
 
   it("tells a refusal from silence", async () => {
     await using session = new NftSession({
-      helper: await helper(
-        `(text) => text.includes("bad") ? [1, "Error: syntax"] : text.includes("mute") ? undefined : [0, ""]`,
-      ),
-      answerTimeoutMs: 300,
+      helper: await helper(`(text) => text.includes("bad") ? [1, "Error: syntax"] : [0, ""]`),
     });
     await expect(session.apply("bad")).rejects.toThrow(/refused: Error: syntax/);
     await session.apply("good");
-    await expect(session.apply("mute")).rejects.toThrow(SessionLostError);
-    await session.apply("good again, with a new helper");
+    await using mute = new NftSession({ helper: await helper("() => undefined"), answerTimeoutMs: 300 });
+    await expect(mute.apply("anything")).rejects.toThrow(SessionLostError);
+    expect(mute.pid).toBeUndefined();
   });
 
   it("starts again after the helper died", async () => {

@@ -211,10 +211,21 @@ async function watchRound(): Promise<void> {
   await expect.poll(() => world.inHost("sysctl", "-n", "net.ipv4.ip_forward"), { timeout: 5000 }).toBe("1\n");
 }
 
+async function childrenOf(parent: number): Promise<number[]> {
+  const children = await readFile(`/proc/${parent}/task/${parent}/children`, "utf8");
+  return children.split(" ").filter(Boolean).map(Number);
+}
+
+/** Those that are neither gone nor dead and waiting for somebody to read their exit code. */
+async function stillRunning(pids: readonly number[]): Promise<number[]> {
+  const states = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, "utf8").catch(() => "gone) Z")));
+  return pids.filter((_, index) => !/\) [ZX]/.test(states[index] ?? ""));
+}
+
 async function helperPids(parent: number): Promise<number[]> {
-  const children = (await readFile(`/proc/${parent}/task/${parent}/children`, "utf8")).split(" ").filter(Boolean);
+  const children = await childrenOf(parent);
   const commands = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8")));
-  return children.filter((_, index) => commands[index]?.includes("sallyport-nft")).map(Number);
+  return children.filter((_, index) => commands[index]?.includes("sallyport-nft"));
 }
 
 describe("the host", () => {
@@ -261,7 +272,11 @@ describe("the host", () => {
     const before = await snapshot();
     const worker = await started();
     await acquire(worker);
+    const children = await childrenOf(worker.pid);
+    expect(children.length).toBeGreaterThanOrEqual(3);
     await worker[Symbol.asyncDispose]();
+    // The two helpers and the address monitor end with it, though nobody told them.
+    await expect.poll(() => stillRunning(children), { timeout: 5000 }).toEqual([]);
     await world.worker().call("remove");
     expect(await snapshot()).toBe(before);
     expect(await namespaces()).toEqual([]);

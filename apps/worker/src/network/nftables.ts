@@ -6,7 +6,7 @@ import { NetworkError } from "./errors.ts";
 
 export const ROUTER_TABLE = "sallyport";
 /** Most connections that one slot may hold open to the outside. The router's connection table is everybody's. */
-export const MAX_CONNECTIONS_PER_SLOT = 8192;
+const MAX_CONNECTIONS_PER_SLOT = 8192;
 
 /** A slot as the router knows it. */
 export interface RouterSlot {

@@ -8,7 +8,7 @@ import type { HostSide } from "./host.ts";
 import type { RouterRules } from "./rules.ts";
 
 /** How soon lost rules are noticed. Address changes are heard at once, and looked for at this pace too. */
-export const WATCH_INTERVAL_MS = 2000;
+const WATCH_INTERVAL_MS = 2000;
 /** Addresses come in bursts. */
 const SETTLE_MS = 50;
 
@@ -98,7 +98,10 @@ export class Watch implements AsyncDisposable {
 
   /** `ip monitor` says when an address comes or goes; what it says does not matter, the tables are read again. */
   #listen(): void {
-    const child = start(["ip", "monitor", "address"], { stdio: ["ignore", "pipe", "ignore"] });
+    // It reads nothing, so it would not notice a killed worker: the kernel ends it with us.
+    const child = start(["setpriv", "--pdeathsig", "KILL", "ip", "monitor", "address"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     this.#monitor = child;
     this.#monitorEnded = new Promise((resolve) => {
       const ended = (): void => {

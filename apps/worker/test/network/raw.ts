@@ -60,9 +60,9 @@ function perl(netnsPath: string, script: string, args: readonly string[]): Promi
   });
 }
 
-/** One echo request; `reply` or `silence`. */
-export function ping(netnsPath: string, to: string): Promise<string> {
-  return perl(netnsPath, PING, [to, "1"]);
+/** One echo request; `reply` or, after so long, `silence`. */
+export function ping(netnsPath: string, to: string, timeoutMs = 500): Promise<string> {
+  return perl(netnsPath, PING, [to, String(timeoutMs / 1000)]);
 }
 
 /** One UDP datagram with a source of the caller's choice. */

@@ -3,12 +3,9 @@
 
 import { silentLogger } from "@sallyport/appkit/logger";
 import type { NetworkRules } from "@sallyport/policy";
-import {
-  removeWorkerNetwork,
-  startWorkerNetwork,
-  type WorkerNetwork,
-  type WorkerNetworkOptions,
-} from "../../src/network/index.ts";
+import type { WorkerNetwork, WorkerNetworkOptions } from "../../src/network/contract.ts";
+import { startWorkerNetwork } from "../../src/network/network.ts";
+import { removeWorkerNetwork } from "../../src/network/removal.ts";
 import { answerCalls } from "./child.ts";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as Omit<WorkerNetworkOptions, "logger">;

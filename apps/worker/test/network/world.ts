@@ -80,6 +80,8 @@ export class World implements AsyncDisposable {
     await run(["ip", "netns", "add", far]);
     await this.inHost("ip", "link", "add", "ext0", "type", "veth", "peer", "name", "ext0", "netns", far);
     await this.inHost("ip", "link", "set", "lo", "up");
+    // A new namespace takes this over from the machine's own.
+    await this.inHost("sysctl", "-q", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0");
     await this.inFar("ip", "link", "set", "lo", "up");
     await this.#addresses(this.hostPath, Object.values(HOST));
     await this.#addresses(this.farPath, [
