@@ -9,6 +9,7 @@ import { startListeners } from "./grpc/listeners.ts";
 import { openIoTokens } from "./services/io-tokens.ts";
 import { loadMasterKey } from "./services/master-key.ts";
 import { ensurePlatform } from "./services/platform.ts";
+import { Turnstile } from "./services/turnstile.ts";
 import { WakeHub } from "./services/wake-hub.ts";
 import { openDatabase } from "./store/database.ts";
 import { migrate } from "./store/migrate.ts";
@@ -28,6 +29,8 @@ export interface Api extends AsyncDisposable {
 
 /** How long the database may take to answer for the first time. */
 const DATABASE_DEADLINE_MS = 60_000;
+/** Enough to keep the database busy: one commits while the next prepare. */
+const CREATES = { places: 4, maxWaitMs: 10_000 };
 
 /** Starts the api. Rejects when a setting, the state directory or the database will not do. */
 export async function startApi(config: ApiConfig, deps: ApiDeps): Promise<Api> {
@@ -56,7 +59,8 @@ export async function startApi(config: ApiConfig, deps: ApiDeps): Promise<Api> {
     }),
   );
   const pageTokenKey = master.derive("page tokens");
-  const services = { db, hub, clock, ioTokens, pageTokenKey, platformId: config.platformId };
+  const creates = new Turnstile(CREATES);
+  const services = { db, hub, creates, clock, ioTokens, pageTokenKey, platformId: config.platformId };
   listeners = stack.use(await startListeners(services, { ...config, logger }));
   listeners.setServing(isConnected);
   stack.defer(() => hub.close(new AppError("Unavailable", "the api is stopping", { retryAfterMs: 500 })));

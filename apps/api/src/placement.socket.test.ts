@@ -2,7 +2,7 @@
 import { SandboxState } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import { describe, expect, it } from "vitest";
-import { FakeWorker, HELLO, obedient } from "../test/fake-worker.ts";
+import { FakeWorker, HELLO, idle, obedient } from "../test/fake-worker.ts";
 import { createRequest, makeWorkspace, refusal, startTestApi } from "../test/fixtures.ts";
 
 describe("placement", () => {
@@ -42,7 +42,7 @@ describe("placement", () => {
     const sandboxId = (await call()).sandbox?.id ?? "";
     const get = async () => (await callUnary(api.sandboxes, api.sandboxes.getSandbox, { sandboxId }, auth)).sandbox;
     expect(await get()).toMatchObject({ state: SandboxState.RUNNING, unreachable: false });
-    worker.fallSilent();
+    await worker.fallSilent();
     await api.sql("UPDATE workers SET last_seen_at = now() - interval '16 seconds'");
     expect(await get()).toMatchObject({ state: SandboxState.RUNNING, unreachable: true });
     expect(await refusal(call())).toMatchObject({ code: "Unavailable" });
@@ -51,5 +51,20 @@ describe("placement", () => {
     await worker.send([]);
     expect(await get()).toMatchObject({ state: SandboxState.RUNNING, unreachable: false });
     await call();
+  });
+
+  it("holds up nobody else while a crowd creates", async () => {
+    await using api = await startTestApi();
+    const { auth } = await makeWorkspace(api, "crowd");
+    await using worker = await new FakeWorker(api, idle).ready();
+    const order: string[] = [];
+    const create = () => callUnary(api.sandboxes, api.sandboxes.createSandbox, createRequest(), auth);
+    const crowd = Array.from({ length: 150 }, () => create().then(() => order.push("create")));
+    await crowd[0];
+    await worker.send([]).then(() => order.push("report"));
+    await Promise.all(crowd);
+    expect(order.indexOf("report")).toBeLessThan(75);
+    const [row] = await api.sql("SELECT count(*)::int AS n FROM instances");
+    expect(row).toEqual({ n: 150 });
   });
 });

@@ -64,6 +64,18 @@ describe("a listing", () => {
     expect(await ids({ appName: "default" })).toEqual([]);
   });
 
+  it("makes shorter pages of long commands, and loses none", async () => {
+    const { auth } = await makeWorkspace(api, "long");
+    const argv = ["a", "x".repeat(120 * 1024)];
+    const made: string[] = [];
+    for (let index = 0; index < 9; index += 1) made.unshift(await create(auth, { command: { argv } }));
+    const first = await list(auth);
+    expect(first.sandboxes.length).toBeLessThan(9);
+    const second = await list(auth, { pageToken: first.nextPageToken });
+    expect([...first.sandboxes, ...second.sandboxes].map((sandbox) => sandbox.id)).toEqual(made);
+    expect(second.nextPageToken).toBe("");
+  });
+
   it("takes no token that it did not give", async () => {
     const [one, two] = [await makeWorkspace(api, "tokens-one"), await makeWorkspace(api, "tokens-two")];
     for (const { auth } of [one, one, two, two]) await create(auth);

@@ -30,22 +30,27 @@ export class FakeWorker implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #beat: NodeJS.Timeout;
+  #lastBeat: Promise<void> | undefined;
 
-  constructor(api: TestApi, onWish: OnWish, hello: Partial<WatchDesiredRequest> = {}) {
+  constructor(api: Pick<TestApi, "config">, onWish: OnWish, hello: Partial<WatchDesiredRequest> = {}) {
     this.client = new WorkerServiceClient(`unix:${api.config.workerSocket}`, credentials.createInsecure());
     const full = { ...HELLO, ...hello };
     this.id = full.workerId;
     this.#running = this.#run(full, onWish);
     this.#beat = setInterval(() => {
-      this.send([]).catch((error: unknown) => {
-        this.lastBeatError = error; // the api may be away; the test decides what that means
-      });
+      this.#lastBeat = this.send([]).then(
+        () => undefined,
+        (error: unknown) => {
+          this.lastBeatError = error; // the api may be away; the test decides what that means
+        },
+      );
     }, 2_000);
   }
 
-  /** No signs of life from now on. */
-  fallSilent(): void {
+  /** No signs of life once this resolves. */
+  async fallSilent(): Promise<void> {
     clearInterval(this.#beat);
+    await this.#lastBeat;
   }
 
   async #run(hello: WatchDesiredRequest, onWish: OnWish): Promise<void> {
@@ -86,7 +91,7 @@ export class FakeWorker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.fallSilent();
+    await this.fallSilent();
     this.#stop.abort(new Error("the test is over"));
     await this.#running;
     this.client.close();

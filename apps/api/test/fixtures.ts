@@ -50,7 +50,7 @@ export function freshDatabase(): Promise<TestDatabase> {
 }
 
 /** What an api needs, in a directory of its own. */
-export async function freshConfig(database: TestDatabase): Promise<{ config: ApiConfig; directory: string }> {
+export async function freshConfig(database: TestDatabase): Promise<{ config: ApiConfig } & AsyncDisposable> {
   const directory = await mkdtemp(join(tmpdir(), "sp-api-"));
   const config: ApiConfig = {
     database: { kind: "socket", ...database },
@@ -61,16 +61,17 @@ export async function freshConfig(database: TestDatabase): Promise<{ config: Api
     gatewaySocket: join(directory, "gateway.sock"),
     platformId: PLATFORM_ID,
   };
-  return { config, directory };
+  return { config, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
 export async function startTestApi(): Promise<TestApi> {
   const database = await freshDatabase();
-  const { config, directory } = await freshConfig(database);
-  return start(config, directory, database);
+  const place = await freshConfig(database);
+  return start(place, database);
 }
 
-async function start(config: ApiConfig, directory: string, database: TestDatabase): Promise<TestApi> {
+async function start(place: { config: ApiConfig } & AsyncDisposable, database: TestDatabase): Promise<TestApi> {
+  const { config } = place;
   const deps = { logger: silentLogger, clock: systemClock, signal: new AbortController().signal };
   const api = await startApi(config, deps);
   const address = `127.0.0.1:${api.port}`;
@@ -95,11 +96,11 @@ async function start(config: ApiConfig, directory: string, database: TestDatabas
     sql: (text, values) => queryDatabase(database, text, values),
     async restart() {
       await stop();
-      return start(config, directory, database);
+      return start(place, database);
     },
     async [Symbol.asyncDispose]() {
       await stop();
-      await rm(directory, { recursive: true, force: true });
+      await place[Symbol.asyncDispose]();
     },
   };
 }

@@ -23,6 +23,9 @@ export interface GatewayDeps {
   readonly dial?: Dial;
 }
 
+/** Streams end by being cut: their callers go on at another offset later. Short, for two servers stop in turn. */
+const DRAIN_MS = 500;
+
 /** A running gateway. Disposal closes doors and links, and ends nothing in the sandboxes. */
 export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Promise<AsyncDisposable> {
   const { logger } = deps;
@@ -43,6 +46,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       services: [controlService(instances)],
       authenticate: everyCallerIs({ kind: "worker" }),
       logger,
+      drainMs: DRAIN_MS,
     }),
   );
   stack.use(
@@ -51,6 +55,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       services: [ioService(instances)],
       authenticate: ioAuthenticate(keys, clock),
       logger,
+      drainMs: DRAIN_MS,
     }),
   );
   early.release();

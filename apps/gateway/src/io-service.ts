@@ -1,8 +1,7 @@
 // SandboxIO: the processes of the one sandbox that the caller's token names, by byte offsets. Output is served from the
 // spool, so what was read once can be read again; everything else needs the instance to be attached and open.
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
-import type { CallContext, Handlers } from "@sallyport/appkit/service";
-import type { BoundService } from "@sallyport/appkit/service";
+import type { BoundService, CallContext, Handlers } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
 import type { ReadOutputRequest, ReadOutputResponse, StartExecRequest } from "@sallyport/contracts";
 import { MAX_CHUNK_BYTES, MAX_WAIT_MS, OutputStream } from "@sallyport/contracts";
@@ -16,7 +15,17 @@ import { signalNumber } from "./outcome.ts";
 import type { Process } from "./process.ts";
 import type { StartOptions } from "./processes.ts";
 import { readStream } from "./spool/reader.ts";
-import { argvOf, envList, envOf, execIdOf, fingerprintOf, lifetimeOf, mustBeWithin, ptyOf, workdirOf } from "./validate.ts";
+import {
+  argvOf,
+  envList,
+  envOf,
+  execIdOf,
+  fingerprintOf,
+  lifetimeOf,
+  mustBeWithin,
+  ptyOf,
+  workdirOf,
+} from "./validate.ts";
 
 /** The handlers, bound. */
 export function ioService(instances: Instances): BoundService {

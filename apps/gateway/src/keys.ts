@@ -19,7 +19,12 @@ const keySet = z.object({
 type KeySet = z.infer<typeof keySet>;
 
 /** An Ed25519 public key (RFC 8037) and nothing else. */
-const publicJwk = z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string(), d: z.undefined().optional() });
+const publicJwk = z.object({
+  kty: z.literal("OKP"),
+  crv: z.literal("Ed25519"),
+  x: z.string(),
+  d: z.undefined().optional(),
+});
 
 export interface KeysOptions {
   readonly stateDirectory: string;

@@ -101,7 +101,8 @@ async function serve(
 async function receive(client: Socket, signal: AbortSignal) {
   const deadline = AbortSignal.timeout(CONNECT_HEAD_MS);
   try {
-    return parseConnectRequest(await readHead(client, MAX_CONNECT_HEAD_BYTES, AbortSignal.any([signal, deadline])));
+    const head = await readHead(client, MAX_CONNECT_HEAD_BYTES, AbortSignal.any([signal, deadline]));
+    return parseConnectRequest(head ?? "");
   } catch (error) {
     if (deadline.aborted) return undefined;
     throw error;

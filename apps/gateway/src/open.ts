@@ -1,8 +1,8 @@
 // The one place that opens connections into sandboxes (law 20): who may, to which port, how many, and when last.
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import type { ConnectStatus } from "@sallyport/dataplane";
 import { INIT_PORT } from "@sallyport/contracts";
+import type { ConnectStatus } from "@sallyport/dataplane";
 import type { Instance } from "./instance.ts";
 import { DIAL_MS, MAX_CONNECTIONS_PER_INSTANCE } from "./limits.ts";
 

@@ -7,7 +7,11 @@ import type { ExecRecord } from "./spool/records.ts";
 const SIGKILL = constants.signals.SIGKILL;
 const NUMBERS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
 /** The first name of each number: some have a second one (SIGIOT is SIGABRT). */
-const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(constants.signals).map(([n, v]) => [v, n] as const).toReversed());
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.signals)
+    .map(([n, v]) => [v, n] as const)
+    .toReversed(),
+);
 
 /** The number of a signal's name, e.g. "SIGTERM". */
 export function signalNumber(name: string): number | undefined {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "@sallyport/appkit/clock";
 import { AppError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
+import { ENTRYPOINT_EXEC_ID } from "@sallyport/contracts";
 import type { InitConnection } from "./init/connection.ts";
 import { InitProtocolError } from "./init/errors.ts";
 import type { LinkHandler } from "./init/link.ts";
@@ -81,7 +82,7 @@ export class Processes implements LinkHandler, AsyncDisposable {
         else this.#withheld.delete(flow);
       },
       roomMayBeMade: () => {
-        for (const flow of [...this.#withheld]) flow.stored();
+        for (const flow of this.#withheld) flow.stored();
       },
       progressed: (process) => options.onProgress(process),
       forgotten: (handle) => this.#forget(handle),
@@ -220,7 +221,9 @@ export class Processes implements LinkHandler, AsyncDisposable {
     this.#evictEnded(this.#byId.size - running);
     const now = this.#options.clock.now();
     const deadlineAtMs = lifetimeMs === undefined ? null : now + lifetimeMs;
-    this.#record(newRecord({ execId: command.execId, createdAtMs: now, fingerprint, stdin: command.stdin, deadlineAtMs }));
+    this.#record(
+      newRecord({ execId: command.execId, createdAtMs: now, fingerprint, stdin: command.stdin, deadlineAtMs }),
+    );
   }
 
   /** Persisted before init hears of it: whatever happens between, the id finds its process again. */
@@ -252,7 +255,9 @@ export class Processes implements LinkHandler, AsyncDisposable {
     let excess = ended - MAX_ENDED_PROCESSES + 1;
     for (const process of this.#byId.values()) {
       if (excess <= 0) return;
-      if (process.record.exit === null || process.session !== undefined) continue;
+      // The entrypoint's record stays: started again by a repeated call, the command would run twice.
+      const kept = process.execId === ENTRYPOINT_EXEC_ID || process.session !== undefined;
+      if (kept || process.record.exit === null) continue;
       this.#remove(process);
       excess -= 1;
     }
@@ -277,7 +282,9 @@ export class Processes implements LinkHandler, AsyncDisposable {
       // The spool was lost; init alone knows of it. Its list is bounded.
       const { clock } = this.#options;
       const { execId, stdinOpen } = message;
-      process = this.#record(newRecord({ execId, createdAtMs: clock.now(), fingerprint: "", stdin: stdinOpen, deadlineAtMs: null }));
+      process = this.#record(
+        newRecord({ execId, createdAtMs: clock.now(), fingerprint: "", stdin: stdinOpen, deadlineAtMs: null }),
+      );
       process.stdout.spool.skipTo(message.stdout.start);
       process.stderr.spool.skipTo(message.stderr.start);
     }
@@ -302,7 +309,14 @@ export class Processes implements LinkHandler, AsyncDisposable {
     this.#byHandle.set(handle, process);
     const none = { start: 0, end: 0 };
     const { stdin } = record;
-    process.connect(connection, { handle, exited: false, stdinOpen: stdin, stdout: none, stderr: none, stdinAccepted: 0 });
+    process.connect(connection, {
+      handle,
+      exited: false,
+      stdinOpen: stdin,
+      stdout: none,
+      stderr: none,
+      stdinAccepted: 0,
+    });
     this.#answerStart(execId);
   }
 

@@ -23,6 +23,8 @@ const SHOWN_CHARACTERS = 200;
 
 /** A name of the caller's for a message: no control characters, not too long. */
 function printable(text: string): string {
-  const shown = [...text].slice(0, SHOWN_CHARACTERS).join("");
-  return shown.replaceAll(/[\p{Cc}\p{Cf}]/gu, "?");
+  return text
+    .slice(0, SHOWN_CHARACTERS)
+    .toWellFormed()
+    .replaceAll(/[\p{Cc}\p{Cf}]/gu, "?");
 }

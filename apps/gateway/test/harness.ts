@@ -173,7 +173,10 @@ export class IoClient {
     await callUnary(this.client, this.client.startExec, request, this.#options());
   }
 
-  read(execId: string, options: { offset?: number; follow?: boolean; stream?: OutputStream; signal?: AbortSignal } = {}) {
+  read(
+    execId: string,
+    options: { offset?: number; follow?: boolean; stream?: OutputStream; signal?: AbortSignal } = {},
+  ) {
     const { follow = true, offset = 0, signal, stream = OutputStream.STDOUT } = options;
     const request = { execId, stream, offset, follow };
     return callServerStream(this.client, this.client.readOutput, request, { ...this.#options(), signal });

@@ -1,7 +1,8 @@
 // SandboxIO and the worker's calls against the real init: what users do all day.
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
 import { EndReason, OutputStream } from "@sallyport/contracts";
 import { callServerStream, callUnary } from "@sallyport/contracts/grpc";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { IoClient } from "./harness.ts";
 import { eventually, Harness, idOf, refusal } from "./harness.ts";
 import type { RealInit } from "./real-init.ts";
@@ -192,5 +193,7 @@ describe("the worker's calls", () => {
 
 async function readNow(client: IoClient, execId: string): Promise<string> {
   const events = await Array.fromAsync(client.read(execId, { follow: false }), ({ event }) => event);
-  return Buffer.concat(events.map((event) => (event?.$case === "chunk" ? event.value.data : Buffer.alloc(0)))).toString();
+  return Buffer.concat(
+    events.map((event) => (event?.$case === "chunk" ? event.value.data : Buffer.alloc(0))),
+  ).toString();
 }

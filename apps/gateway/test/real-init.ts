@@ -52,7 +52,10 @@ export function descendantsOf(pid: number): number[] {
   } catch {
     return []; // ended meanwhile
   }
-  const direct = children.split(" ").filter((text) => text !== "").map(Number);
+  const direct = children
+    .split(" ")
+    .filter((text) => text !== "")
+    .map(Number);
   return direct.flatMap((child) => [child, ...descendantsOf(child)]);
 }
 

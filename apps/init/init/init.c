@@ -69,14 +69,8 @@ static void settle_descriptors(void) {
   if (fd > 2) (void)close(fd);
 }
 
-// The end of a child is an event of the loop. What would end us is ignored; children start with defaults.
-static int settle_signals(void) {
-  static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU};
-  struct sigaction ignore = {.sa_handler = SIG_IGN};
-  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) (void)sigaction(ignored[i], &ignore, NULL);
-  // Inherited as ignored, it would take the exit statuses away.
-  struct sigaction heard = {.sa_handler = SIG_DFL};
-  (void)sigaction(SIGCHLD, &heard, NULL);
+// The end of a child is an event of the loop.
+static int hear_children(void) {
   sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, SIGCHLD);
@@ -145,9 +139,9 @@ int main(void) {
   // Memory that others of the same user may neither read nor trace.
   (void)prctl(PR_SET_DUMPABLE, 0);
   if (getpid() != 1) (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-  int signals = settle_signals();
-  if (signals < 0 || !watch_open() || !session_setup()) give_up("cannot set up its loop");
   spawn_setup();
+  int signals = hear_children();
+  if (signals < 0 || !watch_open() || !session_setup()) give_up("cannot set up its loop");
   struct watch signal_watch;
   watch_begin(&signal_watch, signals, WATCH_SIGNALS, 0);
   watch_set(&signal_watch, EPOLLIN);

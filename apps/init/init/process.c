@@ -196,5 +196,9 @@ void process_resize(const struct process *process, uint16_t columns, uint16_t ro
   const struct watch *terminal = &process->streams[0].watch;
   if (!process->pty || terminal->fd < 0) return;
   struct winsize size = {.ws_col = columns, .ws_row = rows};
-  (void)ioctl(terminal->fd, TIOCSWINSZ, &size);
+  if (ioctl(terminal->fd, TIOCSWINSZ, &size) != 0 || process->exited) return;
+  // Linux tells the foreground group by itself, gVisor does not; to hear of it twice is harmless.
+  pid_t foreground = 0;
+  if (ioctl(terminal->fd, TIOCGPGRP, &foreground) != 0 || foreground <= 1) foreground = process->pid;
+  (void)kill(-foreground, SIGWINCH);
 }

@@ -33,7 +33,20 @@ struct report {
 static struct rlimit original_descriptors = {RLIM_INFINITY, RLIM_INFINITY};
 static rlim_t descriptor_limit = RESERVED_DESCRIPTORS * 2;
 
+// What would end init is ignored.
+static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGTERM, SIGUSR1,
+                              SIGUSR2, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU};
+
+static void handle(int number, void (*how)(int)) {
+  struct sigaction action = {.sa_handler = how};
+  // KILL, STOP and the C library's own refuse, which is right.
+  (void)sigaction(number, &action, NULL);
+}
+
 void spawn_setup(void) {
+  // Whatever was inherited as ignored would be so in children too; SIGCHLD would take exit statuses away.
+  for (int number = 1; number <= SIGRTMAX; number++) handle(number, SIG_DFL);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) handle(ignored[i], SIG_IGN);
   if (getrlimit(RLIMIT_NOFILE, &original_descriptors) != 0) return;
   struct rlimit raised = {original_descriptors.rlim_max, original_descriptors.rlim_max};
   descriptor_limit = setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : original_descriptors.rlim_cur;
@@ -146,9 +159,7 @@ static void exec_in_path(const struct command *command) {
 }
 
 static void default_signals(void) {
-  struct sigaction action = {.sa_handler = SIG_DFL};
-  // KILL, STOP and the C library's own refuse, which is right.
-  for (int number = 1; number <= SIGRTMAX; number++) (void)sigaction(number, &action, NULL);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) handle(ignored[i], SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -26,7 +26,7 @@ struct spawned {
   int err;
 };
 
-// Takes note of what init started with: children get the same limits back. Raises init's own descriptor limit.
+// Ignores signals and raises the descriptor limit for init itself; children get the defaults and the limits back.
 void spawn_setup(void);
 // Starts the command and waits until its exec has happened. STAGE_NONE, or where it failed and with which errno;
 // then nothing is left of it.

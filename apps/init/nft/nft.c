@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define MAX_REQUEST_BYTES (16 * 1024 * 1024)
+// Of an error's text, which quotes the request.
+#define MAX_ERROR_BYTES (64 * 1024)
 // A buffer larger than this is given back after its request.
 #define KEPT_BYTES (256 * 1024)
 
@@ -69,6 +71,7 @@ static void write_exactly(const void *from, size_t length) {
 
 static void answer(bool done, const char *text) {
   size_t length = text == NULL ? 0 : strlen(text);
+  if (!done && length > MAX_ERROR_BYTES) length = MAX_ERROR_BYTES;
   if (length >= UINT32_MAX) give_up("an answer that is too long");
   uint8_t head[5];
   uint32_t payload = htonl((uint32_t)length + 1);

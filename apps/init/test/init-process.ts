@@ -24,15 +24,16 @@ export class InitProcess implements AsyncDisposable {
 
   static async start(wrapper: readonly string[] = []): Promise<InitProcess> {
     const secret = randomBytes(32);
-    const [program = "", ...argv] = [...wrapper, sanitized("sallyport-init")];
-    const child = spawn(program, argv, {
+    const program = sanitized("sallyport-init");
+    const [command, argv] = wrapper[0] === undefined ? [program, []] : [wrapper[0], [...wrapper.slice(1), program]];
+    const child = spawn(command, argv, {
       env: { PATH: process.env["PATH"], SALLYPORT_INIT_SECRET: secret.toString("hex"), SALLYPORT_INIT_PORT: "0" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const complaints: string[] = [];
     child.stderr.on("data", (chunk: Buffer) => complaints.push(chunk.toString()));
-    const [line]: Buffer[] = await once(child.stdout, "data");
-    return new InitProcess(child, secret, Number(line?.toString()), complaints);
+    const told: unknown[] = await once(child.stdout, "data");
+    return new InitProcess(child, secret, Number(String(told[0])), complaints);
   }
 
   greet(): Promise<{ peer: Peer; records: Awaited<ReturnType<typeof Peer.greet>>["records"] }> {

@@ -63,7 +63,10 @@ export class Peer implements AsyncDisposable {
       const index = this.frames.findIndex((one) => one.type === type && fits(one.payload));
       const [found] = index < 0 ? [] : this.frames.splice(index, 1);
       if (found !== undefined) return found.payload;
-      const seen = this.frames.map((one) => one.type.toString(16)).slice(0, 20);
+      const seen = this.frames
+        .map((one) => one.type.toString(16))
+        .slice(0, 20)
+        .join(" ");
       if (this.isClosed) throw new Error(`closed while waiting for ${type.toString(16)}; waiting: ${seen}`);
       await this.#change(deadline - Date.now(), `no frame ${type.toString(16)}; waiting: ${seen}`);
     }

@@ -24,16 +24,24 @@ describe("a process", () => {
     const script = 'printf "%s|" "$@"; pwd; tr "\\0" "\\n" < /proc/$$/environ; ls /proc/$$/fd | tr "\\n" " "';
     const argv = ["/bin/sh", "-c", script, "name", "", "two words", "ü"];
     const { handle } = await peer.start({ id: "a", argv, cwd, env: ["A=1", "B=", "C==x"] });
-    const [line, ...rest] = Buffer.from(await peer.text(handle), "latin1").toString().split("\n");
+    const [line, ...rest] = Buffer.from(await peer.text(handle), "latin1")
+      .toString()
+      .split("\n");
     expect(line).toBe(`|two words|ü|${cwd}`);
     expect(rest.slice(0, 3)).toEqual(["A=1", "B=", "C==x"]);
-    expect(rest[3]?.trim().split(" ").filter((fd) => Number(fd) < 10)).toEqual(["0", "1", "2"]);
+    expect(
+      rest[3]
+        ?.trim()
+        .split(" ")
+        .filter((fd) => Number(fd) < 10),
+    ).toEqual(["0", "1", "2"]);
   });
 
   it("starts in / with /dev/null as input, default signals, a session and a group of its own", async () => {
     await using init = await InitProcess.start();
     await using peer = await init.peer();
-    const script = "pwd; readlink /proc/$$/fd/0; grep -E 'Sig(Blk|Ign)' /proc/$$/status; cut -d' ' -f1,5,6 /proc/$$/stat";
+    const script =
+      "pwd; readlink /proc/$$/fd/0; grep -E 'Sig(Blk|Ign)' /proc/$$/status; cut -d' ' -f1,5,6 /proc/$$/stat";
     const { handle, pid } = await peer.start({ id: "a", argv: ["sh", "-c", script] });
     expect(await peer.text(handle)).toBe(
       `/\n/dev/null\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n${pid} ${pid} ${pid}\n`,
@@ -133,7 +141,16 @@ describe("init", () => {
 
   it("ignores signals that would end it", async () => {
     await using init = await InitProcess.start();
-    for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGALRM"] as const) {
+    for (const name of [
+      "SIGTERM",
+      "SIGINT",
+      "SIGHUP",
+      "SIGQUIT",
+      "SIGPIPE",
+      "SIGUSR1",
+      "SIGUSR2",
+      "SIGALRM",
+    ] as const) {
       process.kill(init.pid, name);
     }
     await using peer = await init.peer();
@@ -160,7 +177,9 @@ describe("init", () => {
   it("keeps descriptors for the gateway when processes have taken all others", async () => {
     await using init = await InitProcess.start(["prlimit", "--nofile=100:100", "--"]);
     await using peer = await init.peer();
-    const starts = Array.from({ length: 40 }, (_, index) => wire.start({ id: `p${index}`, argv: ["cat"], stdin: true }));
+    const starts = Array.from({ length: 40 }, (_, index) =>
+      wire.start({ id: `p${index}`, argv: ["cat"], stdin: true }),
+    );
     peer.send(...starts);
     const failure = await peer.take(wire.START_FAILED);
     const at = 1 + failure.readUInt8(0);

@@ -231,7 +231,10 @@ describe("a terminal", () => {
 
   it("tells its process of a new size", async () => {
     await using init = await InitProcess.start();
-    const { peer, handle } = await shell(init, "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.01; done");
+    const { peer, handle } = await shell(
+      init,
+      "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.01; done",
+    );
     await using _ = peer;
     await peer.read(handle, 1, { isEnough: (_at, chunks) => Buffer.concat(chunks).includes("ready") });
     peer.send(wire.resize(handle, 120, 40));
@@ -240,7 +243,10 @@ describe("a terminal", () => {
 
   it("turns ^C into an interrupt, and INPUT_END into an end of file, also within a line", async () => {
     await using init = await InitProcess.start();
-    const { peer, handle } = await shell(init, "stty -echo; trap 'echo interrupted' INT; echo ready; cat; cat; echo over");
+    const { peer, handle } = await shell(
+      init,
+      "stty -echo; trap 'echo interrupted' INT; echo ready; cat; cat; echo over",
+    );
     await using _ = peer;
     await peer.read(handle, 1, { isEnough: (_at, chunks) => Buffer.concat(chunks).includes("ready\r\n") });
     peer.send(wire.input(handle, 0, "\x03"));

@@ -1,10 +1,11 @@
 // The worker with a real runtime: what the api wishes becomes so, is told, ends, and leaves nothing.
-import { EndReason, InstanceState, NetworkRules_Mode } from "@sallyport/contracts";
+
 import { AppError } from "@sallyport/appkit/errors";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import { createLogger } from "@sallyport/appkit/logger";
+import { EndReason, InstanceState, NetworkRules_Mode } from "@sallyport/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openFakeNetwork, type FakeNetwork } from "../test/fake-network.ts";
+import { type FakeNetwork, openFakeNetwork } from "../test/fake-network.ts";
 import { eventually, tracesOf } from "../test/machine.ts";
 import { startTestPlatform, type TestPlatform } from "../test/platform.ts";
 import { startWorker } from "./app.ts";
@@ -38,7 +39,7 @@ describe("a worker", () => {
     const hello = await eventually("hello", async () => platform.api.hellos[0]);
     expect(hello).toMatchObject({ platformId: platform.platformId, ioAddress: "127.0.0.1:7351" });
     expect(hello.images.map(({ digest }) => digest)).toContain(platform.imageDigest);
-    expect(hello.runscVersion).toMatch(/^20/);
+    expect(hello.runscVersion).toMatch(/20[0-9]{6}/);
   });
 
   it("runs what is wished, policy first, and takes it away when that is wished", async () => {
@@ -91,7 +92,9 @@ describe("a worker", () => {
   });
 
   it("tells a command that cannot be started from a sandbox that cannot", async () => {
-    const refusal = new AppError("InvalidArgument", "command: cannot start nope: no such file or directory", { field: "command" });
+    const refusal = new AppError("InvalidArgument", "command: cannot start nope: no such file or directory", {
+      field: "command",
+    });
     platform.gateway.failures.set("start", refusal);
     const { instanceId } = platform.wishRun();
     const ended = await platform.api.reached(instanceId, InstanceState.ENDED);
@@ -121,23 +124,53 @@ describe("a worker", () => {
 
   it("keeps a stop of what it has never seen against a late wish to run", async () => {
     const wish = platform.wishRun();
-    const late = { ...wish, instanceId: `in-${wish.instanceId.slice(3).split("").toReversed().join("").replace(/^./, "0")}` };
+    const late = {
+      ...wish,
+      instanceId: `in-${wish.instanceId.slice(3).split("").toReversed().join("").replace(/^./, "0")}`,
+    };
     platform.wishStop(late.instanceId);
     const ended = await platform.api.reached(late.instanceId, InstanceState.ENDED);
     expect(ended.outcome?.reason).toBe(EndReason.TERMINATED);
     platform.api.wishes.set(late.instanceId, late);
     platform.api.announce();
     await platform.api.reached(wish.instanceId, InstanceState.RUNNING);
-    expect(platform.api.reports.some(({ report }) => report.instanceId === late.instanceId && report.state === InstanceState.RUNNING)).toBe(false);
+    expect(
+      platform.api.reports.some(
+        ({ report }) => report.instanceId === late.instanceId && report.state === InstanceState.RUNNING,
+      ),
+    ).toBe(false);
     platform.wishStop(wish.instanceId);
     await platform.api.reached(wish.instanceId, InstanceState.ENDED);
+  });
+
+  it("gives a running instance a newer policy, and no older one", async () => {
+    const wish = platform.wishRun();
+    await platform.api.reached(wish.instanceId, InstanceState.RUNNING);
+    const { spec } = wish;
+    if (spec?.network === undefined) throw new Error("no policy");
+    for (const [generation, mode] of [
+      [3, NetworkRules_Mode.OPEN],
+      [2, NetworkRules_Mode.BLOCKED],
+    ] as const) {
+      const changed = { ...wish, spec: { ...spec, network: { ...spec.network, generation, mode } } };
+      platform.api.wishes.set(wish.instanceId, changed);
+      platform.api.announce();
+      await eventually("reported", async () =>
+        platform.api.latest(wish.instanceId)?.networkGeneration === 3 ? true : undefined,
+      );
+    }
+    platform.wishStop(wish.instanceId);
+    await platform.api.reached(wish.instanceId, InstanceState.ENDED);
+    expect(network.applied.at(-1)).toBe("open");
   });
 
   it("attaches every instance again when the gateway comes back", async () => {
     const { instanceId } = platform.wishRun();
     await platform.api.reached(instanceId, InstanceState.RUNNING);
     await platform.restartGateway();
-    await eventually("opened again", async () => (platform.gateway.calls.includes(`open ${instanceId}`) ? true : undefined));
+    await eventually("opened again", async () =>
+      platform.gateway.calls.includes(`open ${instanceId}`) ? true : undefined,
+    );
     const value = { reason: EndReason.SIGNALLED, exitCode: 143, signal: "SIGTERM" };
     platform.gateway.tell({ instanceId, event: { $case: "entrypointEnded", value } });
     const ended = await platform.api.reached(instanceId, InstanceState.ENDED);
@@ -165,7 +198,10 @@ describe("a worker", () => {
     await worker[Symbol.asyncDispose]();
     expect(await tracesOf(first.instanceId)).not.toEqual([]);
     network = await openFakeNetwork(platform.platformId.slice(-6));
-    worker = await startWorker(readConfig(platform.env), { logger: createLogger("worker", platform.env["SALLYPORT_LOG_LEVEL"]), startNetwork: async () => network });
+    worker = await startWorker(readConfig(platform.env), {
+      logger: createLogger("worker", platform.env["SALLYPORT_LOG_LEVEL"]),
+      startNetwork: async () => network,
+    });
     const before = performance.now();
     await worker.down?.();
     console.log(`down: ${Math.round(performance.now() - before)} ms`);

@@ -73,7 +73,12 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   const registry: Registry = new Registry({
     maxInstances: config.maxInstances,
     parts: {
-      ...{ runtime, network, gateway, images, clock, logger },
+      runtime,
+      network,
+      gateway,
+      images,
+      clock,
+      logger,
       store: journal,
       report: (record) => reporter.put(reportOf(record)),
       startGate: openGate(width),
@@ -84,7 +89,8 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   stack.defer(() => registry.leave());
 
   const { records, unreadable } = await journal.load();
-  for (const instanceId of unreadable) logger.error({ instanceId }, "the record is damaged: the instance is left alone");
+  for (const instanceId of unreadable)
+    logger.error({ instanceId }, "the record is damaged: the instance is left alone");
   await registry.recover(records, unreadable);
   const reportAll = () => {
     for (const record of registry.toReport()) reporter.put(reportOf(record));

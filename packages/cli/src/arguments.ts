@@ -19,7 +19,7 @@ export function parseDuration(text: string): number {
 }
 
 /** Adds "NAME=VALUE" to what was given before. */
-export function parseEnv(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+export function parseEnv(text: string, before: Readonly<Record<string, string>> | undefined): Record<string, string> {
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("It must look like NAME=VALUE.");
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };

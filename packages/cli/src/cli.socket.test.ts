@@ -2,7 +2,7 @@
 import { PassThrough } from "node:stream";
 import { FakePlatform } from "@sallyport/testkit/fake-platform";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cli, Keyboard } from "./testing.ts";
+import { cli, Keyboard } from "../test/run-cli.ts";
 
 let platform: FakePlatform;
 beforeEach(async () => {

@@ -16,7 +16,7 @@ import type { handleUnaryCall } from "@grpc/grpc-js";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { AdminServiceService } from "@sallyport/contracts/grpc";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cli } from "./testing.ts";
+import { cli } from "../test/run-cli.ts";
 
 /** Speaks the supervisor's control protocol; leaves a mark when it is told to end what was left behind. */
 const SUPERVISOR = `
@@ -51,8 +51,10 @@ beforeEach(() => {
   mkdirSync(join(release, "bin"), { recursive: true });
   mkdirSync(join(release, "apps/standalone/dist"), { recursive: true });
   symlinkSync(process.execPath, join(release, "bin/node"));
-  writeFileSync(join(release, "bin/sallyport-reap"), '#!/bin/sh\nshift\nexec "$@"\n');
-  chmodSync(join(release, "bin/sallyport-reap"), 0o755);
+  const native = join(root, "opt", "native", "current");
+  mkdirSync(native, { recursive: true });
+  writeFileSync(join(native, "sallyport-reap"), '#!/bin/sh\nshift\nexec "$@"\n');
+  chmodSync(join(native, "sallyport-reap"), 0o755);
   writeFileSync(join(release, "apps/standalone/dist/main.js"), SUPERVISOR);
   env = {
     PATH: process.env["PATH"] ?? "",

@@ -28,8 +28,8 @@ export async function findLaunch(
   const { home, opt } = machinePaths(context, options);
   const main = join(opt.current, "apps", "standalone", "dist", "main.js");
   const node = join(opt.current, "bin", "node");
-  const reap = await firstOf([join(opt.current, "bin", "sallyport-reap"), join(opt.nativeCurrent, "sallyport-reap")]);
-  for (const path of [main, node]) await firstOf([path]);
+  const reap = join(opt.nativeCurrent, "sallyport-reap");
+  for (const path of [main, node, reap]) await assertLaidOut(path);
   const { SALLYPORT_TOKEN: _token, SALLYPORT_API_URL: _url, ...env } = context.env; // a caller's, not the platform's
   return { file: reap, args: ["--", node, main], env: { ...env, SALLYPORT_HOME: home.root, ...extra } };
 }
@@ -56,16 +56,13 @@ export async function exitCodeOf(child: ChildProcess): Promise<number> {
   return code ?? 143;
 }
 
-async function firstOf(paths: readonly string[]): Promise<string> {
-  for (const path of paths) {
-    try {
-      await access(path);
-      return path;
-    } catch {
-      // The next one, or the error below.
-    }
+async function assertLaidOut(path: string): Promise<void> {
+  try {
+    await access(path);
+  } catch (cause) {
+    throw new CliError("Failed", `Sallyport is not laid out on this machine: there is no ${path}`, {
+      hint: "run `npm run setup` in a clone; `sallyport doctor` tells what else is missing",
+      cause,
+    });
   }
-  throw new CliError("Failed", `Sallyport is not laid out on this machine: there is no ${paths[0]}`, {
-    hint: "run `npm run setup` in a clone; `sallyport doctor` tells what else is missing",
-  });
 }

@@ -12,7 +12,6 @@ export {
 } from "./connect-request.ts";
 export type { OpenErrorCode, OpenOptions } from "./open.ts";
 export { OpenError, openPort } from "./open.ts";
-export type { HeadProblem } from "./read-head.ts";
 export { readHead } from "./read-head.ts";
 export type { RelayEnd, RelayOptions, RelayResult } from "./relay.ts";
 export { relay } from "./relay.ts";

@@ -77,7 +77,7 @@ export async function openPort(socketPath: string, target: ConnectRequest, optio
   try {
     socket.write(formatConnectRequest(target));
     const head = await readHead(socket, MAX_CONNECT_HEAD_BYTES, signal);
-    const status = parseConnectAnswer(head);
+    const status = parseConnectAnswer(head ?? "");
     if (status === undefined) throw new OpenError("GatewayUnavailable", { cause });
     if (status !== 200) throw new OpenError(CODES[status]);
     return socket;
@@ -87,4 +87,3 @@ export async function openPort(socketPath: string, target: ConnectRequest, optio
     throw error instanceof OpenError ? error : new OpenError("Timeout", { cause: error });
   }
 }
-

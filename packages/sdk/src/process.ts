@@ -102,19 +102,22 @@ export class ProcessHandle implements Process {
   }
 
   async kill(signal = "SIGTERM", options: CallOptions = {}): Promise<void> {
-    const scope = this.#io.scope("Process.kill", options, QUICK_MS);
-    const request = { execId: this.id, signal };
-    await this.#io.call(scope, (stub, call) => callUnary(stub, stub.signalExec, request, call), {
-      once: signal !== "SIGKILL",
-      maxAttemptMs: DEFAULT_OUTAGE_MS,
-    });
+    await this.#signal(signal, this.#io.scope("Process.kill", options, QUICK_MS));
   }
 
   /** Kills a process that nobody waits for any more, and cuts its readers. Never rejects. */
   async abandon(): Promise<void> {
     this.#closed.abort(sdkError("Cancelled", "the run was given up"));
     this.#feeder?.stop();
-    await this.kill("SIGKILL", { timeoutMs: ABANDON_MS }).then(undefined, bestEffort);
+    await this.#signal("SIGKILL", this.#io.lastingScope("cleaning up", ABANDON_MS)).then(undefined, bestEffort);
+  }
+
+  async #signal(signal: string, scope: Scope): Promise<void> {
+    const request = { execId: this.id, signal };
+    await this.#io.call(scope, (stub, call) => callUnary(stub, stub.signalExec, request, call), {
+      once: signal !== "SIGKILL",
+      maxAttemptMs: DEFAULT_OUTAGE_MS,
+    });
   }
 
   async resize(size: PtySize, options: CallOptions = {}): Promise<void> {

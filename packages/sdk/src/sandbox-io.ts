@@ -51,6 +51,11 @@ export class SandboxIo {
     return new Scope(what, options, owners, defaultTimeoutMs);
   }
 
+  /** The limits of a call that neither the handle's end nor the client's cuts: cleaning up. */
+  lastingScope(what: string, timeoutMs: number): Scope {
+    return new Scope(what, { timeoutMs });
+  }
+
   /** Ends all that runs here, and whatever is called later. */
   release(): void {
     if (this.#released.signal.aborted) return;
@@ -162,7 +167,8 @@ export class SandboxIo {
 
   async #renew(): Promise<IoAccess> {
     const request = { sandboxId: this.sandboxId };
-    const scope = this.scope("getting access to SandboxIO", { timeoutMs: RENEW_TIMEOUT_MS });
+    // Shared by all who wait for it: each leaves by its own limits.
+    const scope = this.lastingScope("getting access to SandboxIO", RENEW_TIMEOUT_MS);
     const { ioAccess } = await this.connections.callApi(scope, ({ sandboxes }, options) =>
       callUnary(sandboxes, sandboxes.getIoAccess, request, options),
     );

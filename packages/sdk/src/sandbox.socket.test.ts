@@ -232,13 +232,16 @@ describe("run", () => {
   });
 
   it("kills what was started for a caller that went away", async () => {
-    await using sandbox = await Sandbox.create({ client });
+    const sandbox = await Sandbox.create({ client });
     platform.fail("startExec", ...Array.from({ length: 99 }, () => ({ code: "Unavailable" as const, after: true })));
     const error = await failure(sandbox.exec(["sleep"], { timeoutMs: 200 }));
     expect(error).toMatchObject({ code: "DeadlineExceeded" });
     const processes = [...(platform.sandboxes.get(sandbox.id)?.processes.values() ?? [])];
     expect(processes).toHaveLength(1);
-    await expect.poll(() => processes[0]?.signals).toEqual(["SIGKILL"]);
+    // Neither the handle's end nor the client's cuts the cleaning up.
+    await sandbox.detach();
+    await client[Symbol.asyncDispose]();
+    expect(processes[0]?.signals).toEqual(["SIGKILL"]);
   });
 
   it("says that the sandbox has ended, known or not", async () => {

@@ -31,7 +31,7 @@ describe("output", () => {
     const reading = process.stdout.text();
     const waiting = process.wait();
     for (let round = 1; round <= 3; round += 1) {
-      await expect.poll(() => callsOf("readOutput"), { timeout: 5_000 }).toBeGreaterThanOrEqual(round);
+      await expect.poll(() => callsOf("readOutput")).toBeGreaterThanOrEqual(round);
       platform.killGateway();
       await platform.startGateway();
     }

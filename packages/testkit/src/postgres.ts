@@ -160,7 +160,8 @@ async function untilReady(database: TestDatabase, server: ChildProcess): Promise
       await queryDatabase(database, "SELECT 1");
       return;
     } catch (error) {
-      if (server.exitCode !== null) throw new Error(`postgres ended with ${server.exitCode}: ${log()}`, { cause: error });
+      if (server.exitCode !== null)
+        throw new Error(`postgres ended with ${server.exitCode}: ${log()}`, { cause: error });
       if (performance.now() > deadline) throw new Error(`postgres does not answer: ${log()}`, { cause: error });
       await sleep(20);
     }

@@ -34,7 +34,7 @@ export function workerService(deps: ServiceDeps): BoundService {
  * The messages for an update: one, unless specs would make it too long. Then changes that carry specs go first, and a
  * full message lists all instances, leaving out what those carried.
  */
-export function* inMessages(
+function* inMessages(
   platformId: string,
   full: boolean,
   instances: readonly DesiredInstance[],

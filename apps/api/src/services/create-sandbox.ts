@@ -44,7 +44,7 @@ export async function createSandbox(
   signal: AbortSignal,
 ): Promise<CreatedSandbox> {
   const checked = checkCreate(input);
-  const committed = await inTransaction(deps.db, (tx) => commit(workspaceId, tx, checked));
+  const committed = await commitInTurn(workspaceId, deps, checked, signal);
   if (committed.workerId !== undefined) deps.hub.wake(workerTopic(committed.workerId));
   return awaitStart(workspaceId, deps, committed.sandboxId, checked.waitMs, signal);
 }
@@ -53,6 +53,16 @@ interface Committed {
   readonly sandboxId: string;
   /** Set when this call made the sandbox. */
   readonly workerId: string | undefined;
+}
+
+async function commitInTurn(
+  workspaceId: string,
+  deps: ServiceDeps,
+  checked: CheckedCreate,
+  signal: AbortSignal,
+): Promise<Committed> {
+  using _place = await deps.creates.enter(signal);
+  return await inTransaction(deps.db, (tx) => commit(workspaceId, tx, checked));
 }
 
 async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Promise<Committed> {

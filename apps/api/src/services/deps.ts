@@ -2,11 +2,14 @@
 import type { Clock } from "@sallyport/appkit/clock";
 import type { Db } from "../store/database.ts";
 import type { IoTokens } from "./io-tokens.ts";
+import type { Turnstile } from "./turnstile.ts";
 import type { WakeHub } from "./wake-hub.ts";
 
 export interface ServiceDeps {
   readonly db: Db;
   readonly hub: WakeHub;
+  /** Where creates queue for the database. */
+  readonly creates: Turnstile;
   readonly clock: Clock;
   readonly ioTokens: IoTokens;
   readonly pageTokenKey: Uint8Array;

@@ -15,7 +15,7 @@ const IO_TOKEN_LIFE_SECONDS = 600;
 const ALGORITHM = "EdDSA";
 
 /** What a token names. */
-export interface IoGrant {
+interface IoGrant {
   readonly workspaceId: string;
   readonly sandboxId: string;
   readonly instanceId: string;

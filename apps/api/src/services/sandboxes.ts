@@ -4,7 +4,7 @@ import { isId } from "@sallyport/contracts";
 import { PAGE_SIZE } from "../domain/limits.ts";
 import { openPageToken, sealPageToken } from "../domain/page-token.ts";
 import { wishStop } from "../store/instances.ts";
-import type { SandboxRecord } from "../store/sandboxes.ts";
+import type { ListOptions, SandboxRecord } from "../store/sandboxes.ts";
 import { findSandbox, listSandboxes } from "../store/sandboxes.ts";
 import { sandboxTopic, workerTopic } from "../store/topics.ts";
 import { checkId, checkLabel, checkNumber, checkWait } from "./check.ts";
@@ -47,12 +47,45 @@ export async function listPage(workspaceId: string, deps: ServiceDeps, request: 
       throw invalidArgument("page_token", "is none that this listing gave", "start again without one");
     }
   }
-  const options = { appName, includeEnded: request.includeEnded, beforeId, limit: limit + 1 };
-  const found = await listSandboxes(workspaceId, deps.db, options);
-  const records = found.slice(0, limit);
+  const filter = { appName, includeEnded: request.includeEnded };
+  const { records, isMore } = await readPage(workspaceId, deps, filter, beforeId, limit);
   const last = records.at(-1);
-  const isMore = found.length > limit && last !== undefined;
-  return { records, nextPageToken: isMore ? sealPageToken(deps.pageTokenKey, listing, last.sandbox.id) : "" };
+  const isOpen = isMore && last !== undefined;
+  return { records, nextPageToken: isOpen ? sealPageToken(deps.pageTokenKey, listing, last.sandbox.id) : "" };
+}
+
+const CHUNK = 100;
+
+/** At most so many, and fewer where their commands and policies would make a message that is too long to be sent. */
+async function readPage(
+  workspaceId: string,
+  deps: ServiceDeps,
+  filter: Pick<ListOptions, "appName" | "includeEnded">,
+  beforeId: string | undefined,
+  limit: number,
+): Promise<{ readonly records: readonly SandboxRecord[]; readonly isMore: boolean }> {
+  const records: SandboxRecord[] = [];
+  let bytes = 0;
+  for (;;) {
+    const after = records.at(-1)?.sandbox.id ?? beforeId;
+    const options = { ...filter, beforeId: after, limit: Math.min(CHUNK, limit - records.length + 1) };
+    const found = await listSandboxes(workspaceId, deps.db, options);
+    for (const record of found) {
+      bytes += sizeOf(record);
+      if (records.length === limit || (records.length > 0 && bytes > MAX_PAGE_BYTES)) return { records, isMore: true };
+      records.push(record);
+    }
+    if (found.length < options.limit) return { records, isMore: false };
+  }
+}
+
+const MAX_PAGE_BYTES = 768 * 1024;
+
+/** About what a record takes in a message: the parts that tenants make long, and something for the rest. */
+function sizeOf({ sandbox }: SandboxRecord): number {
+  const { command = [], network, outcome } = sandbox;
+  const texts = [...command, ...(typeof network === "string" ? [] : network.allow), outcome?.message ?? ""];
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 4, 512);
 }
 
 /** The sandbox once it has ended, or as it is when the time is over. */

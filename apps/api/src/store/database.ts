@@ -117,6 +117,11 @@ function statementName(text: string): string | undefined {
 const TRANSIENT = /^(08...|53...|57P0[1-5]|57014|55P03|25P0[34]|40001|40P01)$/;
 
 function rethrow(error: unknown): never {
+  if (error instanceof pg.DatabaseError) {
+    // These quote rows, and rows hold what tenants keep secret; errors are logged.
+    error.detail = undefined;
+    error.where = undefined;
+  }
   const isTransient =
     error instanceof pg.DatabaseError ? TRANSIENT.test(error.code ?? "") : !(error instanceof TypeError);
   if (!isTransient) throw error;

@@ -116,7 +116,8 @@ export class InitConnection {
       this.#idleFrames = 0;
     }
     this.#idleFrames += 1;
-    if (this.#idleFrames > MAX_IDLE_FRAMES_PER_SECOND) throw new InitProtocolError("a flood of frames that say nothing new");
+    if (this.#idleFrames > MAX_IDLE_FRAMES_PER_SECOND)
+      throw new InitProtocolError("a flood of frames that say nothing new");
   }
 
   /** Stops and starts reading: for a disk that cannot follow. */
@@ -154,7 +155,8 @@ export async function meetInit(socket: Socket, secret: Uint8Array, signal: Abort
   const messages: InitMessage[] = [];
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(INIT_HANDSHAKE_MS)]);
   socket.on("error", ignoreBecauseCloseFollows);
-  socket.setNoDelay(true);
+  // Dialled with half-open allowed, as all connections into sandboxes are: here one half is of no use.
+  socket.once("end", () => socket.destroy());
   try {
     socket.write(encodeHello(secret));
     let missing = 1;

@@ -38,7 +38,13 @@ export type InitMessage =
   | ProcessMessage
   | { readonly type: "started"; readonly execId: string; readonly handle: number; readonly pid: number }
   | { readonly type: "startFailed"; readonly execId: string; readonly stage: StartStage; readonly errno: number }
-  | { readonly type: "output"; readonly handle: number; readonly fd: OutputFd; readonly offset: number; readonly data: Buffer }
+  | {
+      readonly type: "output";
+      readonly handle: number;
+      readonly fd: OutputFd;
+      readonly offset: number;
+      readonly data: Buffer;
+    }
   | { readonly type: "outputEnd"; readonly handle: number; readonly fd: OutputFd; readonly offset: number }
   | { readonly type: "exit"; readonly handle: number; readonly status: ExitStatus }
   | { readonly type: "inputAccepted"; readonly handle: number; readonly offset: number; readonly closed: boolean }

@@ -24,7 +24,10 @@ export interface ReadOptions {
  * Yields an output's bytes. Each step says that everything yielded before was taken. Throws InvalidArgument (`offset`)
  * beyond the end of an output that has ended, ResourceExhausted with too many readers.
  */
-export async function* readStream(spool: StreamSpool, options: ReadOptions): AsyncGenerator<ReadEvent, void, undefined> {
+export async function* readStream(
+  spool: StreamSpool,
+  options: ReadOptions,
+): AsyncGenerator<ReadEvent, void, undefined> {
   const { follow, signal } = options;
   let offset = options.offset;
   refuseBeyondEnd(spool, offset);

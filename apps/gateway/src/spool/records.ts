@@ -87,11 +87,7 @@ function write(directory: string, record: object): void {
   appendFileSync(join(directory, FILE), `${JSON.stringify(record)}\n`, { mode: 0o600 });
 }
 
-function find<Record>(
-  root: string,
-  shape: z.ZodType<Record>,
-  onBroken: (directory: string) => void,
-): Found<Record>[] {
+function find<Record>(root: string, shape: z.ZodType<Record>, onBroken: (directory: string) => void): Found<Record>[] {
   const found: Found<Record>[] = [];
   for (const entry of readdirSync(root, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;

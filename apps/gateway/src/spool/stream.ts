@@ -196,14 +196,14 @@ export class StreamSpool {
   /** Stops writing and frees the file; what is on disk stays. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const place of [...this.#leases.keys()]) this.#endLease(place);
+    for (const place of this.#leases.keys()) this.#endLease(place);
     this.#change.announce();
     await this.settled();
     this.#closeFile();
   }
 
   async #flush(): Promise<void> {
-    await undefined; // so that appends of one turn make one write
+    await Promise.resolve(); // so that appends of one turn make one write
     while (this.#queue.length > 0 && !this.#closed) {
       await this.#writeAll(this.#takeBatch());
       this.#makeRoom();
@@ -212,7 +212,7 @@ export class StreamSpool {
     if (this.#finishing && !this.#closed) {
       this.#ended = true;
       this.#closeFile();
-      for (const place of [...this.#leases.keys()]) this.#endLease(place);
+      for (const place of this.#leases.keys()) this.#endLease(place);
       this.#options.listener.ended();
       this.#change.announce();
     }

@@ -20,7 +20,7 @@ export interface ApiLinkOptions {
   readonly logger: Logger;
 }
 
-export interface ApiLinkEvents {
+interface ApiLinkEvents {
   /** A new stream: what the api knows may be old. */
   onConnected(): void;
   onWishes(wishes: readonly Wish[], isFull: boolean): void;

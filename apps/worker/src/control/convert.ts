@@ -9,7 +9,15 @@ import {
   NetworkRules_Mode,
   type Outcome,
 } from "@sallyport/contracts";
-import { cidrContains, cidrsOverlap, formatCidr, NEVER_REACHABLE, type NetworkRules, PRIVATE, parseCidr } from "@sallyport/policy";
+import {
+  cidrContains,
+  cidrsOverlap,
+  formatCidr,
+  NEVER_REACHABLE,
+  type NetworkRules,
+  PRIVATE,
+  parseCidr,
+} from "@sallyport/policy";
 import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "../instance/record.ts";
 import type { Wish } from "../instance/registry.ts";
 import type { Phase } from "../instance/state.ts";
@@ -17,7 +25,8 @@ import type { Phase } from "../instance/state.ts";
 /** Undefined for a wish that names no instance, or that is none of those we know. */
 export function wishOf(desired: DesiredInstance): Wish | undefined {
   const { instanceId, sandboxId, generation } = desired;
-  if (!isId("instance", instanceId) || !isId("sandbox", sandboxId) || !Number.isSafeInteger(generation)) return undefined;
+  if (!isId("instance", instanceId) || !isId("sandbox", sandboxId) || !Number.isSafeInteger(generation))
+    return undefined;
   const wish = { instanceId, sandboxId, generation };
   if (desired.wish === DesiredInstance_Wish.STOP) return { ...wish, want: { kind: "stop" } };
   if (desired.wish !== DesiredInstance_Wish.RUN) return undefined;
@@ -92,7 +101,11 @@ const NEVER_CIDRS = NEVER_REACHABLE.map(({ cidr }) => parseCidr(cidr));
 const PRIVATE_CIDRS = PRIVATE.map(({ cidr }) => parseCidr(cidr));
 
 function publicCidrs(texts: readonly string[], family: 4 | 6): string[] {
-  return canonical(texts, family, (cidr) => ![...NEVER_CIDRS, ...PRIVATE_CIDRS].some((other) => cidrsOverlap(cidr, other)));
+  return canonical(
+    texts,
+    family,
+    (cidr) => ![...NEVER_CIDRS, ...PRIVATE_CIDRS].some((other) => cidrsOverlap(cidr, other)),
+  );
 }
 
 function privateCidrs(texts: readonly string[], family: 4 | 6): string[] {
@@ -100,7 +113,8 @@ function privateCidrs(texts: readonly string[], family: 4 | 6): string[] {
     texts,
     family,
     (cidr) =>
-      PRIVATE_CIDRS.some((range) => cidrContains(range, cidr)) && !NEVER_CIDRS.some((other) => cidrsOverlap(cidr, other)),
+      PRIVATE_CIDRS.some((range) => cidrContains(range, cidr)) &&
+      !NEVER_CIDRS.some((other) => cidrsOverlap(cidr, other)),
   );
 }
 
@@ -111,7 +125,9 @@ function canonical(
 ): string[] {
   return texts.map((text) => {
     const cidr = parseCidr(text, "network");
-    require(cidr.family === family && formatCidr(cidr) === text && mayBe(cidr), "network has a CIDR that it may not have");
+    require(cidr.family === family &&
+      formatCidr(cidr) === text &&
+      mayBe(cidr), "network has a CIDR that it may not have");
     return text;
   });
 }
@@ -139,7 +155,10 @@ const REASONS: Readonly<Record<InstanceOutcome["reason"], EndReason>> = {
 export function reportOf(record: InstanceRecord): InstanceReport {
   const { instanceId, generation, seq, phase, networkGeneration } = record;
   return {
-    ...{ instanceId, generation, seq, networkGeneration },
+    instanceId,
+    generation,
+    seq,
+    networkGeneration,
     state: STATES[phase],
     outcome: phase === "ended" && record.outcome !== undefined ? wireOutcome(record.outcome) : undefined,
     at: new Date(record.at),

@@ -8,7 +8,7 @@ import { callServerStream, callUnary, GatewayControlServiceClient } from "@sally
 import type { InstanceOutcome } from "../instance/record.ts";
 import { entrypointOutcome, initFailureWords } from "./convert.ts";
 
-export interface AttachOptions {
+interface AttachOptions {
   readonly instanceId: string;
   readonly sandboxId: string;
   readonly generation: number;
@@ -19,7 +19,7 @@ export interface AttachOptions {
   readonly waitMs: number;
 }
 
-export interface EntrypointOptions {
+interface EntrypointOptions {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workdir: string;
@@ -27,7 +27,7 @@ export interface EntrypointOptions {
 }
 
 /** What the gateway tells. */
-export interface GatewayEvents {
+interface GatewayEvents {
   /** The gateway can be reached, for the first time or again. */
   onConnected(): void;
   onEntrypointEnded(instanceId: string, outcome: InstanceOutcome): void;
@@ -38,11 +38,7 @@ export interface GatewayEvents {
 export interface Gateway {
   attach(options: AttachOptions, signal: AbortSignal): Promise<void>;
   startEntrypoint(instanceId: string, options: EntrypointOptions, signal: AbortSignal): Promise<void>;
-  open(
-    instanceId: string,
-    options: Pick<EntrypointOptions, "env" | "workdir">,
-    signal: AbortSignal,
-  ): Promise<void>;
+  open(instanceId: string, options: Pick<EntrypointOptions, "env" | "workdir">, signal: AbortSignal): Promise<void>;
   /** Never throws: a gateway that cannot be told now is told when it can be. */
   detach(instanceId: string): Promise<void>;
 }

@@ -17,7 +17,7 @@ export interface ClaimOptions {
 }
 
 /** The rules were refused; the sandbox must not start. */
-export class PolicyNotAppliedError extends Error {
+class PolicyNotAppliedError extends Error {
   override readonly name = "PolicyNotAppliedError";
   readonly code = "PolicyNotApplied" as const;
 

@@ -5,8 +5,11 @@ import type { Logger } from "@sallyport/appkit/logger";
 import { Backoff } from "@sallyport/appkit/retry";
 import type { SlotNetwork } from "../network/index.ts";
 import type { SandboxProcesses } from "../runtime/runtime.ts";
+import { allDone } from "../system/all-done.ts";
 import { claim } from "./claim.ts";
+import { Deadline } from "./deadline.ts";
 import { attach, type Door, throughDoor } from "./doors.ts";
+import { Changes, keepUp } from "./keep-up.ts";
 import { OomSamples } from "./oom-samples.ts";
 import { type EndCause, judgeEnd } from "./outcome.ts";
 import type { InstanceParts } from "./parts.ts";
@@ -15,9 +18,7 @@ import type { InstanceRecord, InstanceSpec } from "./record.ts";
 import { nextPhase, type PhaseEvent } from "./state.ts";
 import { rollBack, stop } from "./stop.ts";
 import { startTimeline, type Timeline } from "./timeline.ts";
-
-/** Timers cannot wait longer than this. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+import { untilAborted } from "./until-aborted.ts";
 
 export interface InstanceOptions {
   readonly parts: InstanceParts;
@@ -36,6 +37,8 @@ export class Instance {
   /** Aborted when the present work is to be dropped, to end or to leave. */
   readonly #work: AbortSignal;
   readonly #samples = new OomSamples();
+  readonly #lifetime: Deadline;
+  readonly #changes = new Changes();
   #record: InstanceRecord;
   #recovered: boolean;
   #cause: EndCause | undefined;
@@ -45,8 +48,6 @@ export class Instance {
   #slot: SlotNetwork | undefined;
   #newerNetwork: InstanceSpec["network"] | undefined;
   #doorsToOpen = false;
-  #wake: () => void = () => {};
-  #deadlineTimer: NodeJS.Timeout | undefined;
 
   constructor(options: InstanceOptions) {
     this.#parts = options.parts;
@@ -54,6 +55,7 @@ export class Instance {
     this.#recovered = options.recovered;
     this.#leave = options.leave;
     this.#work = AbortSignal.any([options.leave, this.#endWanted.signal]);
+    this.#lifetime = new Deadline(options.parts.clock, () => this.wantEnd({ kind: "lifetimeOver" }));
     const { instanceId, sandboxId } = options.record;
     this.#logger = options.parts.logger.child({ instanceId, sandboxId });
   }
@@ -64,12 +66,11 @@ export class Instance {
 
   /** The api wishes it to run, under this policy. */
   wishRun(network: InstanceSpec["network"]): void {
-    this.quarantine(false);
     this.#confirmed.resolve();
     if (network.generation <= this.#record.networkGeneration) return;
     if (network.generation <= (this.#newerNetwork?.generation ?? this.#record.spec?.network.generation ?? 0)) return;
     this.#newerNetwork = network;
-    this.#wake();
+    this.#changes.announce();
   }
 
   /** The first cause counts; after the end there is none. */
@@ -91,7 +92,7 @@ export class Instance {
   /** The gateway is there, for the first time or again. */
   gatewayConnected(): void {
     this.#doorsToOpen = true;
-    this.#wake();
+    this.#changes.announce();
   }
 
   /** Called every few seconds. */
@@ -115,12 +116,13 @@ export class Instance {
       if (!this.#leave.aborted) this.wantEnd({ kind: "startFailed", error });
       if (this.#cause?.kind === "startFailed") this.#logger.warn({ err: error }, "the instance could not be started");
     }
-    clearTimeout(this.#deadlineTimer);
+    this.#lifetime.clear();
     const backoff = new Backoff({ firstMs: 100, maxMs: 5_000, clock: this.#parts.clock });
     while (this.#record.phase !== "ended" && !this.#leave.aborted) {
       try {
         await this.#end();
       } catch (error) {
+        if (this.#leave.aborted) return;
         this.#logger.error({ err: error }, "something of the instance is left; trying again");
         await backoff.pause(this.#leave).catch(() => undefined); // the loop's condition sees the abort
       }
@@ -129,7 +131,7 @@ export class Instance {
 
   async #live(): Promise<void> {
     if (this.#record.phase === "stopping" || this.#record.phase === "ended") return;
-    if (this.#recovered) await this.#recover();
+    if (this.#recovered) await this.#recoverPatiently();
     else await this.#parts.store.save(this.#record);
     this.#report();
     const timeline = startTimeline(() => this.#parts.clock.monotonicMs());
@@ -149,7 +151,13 @@ export class Instance {
     if (this.#record.phase === "preparing") {
       const initSecret = randomBytes(32).toString("hex");
       await prepare(this.#parts, {
-        ...{ instanceId, sandboxId, generation, initSecret, size: spec, signal, timeline },
+        instanceId,
+        sandboxId,
+        generation,
+        initSecret,
+        size: spec,
+        signal,
+        timeline,
         onSlot: async (slot) => {
           this.#slot = slot;
           await this.#keep({ slot: slot.slot, initSecret });
@@ -169,6 +177,20 @@ export class Instance {
     timeline.mark("record");
   }
 
+  /** A failure to look at what runs ends nothing. */
+  async #recoverPatiently(): Promise<void> {
+    const backoff = new Backoff({ firstMs: 200, maxMs: 5_000, clock: this.#parts.clock });
+    while (this.#recovered) {
+      try {
+        await this.#recover();
+      } catch (error) {
+        this.#work.throwIfAborted();
+        this.#logger.error({ err: error }, "the instance could not be taken over; trying again");
+        await backoff.pause(this.#work);
+      }
+    }
+  }
+
   /** What an earlier worker left: what runs is adopted, what was half made is thrown away and made again. */
   async #recover(): Promise<void> {
     const { runtime, network, bootId } = this.#parts;
@@ -179,7 +201,12 @@ export class Instance {
     }
     this.#report();
     if (phase === "preparing") {
-      await rollBack(this.#parts, { instanceId, slot, thorough: true, onSlotReleased: () => this.#keep({ slot: undefined }) });
+      await rollBack(this.#parts, {
+        instanceId,
+        slot,
+        thorough: true,
+        onSlotReleased: () => this.#keep({ slot: undefined }),
+      });
       await this.#advance("rolledBack", { initSecret: undefined });
     } else {
       const [processes, kept] = await Promise.all([
@@ -195,36 +222,31 @@ export class Instance {
       }
       this.#work.throwIfAborted();
     }
-    if (phase !== "running") await this.#whenConfirmed();
+    if (phase !== "running") await untilAborted(this.#confirmed.promise, this.#work);
     this.#recovered = false;
   }
 
+  /** A policy never waits for a gateway, nor a door for the kernel. Ends by being aborted. */
   async #stayRunning(): Promise<void> {
-    const backoff = new Backoff({ firstMs: 100, maxMs: 2_000, clock: this.#parts.clock });
-    for (;;) {
-      this.#work.throwIfAborted();
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      try {
-        await this.#applyNewerNetwork();
-        await this.#openDoors();
-        backoff.reset();
-      } catch (error) {
-        this.#work.throwIfAborted();
-        this.#logger.warn({ err: error }, "a running instance could not be brought up to date; trying again");
-        await backoff.pause(this.#work);
-        continue;
-      }
-      await untilAborted(woken, this.#work);
-    }
+    const options = {
+      changes: this.#changes,
+      clock: this.#parts.clock,
+      signal: this.#work,
+      onFailure: (error: unknown) =>
+        this.#logger.warn({ err: error }, "a running instance could not be brought up to date; trying again"),
+    };
+    await allDone([keepUp(() => this.#applyNewerNetwork(), options), keepUp(() => this.#openDoors(), options)]);
   }
 
   async #applyNewerNetwork(): Promise<void> {
     const network = this.#newerNetwork;
     if (network === undefined || network.generation <= this.#record.networkGeneration) return;
     await this.#parts.network.applyPolicy(this.#ownSlot(), network.rules);
-    await this.#keep({ spec: { ...this.#spec(), network }, networkGeneration: network.generation, seq: this.#record.seq + 1 });
+    await this.#keep({
+      spec: { ...this.#spec(), network },
+      networkGeneration: network.generation,
+      seq: this.#record.seq + 1,
+    });
     this.#report();
   }
 
@@ -250,9 +272,12 @@ export class Instance {
     const { instanceId } = this.#record;
     if (this.#record.phase !== "stopping") {
       const counters = await parts.runtime.counters(instanceId);
-      const recentOomKills = this.#samples.recent(counters.oomKills);
+      const evidence = {
+        pidsRefusals: counters.pidsRefusals,
+        recentOomKills: this.#samples.recent(counters.oomKills),
+      };
       const cause = this.#cause ?? { kind: "gone", exitCode: undefined };
-      await this.#advance("endWanted", { outcome: judgeEnd(cause, { counters, recentOomKills }) });
+      await this.#advance("endWanted", { outcome: judgeEnd(cause, evidence) });
     } else await this.#keep({});
     this.#report();
     const startedAt = parts.clock.monotonicMs();
@@ -283,22 +308,9 @@ export class Instance {
   }
 
   #watchDeadline(): void {
-    clearTimeout(this.#deadlineTimer);
     const endsAt = this.#record.lifetimeEndsAt;
-    if (endsAt === undefined || this.#isQuarantined || this.#work.aborted) return;
-    const leftMs = endsAt - this.#parts.clock.now();
-    this.#deadlineTimer = setTimeout(
-      () => {
-        if (this.#parts.clock.now() < endsAt) this.#watchDeadline();
-        else this.wantEnd({ kind: "lifetimeOver" });
-      },
-      Math.min(Math.max(leftMs, 0), MAX_TIMER_MS),
-    );
-    this.#deadlineTimer.unref();
-  }
-
-  async #whenConfirmed(): Promise<void> {
-    await untilAborted(this.#confirmed.promise, this.#work);
+    if (endsAt === undefined || this.#isQuarantined || this.#work.aborted) this.#lifetime.clear();
+    else this.#lifetime.set(endsAt);
   }
 
   #spec(): InstanceSpec {
@@ -333,19 +345,4 @@ export class Instance {
   #report(): void {
     this.#parts.report(this.#record);
   }
-}
-
-function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    const onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    void promise.then(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    });
-  });
 }

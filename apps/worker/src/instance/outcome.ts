@@ -1,6 +1,5 @@
 // How an instance ended, from why its end was wanted and what the kernel counted. Pure, and a table as far as it goes.
 import { isAppError } from "@sallyport/appkit/errors";
-import type { LimitCounters } from "../runtime/runtime.ts";
 import type { InstanceOutcome } from "./record.ts";
 
 /** Why the end of an instance is wanted. The first one counts. */
@@ -22,7 +21,8 @@ export type EndCause =
   | { readonly kind: "startFailed"; readonly error: unknown };
 
 export interface EndEvidence {
-  readonly counters: LimitCounters;
+  /** Tasks that the kernel refused. */
+  readonly pidsRefusals: number;
   /** Kills for want of memory that are recent enough to have to do with the end. */
   readonly recentOomKills: number;
 }
@@ -45,19 +45,19 @@ export function judgeEnd(cause: EndCause, evidence: EndEvidence): InstanceOutcom
       // The kernel may kill only the process: its own status then looks like any other.
       return cause.outcome.exitCode !== 0 && evidence.recentOomKills > 0 ? OOM : cause.outcome;
     case "initFailed":
-      return overLimit(evidence.counters) ?? initFailure(cause.message);
+      return overLimit(evidence) ?? initFailure(cause.message);
     case "gone":
-      return overLimit(evidence.counters) ?? initFailure(goneWords(cause.exitCode));
+      return overLimit(evidence) ?? initFailure(goneWords(cause.exitCode));
     case "rebooted":
       return { reason: "lost", exitCode: KILLED, message: "the machine was restarted" };
     case "startFailed":
-      return commandRefused(cause.error) ?? overLimit(evidence.counters) ?? initFailure(wordsOf(cause.error));
+      return commandRefused(cause.error) ?? overLimit(evidence) ?? initFailure(wordsOf(cause.error));
   }
 }
 
-function overLimit(counters: LimitCounters): InstanceOutcome | undefined {
-  if (counters.oomKills > 0) return OOM;
-  return counters.pidsRefusals > 0 ? PIDS : undefined;
+function overLimit(evidence: EndEvidence): InstanceOutcome | undefined {
+  if (evidence.recentOomKills > 0) return OOM;
+  return evidence.pidsRefusals > 0 ? PIDS : undefined;
 }
 
 function initFailure(message: string): InstanceOutcome {

@@ -1,7 +1,6 @@
 // The first step of a start: a sandbox whose init is up, in a slot that nothing leaves. It knows no tenant.
 import type { SlotNetwork } from "../network/index.ts";
 import type { SandboxProcesses } from "../runtime/runtime.ts";
-import { allDone } from "../system/all-done.ts";
 import { attach } from "./doors.ts";
 import type { InstanceParts } from "./parts.ts";
 import type { InstanceSpec } from "./record.ts";
@@ -45,16 +44,10 @@ export async function prepare(parts: InstanceParts, options: PrepareOptions): Pr
   options.onCreated(processes);
   timeline.mark("create");
   signal.throwIfAborted();
-  // The gateway dials while the sandbox starts, so that it is there when init is.
-  const meeting = new AbortController();
-  const started = runtime.start(instanceId, processes).then(
-    () => timeline.mark("start"),
-    (error: unknown) => {
-      meeting.abort(error);
-      throw error;
-    },
-  );
-  await allDone([started, attach(parts, { ...options, slot }, AbortSignal.any([signal, meeting.signal]))]);
+  await runtime.start(instanceId, processes);
+  timeline.mark("start");
+  // Not before: while the sandbox takes its address over, a dial is lost rather than refused, and costs more than it wins.
+  await attach(parts, { ...options, slot }, signal);
   timeline.mark("attach");
   return slot;
 }

@@ -29,17 +29,7 @@ const specShape = z.object({
 });
 
 const outcomeShape = z.object({
-  reason: z.enum([
-    "exited",
-    "signalled",
-    "timeout",
-    "idle",
-    "oom",
-    "pids",
-    "terminated",
-    "initFailure",
-    "lost",
-  ]),
+  reason: z.enum(["exited", "signalled", "timeout", "idle", "oom", "pids", "terminated", "initFailure", "lost"]),
   exitCode: z.int(),
   signal: z.string().optional(),
   message: z.string().optional(),

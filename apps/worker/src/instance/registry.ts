@@ -1,9 +1,8 @@
 // All instances of this worker: what the api wishes is compared with what there is, and what an earlier worker left is
 // taken over.
-import type { InstanceSpec } from "./record.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceParts } from "./parts.ts";
-import type { InstanceOutcome, InstanceRecord } from "./record.ts";
+import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "./record.ts";
 
 /** A wish of the api, checked. */
 export interface Wish {
@@ -51,13 +50,13 @@ export class Registry {
     const stray = [...(await runtime.known())].filter((id) => !named.has(id));
     for (const instanceId of stray) {
       logger.warn({ instanceId }, "sweeping what no record names");
-      await runtime.destroy(instanceId, { thorough: true });
+      await this.#tolerate(runtime.destroy(instanceId, { thorough: true }));
     }
     const bound = new Set(network.boundSlots());
     if (unreadable.size === 0) {
       const claimed = new Set(records.map((record) => record.slot));
       const loose = [...bound].filter((slot) => !claimed.has(slot));
-      await Promise.all(loose.map((slot) => network.releaseSlot(slot)));
+      await Promise.all(loose.map((slot) => this.#tolerate(network.releaseSlot(slot))));
     }
     for (const record of records) {
       // A slot that was released just before the worker was killed may be given to another instance from now on.
@@ -130,8 +129,15 @@ export class Registry {
     }
     const { instanceId, sandboxId, generation, want } = wish;
     const bare: InstanceRecord = {
-      ...{ version: 1, instanceId, sandboxId, generation, seq: 1, at: this.#parts.clock.now() },
-      ...{ bootId: this.#parts.bootId, networkGeneration: 0, phase: "stopping" },
+      version: 1,
+      instanceId,
+      sandboxId,
+      generation,
+      seq: 1,
+      at: this.#parts.clock.now(),
+      bootId: this.#parts.bootId,
+      networkGeneration: 0,
+      phase: "stopping",
     };
     if (want.kind === "run") {
       const refusal = this.#refusal();
@@ -151,10 +157,22 @@ export class Registry {
       if (record.ackedAt !== undefined) this.#parts.report(record); // it seems to have forgotten
       return;
     }
+    instance.quarantine(false);
     if (wish.want.kind === "run") instance.wishRun(wish.want.spec.network);
-    else if (wish.want.kind === "stop") {
-      instance.quarantine(false);
-      instance.wantEnd({ kind: "stopWish" });
+    else if (wish.want.kind === "stop") instance.wantEnd({ kind: "stopWish" });
+    else
+      this.#parts.logger.error(
+        { instanceId: wish.instanceId, problem: wish.want.problem },
+        "a wish cannot be followed",
+      );
+  }
+
+  /** What cannot be swept now is swept by the next worker: it keeps nobody from starting. */
+  async #tolerate(sweep: Promise<void>): Promise<void> {
+    try {
+      await sweep;
+    } catch (error) {
+      this.#parts.logger.error({ err: error }, "something of an earlier worker is left");
     }
   }
 

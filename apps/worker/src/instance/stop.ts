@@ -22,7 +22,10 @@ export async function rollBack(parts: InstanceParts, options: StopOptions): Prom
 
 /** Throws when something is left; the caller tries again. */
 export async function stop(parts: InstanceParts, options: StopOptions): Promise<void> {
-  await allDone([parts.gateway.detach(options.instanceId), parts.runtime.destroy(options.instanceId, { thorough: options.thorough })]);
+  await allDone([
+    parts.gateway.detach(options.instanceId),
+    parts.runtime.destroy(options.instanceId, { thorough: options.thorough }),
+  ]);
   await releaseSlot(parts, options);
 }
 

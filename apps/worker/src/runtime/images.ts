@@ -5,7 +5,7 @@ import { z } from "zod";
 import { MOUNT_POINTS } from "./runsc/spec.ts";
 import { RuntimeError } from "./runtime.ts";
 
-export interface Image {
+interface Image {
   readonly name: string;
   /** "sha256:" and 64 hexadecimal digits. */
   readonly digest: string;
@@ -72,11 +72,19 @@ async function makeInside(rootfs: string, path: string, kind: "directory" | "fil
     current = join(current, part);
     const isLast = index === parts.length - 1;
     const wanted = isLast ? kind : "directory";
-    const found = await lstat(current).catch(() => undefined); // missing: made below
-    if (found === undefined) {
-      await (wanted === "file" ? writeFile(current, "", { flag: "wx", mode: 0o644 }) : mkdir(current, { mode: 0o755 }));
-    } else if (wanted === "file" ? !found.isFile() : !found.isDirectory()) {
+    await make(current, wanted);
+    const found = await lstat(current);
+    if (wanted === "file" ? !found.isFile() : !found.isDirectory()) {
       throw new RuntimeError("BadImage", `${path} in the image is not a plain ${wanted}`);
     }
+  }
+}
+
+/** Leaves alone what is there, whatever it is. */
+async function make(path: string, kind: "directory" | "file"): Promise<void> {
+  try {
+    await (kind === "file" ? writeFile(path, "", { flag: "wx", mode: 0o644 }) : mkdir(path, { mode: 0o755 }));
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
   }
 }

@@ -10,7 +10,7 @@ import { toJson, write } from "../output.ts";
 import { attach, terminalSize } from "../stream.ts";
 
 interface ExecOptions {
-  readonly env: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   readonly workdir?: string;
   readonly lifetime?: number;
   readonly tty?: boolean;
@@ -24,7 +24,7 @@ export function execCommand(context: CliContext, program: Command, done: (code: 
     .usage("[options] SANDBOX -- CMD...")
     .argument("<sandbox>", "its id")
     .argument("<cmd...>", "the command")
-    .option("-e, --env <name=value>", "added to the sandbox's environment; may be repeated", parseEnv, {})
+    .option("-e, --env <name=value>", "added to the sandbox's environment; may be repeated", parseEnv)
     .option("-w, --workdir <path>", "working directory (default: the sandbox's)")
     .option("--lifetime <duration>", "killed after, e.g. 90s, 10m", parseDuration)
     .option("-t, --tty", "give it a terminal, and this one's keys")

@@ -1,6 +1,6 @@
 // `sallyport run`: one command in a sandbox of its own, at this terminal.
 import type { CreateOptions, ExitStatus } from "@sallyport/sdk";
-import { Sandbox } from "@sallyport/sdk";
+import { App, Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
 import { Option } from "commander";
 import { collect, parseDuration, parseEnv, parseNumber } from "../arguments.ts";
@@ -17,7 +17,7 @@ interface RunOptions {
   readonly cpu?: number;
   readonly memory?: number;
   readonly lifetime?: number;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   readonly workdir?: string;
   readonly blockNetwork?: boolean;
   readonly allow?: readonly string[];
@@ -37,7 +37,7 @@ export function runCommand(context: CliContext, program: Command, done: (code: n
     .option("--cpu <number>", "processors, 0.1 to 64 (default: 1)", parseNumber)
     .option("--memory <mib>", "memory in MiB (default: 512)", parseNumber)
     .option("--lifetime <duration>", "ended after, e.g. 90s, 10m, 2h (default: 1h)", parseDuration)
-    .option("-e, --env <name=value>", "environment; may be repeated", parseEnv, {})
+    .option("-e, --env <name=value>", "environment; may be repeated", parseEnv)
     .option("-w, --workdir <path>", "working directory (default: /)")
     .addOption(new Option("--block-network", "let it reach nothing").conflicts("allow"))
     .option("--allow <cidr>", "let it reach this and nothing else; may be repeated", collect)
@@ -57,7 +57,7 @@ async function run(context: CliContext, command: readonly string[], options: Run
   const create: CreateOptions = {
     client,
     signal: context.signal,
-    app: options.app,
+    app: options.app === undefined ? undefined : await App.lookup(options.app, { client, createIfMissing: true }),
     image: options.image,
     env: options.env,
     workdir: options.workdir,

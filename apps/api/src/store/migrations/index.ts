@@ -1,7 +1,7 @@
 // The migrations in order. Each is expand or contract alone: the release before must work with the schema of this one.
 import type { Migration } from "kysely/migration";
-import * as foundation from "./0001-foundation.ts";
+import { up as foundation } from "./0001-foundation.ts";
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
-  "0001-foundation": foundation,
+  "0001-foundation": { up: foundation },
 };

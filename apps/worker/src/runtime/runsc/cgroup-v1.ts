@@ -1,8 +1,8 @@
 // Version 1: a tree per controller.
 import { existsSync, realpathSync } from "node:fs";
 import type { SandboxLimits } from "../runtime.ts";
-import type { CgroupFlavour } from "./cgroup.ts";
-import { readCounter, readText, writeLimit } from "./cgroup.ts";
+import type { CgroupFlavour } from "./cgroup-files.ts";
+import { readCounter, readText, writeLimit } from "./cgroup-files.ts";
 import { memoryBytes, pidsLimit } from "./spec.ts";
 
 /** Every controller that runsc joins where it is mounted. */

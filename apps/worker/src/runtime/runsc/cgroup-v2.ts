@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { RuntimeError } from "../runtime.ts";
-import type { CgroupFlavour } from "./cgroup.ts";
-import { readCounter, readText, writeLimit } from "./cgroup.ts";
+import type { CgroupFlavour } from "./cgroup-files.ts";
+import { readCounter, readText, writeLimit } from "./cgroup-files.ts";
 import { memoryBytes, pidsLimit } from "./spec.ts";
 
 const NEEDED = ["cpu", "memory", "pids"] as const;

@@ -1,26 +1,13 @@
 // The cgroups of sandboxes. They are made, limited and removed here rather than by runsc: runsc takes one that exists
 // as it is, without limits, and leaves those of a killed or failed create behind.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rmdir } from "node:fs/promises";
 import type { LimitCounters, SandboxLimits } from "../runtime.ts";
 import { RuntimeError } from "../runtime.ts";
+import { readText } from "./cgroup-files.ts";
 import { cgroupV1 } from "./cgroup-v1.ts";
 import { cgroupV2 } from "./cgroup-v2.ts";
-
-/** What differs between the two versions. Directories are those of one instance. */
-export interface CgroupFlavour {
-  /** Directories under which this platform's own lie, one per controller in version 1. */
-  readonly roots: readonly string[];
-  /** Prepares a fresh directory's parent so that limits can be set in it. */
-  prepareParent(parents: readonly string[]): Promise<void>;
-  /** Prepares fresh directories so that processes can join. */
-  prepare(directories: readonly string[]): Promise<void>;
-  /** Memory and tasks; processor time where `cpu` is true. */
-  limit(directories: readonly string[], limits: SandboxLimits, cpu: boolean): Promise<void>;
-  counters(directories: readonly string[]): Promise<LimitCounters>;
-  /** Lets frozen processes go on, so that a kill takes effect. */
-  thaw(directories: readonly string[]): Promise<void>;
-}
+import { killPid } from "./processes.ts";
 
 export interface Cgroups {
   /** For the OCI configuration. */
@@ -69,7 +56,7 @@ export function openCgroups(options: CgroupOptions): Cgroups {
     async kill(instanceId) {
       const directories = directoriesOf(instanceId);
       const pids = new Set((await Promise.all(directories.map(pidsIn))).flat());
-      for (const pid of pids) kill(pid);
+      for (const pid of pids) killPid(pid);
       if (pids.size > 0) await flavour.thaw(directories);
       return pids.size;
     },
@@ -88,42 +75,9 @@ export function openCgroups(options: CgroupOptions): Cgroups {
   };
 }
 
-/** Reads a counter such as `oom_kill 3` from a file of several; 0 where there is none. */
-export async function readCounter(path: string, name: string): Promise<number> {
-  const line = (await readText(path)).split("\n").find((text) => text.startsWith(`${name} `));
-  const value = Number(line?.slice(name.length + 1));
-  return Number.isSafeInteger(value) ? value : 0;
-}
-
-/** The text of a cgroup file; empty where it does not exist. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch {
-    return ""; // no such controller here, or the cgroup is gone
-  }
-}
-
-/** Writes a cgroup file that must exist. */
-export async function writeLimit(path: string, value: string): Promise<void> {
-  try {
-    await writeFile(path, value, { flag: "r+" });
-  } catch (error) {
-    throw new RuntimeError("RuntimeFailed", `the limit ${path} could not be set`, error);
-  }
-}
-
 async function pidsIn(directory: string): Promise<number[]> {
   const lines = (await readText(`${directory}/cgroup.procs`)).split("\n");
   return lines.filter((line) => line !== "" && line !== "0").map(Number);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "ESRCH") throw error;
-  }
 }
 
 async function subdirectories(directory: string): Promise<string[]> {

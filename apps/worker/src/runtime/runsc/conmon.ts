@@ -26,23 +26,18 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 /** Resolves when the container is created. On failure or timeout something of it may be left: the caller destroys it. */
 export async function createUnderConmon(options: ConmonOptions): Promise<SandboxProcesses> {
   const { instanceId, bundle } = options;
-  const child = start(
-    [
-      options.conmon,
-      ...["--api-version", "1", "-c", instanceId, "-u", instanceId, "-n", instanceId],
-      ...["-r", options.runsc, "-b", bundle.directory, "-p", bundle.sandboxPid, "-P", bundle.conmonPid],
-      // What init itself writes is nothing; the output of a tenant's processes goes through the gateway.
-      ...["-l", "none", "--exit-dir", options.exitDirectory, "--persist-dir", bundle.directory, "--full-attach"],
-      ...options.runscFlags.flatMap((flag) => ["--runtime-arg", flag]),
-    ],
-    {
-      // conmon drops a file named "oom" into its working directory.
-      cwd: bundle.directory,
-      env: { _OCI_SYNCPIPE: String(SYNC_FD) },
-      stdio: ["ignore", "ignore", "pipe", "pipe"],
-      detached: true,
-    },
-  );
+  const identity = ["--api-version", "1", "-c", instanceId, "-u", instanceId, "-n", instanceId];
+  const places = ["-r", options.runsc, "-b", bundle.directory, "-p", bundle.sandboxPid, "-P", bundle.conmonPid];
+  // What init itself writes is nothing; the output of a tenant's processes goes through the gateway.
+  const outputs = ["-l", "none", "--exit-dir", options.exitDirectory, "--persist-dir", bundle.directory];
+  const runtimeArguments = options.runscFlags.flatMap((flag) => ["--runtime-arg", flag]);
+  const child = start([options.conmon, ...identity, ...places, ...outputs, "--full-attach", ...runtimeArguments], {
+    // conmon drops a file named "oom" into its working directory.
+    cwd: bundle.directory,
+    env: { _OCI_SYNCPIPE: String(SYNC_FD) },
+    stdio: ["ignore", "ignore", "pipe", "pipe"],
+    detached: true,
+  });
   const sync = child.stdio[SYNC_FD] as Readable;
   const errors = collectText(child.stderr);
   const failed = once(child, "error").then(([error]: unknown[]) => {
@@ -53,9 +48,12 @@ export async function createUnderConmon(options: ConmonOptions): Promise<Sandbox
     const answer = await Promise.race([readLine(sync, options.timeoutMs), failed]);
     const sandboxPid = createdPid(answer, errors());
     const conmonPid = await readPidFile(bundle.conmonPid);
-    const [sandbox, supervisor] = await Promise.all([identify(sandboxPid), conmonPid && identify(conmonPid)]);
+    const [sandbox, supervisor] = await Promise.all([
+      identify(sandboxPid),
+      conmonPid === undefined ? undefined : identify(conmonPid),
+    ]);
     if (sandbox === undefined) throw new RuntimeError("RuntimeFailed", "the sandbox ended while it was created");
-    return { sandbox, supervisor: supervisor === 0 ? undefined : supervisor };
+    return { sandbox, supervisor };
   } finally {
     sync.destroy();
     child.stderr?.destroy();

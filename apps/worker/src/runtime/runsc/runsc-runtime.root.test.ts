@@ -149,9 +149,9 @@ describe("a sandbox of runsc", () => {
     const moved = sandbox();
     await runtime.lay(moved);
     const self = { pid: process.pid, startTicks: 0 };
-    await expect(
-      runtime.start(moved.instanceId, { sandbox: self, supervisor: undefined }),
-    ).rejects.toMatchObject({ code: "RootNetwork" });
+    await expect(runtime.start(moved.instanceId, { sandbox: self, supervisor: undefined })).rejects.toMatchObject({
+      code: "RootNetwork",
+    });
     await runtime.destroy(moved.instanceId);
     await expectNothingLeft(moved.instanceId);
   });

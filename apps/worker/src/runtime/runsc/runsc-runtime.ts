@@ -4,12 +4,7 @@ import { join } from "node:path";
 import { isId } from "@sallyport/contracts";
 import { z } from "zod";
 import { allDone } from "../../system/all-done.ts";
-import type {
-  PrepareSandboxOptions,
-  ProcessIdentity,
-  SandboxLimits,
-  SandboxRuntime,
-} from "../runtime.ts";
+import type { PrepareSandboxOptions, ProcessIdentity, SandboxLimits, SandboxRuntime } from "../runtime.ts";
 import { RuntimeError } from "../runtime.ts";
 import { bundlePaths, readPidFile, removeBundle, writeBundle, writeEtcFiles } from "./bundle.ts";
 import type { Cgroups } from "./cgroup.ts";
@@ -193,4 +188,3 @@ async function runsProgram(pid: number, program: string): Promise<boolean> {
     return false; // ended
   }
 }
-

@@ -23,7 +23,7 @@ export interface PlatformFiles {
 export const INIT_PATH = "/.sallyport/init";
 
 /** A sandbox's kernel has about 28 tasks when idle, and a limit that is hit ends the sandbox. */
-export const MIN_PIDS = 256;
+const MIN_PIDS = 256;
 
 /** Mount points that every root file system must have, since they are made in it when they are missing. */
 export const MOUNT_POINTS = {
@@ -33,7 +33,7 @@ export const MOUNT_POINTS = {
 
 const MAX_OPEN_FILES = 65_536;
 
-export interface OciMount {
+interface OciMount {
   readonly destination: string;
   readonly type: string;
   readonly source: string;

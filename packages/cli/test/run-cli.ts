@@ -2,8 +2,8 @@
 import { PassThrough, Readable, Writable } from "node:stream";
 import { Client } from "@sallyport/sdk";
 import type { FakePlatform } from "@sallyport/testkit/fake-platform";
-import { runCli } from "./cli.ts";
-import type { CliContext, TerminalIn, TerminalOut } from "./context.ts";
+import { runCli } from "../src/cli.ts";
+import type { CliContext, TerminalIn, TerminalOut } from "../src/context.ts";
 
 export interface CliResult {
   readonly code: number;

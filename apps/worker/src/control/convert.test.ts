@@ -1,0 +1,143 @@
+import type { DesiredInstance, InstanceSpec } from "@sallyport/contracts";
+import { DesiredInstance_Wish, EndReason, InstanceState, NetworkRules_Mode } from "@sallyport/contracts";
+import { describe, expect, it } from "vitest";
+import { reportOf, rulesOf, wishOf } from "./convert.ts";
+
+const LISTS = { allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [] };
+const SPEC: InstanceSpec = {
+  imageDigest: `sha256:${"a".repeat(64)}`,
+  cpuMillis: 500,
+  memoryMib: 256,
+  pids: 256,
+  lifetimeMs: 60_000,
+  command: { argv: ["/bin/true"] },
+  env: { KEY: "value" },
+  workdir: "",
+  network: { generation: 2, mode: NetworkRules_Mode.OPEN, ...LISTS },
+};
+const DESIRED: DesiredInstance = {
+  instanceId: "in-01j00000000000000000000001",
+  sandboxId: "sb-01j00000000000000000000001",
+  generation: 1,
+  wish: DesiredInstance_Wish.RUN,
+  spec: SPEC,
+};
+
+const kindOf = (changes: Partial<InstanceSpec>) => wishOf({ ...DESIRED, spec: { ...SPEC, ...changes } })?.want.kind;
+
+describe("a wish", () => {
+  it("becomes our own words", () => {
+    expect(wishOf(DESIRED)).toEqual({
+      instanceId: DESIRED.instanceId,
+      sandboxId: DESIRED.sandboxId,
+      generation: 1,
+      want: {
+        kind: "run",
+        spec: {
+          imageDigest: SPEC.imageDigest,
+          limits: { cpuMillis: 500, memoryMiB: 256, pids: 256 },
+          lifetimeMs: 60_000,
+          command: ["/bin/true"],
+          env: { KEY: "value" },
+          workdir: "/",
+          network: { generation: 2, rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [] } },
+        },
+      },
+    });
+    expect(wishOf({ ...DESIRED, wish: DesiredInstance_Wish.STOP })?.want).toEqual({ kind: "stop" });
+    expect(kindOf({ command: undefined })).toBe("run");
+  });
+
+  it("is none without proper ids or a known kind", () => {
+    expect(wishOf({ ...DESIRED, instanceId: "../../etc" })).toBeUndefined();
+    expect(wishOf({ ...DESIRED, sandboxId: "sb-short" })).toBeUndefined();
+    expect(wishOf({ ...DESIRED, wish: DesiredInstance_Wish.UNSPECIFIED })).toBeUndefined();
+  });
+
+  it.each<[string, Partial<InstanceSpec>]>([
+    ["digest", { imageDigest: "../rootfs" }],
+    ["processor time", { cpuMillis: 0 }],
+    ["memory", { memoryMib: 0 }],
+    ["tasks", { pids: 0 }],
+    ["lifetime", { lifetimeMs: 0 }],
+    ["command", { command: { argv: [] } }],
+    ["NUL in an argument", { command: { argv: ["a\0b"] } }],
+    ["NUL in the environment", { env: { KEY: "a\0b" } }],
+    ["name of a variable", { env: { "A=B": "" } }],
+    ["network", { network: undefined }],
+    ["mode of the network", { network: { generation: 1, mode: NetworkRules_Mode.UNSPECIFIED, ...LISTS } }],
+  ])("is refused for a bad %s", (_what, changes) => {
+    expect(kindOf(changes)).toBe("refuse");
+  });
+});
+
+describe("network rules", () => {
+  const allow = { generation: 1, mode: NetworkRules_Mode.ALLOW, ...LISTS };
+
+  it("are taken as compiling gives them", () => {
+    const rules = {
+      ...allow,
+      allowIpv4: ["198.51.100.0/24"],
+      allowIpv6: ["2001:db8::/32"],
+      grantedIpv4: ["10.1.0.0/16"],
+      grantedIpv6: ["fd00:1::/64"],
+    };
+    expect(rulesOf(rules)).toEqual({
+      mode: "allow",
+      allow4: ["198.51.100.0/24"],
+      allow6: ["2001:db8::/32"],
+      granted4: ["10.1.0.0/16"],
+      granted6: ["fd00:1::/64"],
+    });
+  });
+
+  it.each([
+    ["private space among the public", { ...allow, allowIpv4: ["10.0.0.0/8"] }],
+    ["everything, private space included", { ...allow, allowIpv4: ["0.0.0.0/0"] }],
+    ["never-reachable space", { ...allow, allowIpv4: ["169.254.169.254/32"] }],
+    ["public space among the private", { ...allow, grantedIpv4: ["198.51.100.0/24"] }],
+    ["metadata among the private", { ...allow, grantedIpv6: ["fd00:ec2::/32"] }],
+    ["the other family", { ...allow, allowIpv4: ["2001:db8::/32"] }],
+    ["a CIDR that is not canonical", { ...allow, allowIpv4: ["198.51.100.7"] }],
+    ["what is no CIDR", { ...allow, allowIpv4: ["accept; flush ruleset"] }],
+    ["lists beside a mode without any", { ...allow, mode: NetworkRules_Mode.OPEN, allowIpv4: ["198.51.100.0/24"] }],
+  ])("are refused with %s", (_what, rules) => {
+    expect(() => rulesOf(rules)).toThrow();
+  });
+});
+
+describe("a report", () => {
+  const record = {
+    version: 1,
+    instanceId: DESIRED.instanceId,
+    sandboxId: DESIRED.sandboxId,
+    generation: 1,
+    seq: 5,
+    at: 1_800_000_000_000,
+    bootId: "boot",
+    networkGeneration: 2,
+  } as const;
+
+  it("tells the outcome only of what has ended", () => {
+    const outcome = { reason: "oom", exitCode: 137 } as const;
+    expect(reportOf({ ...record, phase: "stopping", outcome })).toMatchObject({
+      state: InstanceState.STOPPING,
+      outcome: undefined,
+    });
+    expect(reportOf({ ...record, phase: "ended", outcome })).toEqual({
+      instanceId: DESIRED.instanceId,
+      generation: 1,
+      seq: 5,
+      state: InstanceState.ENDED,
+      outcome: {
+        reason: EndReason.OOM,
+        exitCode: 137,
+        signal: undefined,
+        message: undefined,
+        startErrorField: undefined,
+      },
+      at: new Date(1_800_000_000_000),
+      networkGeneration: 2,
+    });
+  });
+});
