@@ -1,9 +1,13 @@
 // One place for how the house runs vitest: what is a unit test, what needs root, where reports go.
 import type { ViteUserConfig } from "vitest/config";
 
+/** How our packages' TypeScript sources are found with nothing built. */
+const SOURCES = { conditions: ["@sallyport/source"], externalConditions: ["@sallyport/source"] };
+
 /** Pure and socket tests: run anywhere, cached by turbo. */
-export function unitTests(): ViteUserConfig {
-  return suite("unit", { include: ["{src,test}/**/*.test.ts"], exclude: ["**/*.root.test.ts", "**/node_modules/**"] });
+export function unitTests(test: NonNullable<ViteUserConfig["test"]> = {}): ViteUserConfig {
+  const exclude = ["**/*.root.test.ts", "**/node_modules/**"];
+  return suite("unit", { include: ["{src,test}/**/*.test.ts"], exclude, ...test });
 }
 
 /** Tests that need root and the kernel: namespaces, nftables, runsc. One file at a time; never cached. */
@@ -26,7 +30,9 @@ export function endToEndTests(test: NonNullable<ViteUserConfig["test"]>): ViteUs
 function suite(name: string, test: NonNullable<ViteUserConfig["test"]>): ViteUserConfig {
   return {
     resolve: { conditions: ["@sallyport/source"] },
-    ssr: { resolve: { conditions: ["@sallyport/source"], externalConditions: ["@sallyport/source"] } },
+    ssr: { resolve: SOURCES },
+    // Set-up files of a whole run are loaded in an environment of their own, which must know our condition too.
+    environments: { __vitest__: { resolve: SOURCES } },
     test: {
       pool: "forks",
       testTimeout: 20_000,

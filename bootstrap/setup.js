@@ -27,7 +27,8 @@ export async function setUp() {
     onMessage: (raw) => {
       const message = /** @type {import("../packages/host/src/setup-main.ts").SetupMessage} */ (raw);
       if (message.kind === "begin") step = new Step(message.what, message.why);
-      else if (message.kind === "note") tell(step, message.line);
+      else if (message.kind === "note") step?.note(message.line);
+      else if (message.kind === "say") console.error(message.line);
       else {
         if (message.problem === undefined) step?.done();
         else step?.failed(message.problem);
@@ -37,13 +38,4 @@ export async function setUp() {
   });
   if (exitCode !== 0) throw new BootstrapError("The machine is not ready for Sallyport (see above).");
   return env;
-}
-
-/**
- * @param {Step | undefined} step
- * @param {string} line
- */
-function tell(step, line) {
-  if (step === undefined) console.error(`• ${line}`);
-  else step.note(line);
 }

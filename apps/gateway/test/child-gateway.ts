@@ -47,7 +47,6 @@ export class ChildGateway implements AsyncDisposable {
     return gateway;
   }
 
-  get pidForTest(): number { return this.#child?.pid ?? 0; }
   get io(): IoClient {
     if (this.#io === undefined) throw new Error("not started");
     return this.#io;

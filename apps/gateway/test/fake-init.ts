@@ -2,14 +2,7 @@
 import { once } from "node:events";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
-import {
-  encodeFrame,
-  FROM_INIT,
-  FrameReader,
-  MAX_PAYLOAD_BYTES,
-  MAX_START_BYTES,
-  TO_INIT,
-} from "../src/init/frames.ts";
+import { encodeFrame, FROM_INIT, FrameReader, MAX_START_BYTES, TO_INIT } from "../src/init/frames.ts";
 
 export const SECRET: Buffer = Buffer.alloc(32, 7);
 
@@ -61,7 +54,7 @@ export class GatewayConnection {
 }
 
 function sizeOf(type: number): number {
-  return type === TO_INIT.start ? MAX_START_BYTES : MAX_PAYLOAD_BYTES;
+  return type === TO_INIT.start ? MAX_START_BYTES : 64 * 1024;
 }
 
 /** An init whose every connection runs the script. */

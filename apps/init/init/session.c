@@ -12,6 +12,13 @@
 #include "protocol.h"
 #include "watch.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, length) ((void)(address), (void)(length))
+#define ASAN_UNPOISON_MEMORY_REGION(address, length) ((void)(address), (void)(length))
+#endif
+
 #define RECEIVE_BYTES (2 * MAX_PAYLOAD_BYTES)
 
 static struct watch connection = {.fd = -1};
@@ -69,7 +76,11 @@ static bool act_on_received(void) {
     // dispatch ends strings in place, so the byte behind the payload, which begins the next frame, is put back.
     uint8_t *behind = received + at + whole;
     uint8_t saved = *behind;
+    // With sanitizers a read beyond the frame is as fatal as one beyond the buffer.
+    size_t rest = (size_t)(received + received_capacity - behind);
+    ASAN_POISON_MEMORY_REGION(behind + 1, rest);
     sound = dispatch(type, received + at + HEADER_BYTES, length, &answers);
+    ASAN_UNPOISON_MEMORY_REGION(behind + 1, rest);
     *behind = saved;
     at += whole;
   }

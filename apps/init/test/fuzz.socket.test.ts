@@ -6,7 +6,7 @@ import { Peer } from "./peer.ts";
 import * as wire from "./wire.ts";
 
 const SEED = Number(process.env["SALLYPORT_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-const ROUNDS = Number(process.env["SALLYPORT_FUZZ_ROUNDS"] ?? 400);
+const ROUNDS = Number(process.env["SALLYPORT_FUZZ_ROUNDS"] ?? 1_000);
 const FRAMES_PER_ROUND = 60;
 const PATH = `PATH=${process.env["PATH"]}`;
 
@@ -65,21 +65,23 @@ class Fuzzer {
     ]);
   }
 
+  start(): Buffer {
+    return wire.start({
+      id: `f${this.below(400)}`,
+      argv: this.command(),
+      env: [PATH],
+      stdin: this.below(2) === 0,
+      cwd: this.pick(["", "/", "/no", "/usr"]),
+      ...(this.below(3) === 0 ? { pty: { columns: this.below(300), rows: this.below(300) } } : {}),
+    });
+  }
+
   /** A frame that is well formed, about things that may exist. */
   frame(): Buffer {
     const handle = this.handle();
-    const start = () =>
-      wire.start({
-        id: `f${this.below(400)}`,
-        argv: this.command(),
-        env: [PATH],
-        stdin: this.below(2) === 0,
-        cwd: this.pick(["", "/", "/no", "/usr"]),
-        ...(this.below(3) === 0 ? { pty: { columns: this.below(300), rows: this.below(300) } } : {}),
-      });
     const input = () => wire.input(handle, this.offset(), this.bytes(this.below(200)));
     return this.pick<() => Buffer>([
-      () => (this.below(3) === 0 ? start() : wire.ping(this.below(2 ** 32))),
+      () => (this.below(3) === 0 ? this.start() : wire.ping(this.below(2 ** 32))),
       () => wire.resume(handle, 1 + this.below(2), this.pick([0, 0, 0, this.offset()])),
       () => wire.ack(handle, 1 + this.below(2), this.pick([0, 0, 1, this.offset()])),
       input,
@@ -91,11 +93,11 @@ class Fuzzer {
     ])();
   }
 
-  /** Bytes with a mistake in them: bits turned, cut short, another length, another type, or nothing but noise. */
+  /** Bytes with a mistake in them: a bit, a number, a length or a type that is another, cut short, longer, or noise. */
   mutated(frame: Buffer): Buffer {
     const copy = Buffer.from(frame);
     const at = this.below(copy.length);
-    switch (this.below(6)) {
+    switch (this.below(8)) {
       case 0:
         copy.writeUInt8(copy.readUInt8(at) ^ (1 << this.below(8)), at);
         return copy;
@@ -115,6 +117,22 @@ class Fuzzer {
         longer.writeUInt32BE(longer.length - 5, 0);
         return longer;
       }
+      case 5:
+      case 6: {
+        if (copy.length < 9) return copy.subarray(0, at);
+        const extremes = this.pick([
+          0,
+          1,
+          255,
+          65_535,
+          2 ** 31,
+          2 ** 32 - 1,
+          copy.length,
+          Math.max(0, copy.length - this.below(20)),
+        ]);
+        copy.writeUInt32BE(extremes, 5 + this.below(copy.length - 8));
+        return copy;
+      }
       default:
         return this.bytes(1 + this.below(300));
     }
@@ -123,8 +141,9 @@ class Fuzzer {
 
 async function spray(peer: Peer, fuzzer: Fuzzer, mutationsIn: number): Promise<void> {
   for (let sent = 0; sent < FRAMES_PER_ROUND && !peer.isClosed; sent += 1) {
-    const frame = fuzzer.frame();
-    const bytes = fuzzer.below(mutationsIn) === 0 ? fuzzer.mutated(frame) : frame;
+    const isMutated = fuzzer.below(mutationsIn) === 0;
+    // START is where the most can be wrong, and is not started when it is.
+    const bytes = isMutated ? fuzzer.mutated(fuzzer.below(2) === 0 ? fuzzer.start() : fuzzer.frame()) : fuzzer.frame();
     // In pieces, so that frames also arrive in parts.
     const cut = fuzzer.below(4) === 0 ? fuzzer.below(bytes.length) : bytes.length;
     peer.socket.write(bytes.subarray(0, cut));

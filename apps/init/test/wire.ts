@@ -2,13 +2,13 @@
 
 export const HELLO = 0x01;
 export const START = 0x02;
-export const RESUME = 0x03;
+const RESUME = 0x03;
 export const ACK = 0x04;
 export const INPUT = 0x05;
-export const INPUT_END = 0x06;
-export const SIGNAL = 0x07;
-export const RESIZE = 0x08;
-export const FORGET = 0x09;
+const INPUT_END = 0x06;
+const SIGNAL = 0x07;
+const RESIZE = 0x08;
+const FORGET = 0x09;
 export const PING = 0x0a;
 export const WELCOME = 0x81;
 export const PROCESS = 0x82;
@@ -29,7 +29,7 @@ export function u8(value: number): Buffer {
   return Buffer.of(value);
 }
 
-export function u16(value: number): Buffer {
+function u16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
   bytes.writeUInt16BE(value);
   return bytes;
@@ -47,7 +47,7 @@ export function u64(value: number | bigint): Buffer {
   return bytes;
 }
 
-export function text(value: string): Buffer {
+function text(value: string): Buffer {
   const bytes = Buffer.from(value);
   return Buffer.concat([u32(bytes.length), bytes]);
 }

@@ -52,7 +52,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       clock,
       logger,
       describe: async () => ({
-        cpuMillis: availableParallelism() * 1_000,
+        cpuMillis: availableParallelism() * 1_000 * config.cpuOvercommit,
         memoryMib: Math.floor(totalmem() / 1024 / 1024),
         maxInstances: config.maxInstances,
         ioAddress: config.ioAddress,

@@ -19,6 +19,8 @@ const shape = {
   SALLYPORT_NFT_HELPER: absolutePath,
   SALLYPORT_IMAGES: absolutePath,
   SALLYPORT_MAX_INSTANCES: intBetween(1, 10_000).default(200),
+  /** How many times over each processor is promised to sandboxes: most of them idle most of the time. */
+  SALLYPORT_CPU_OVERCOMMIT: intBetween(1, 1_000).default(16),
   SALLYPORT_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 };
 
@@ -35,6 +37,7 @@ export interface WorkerConfig {
   readonly nftHelper: string;
   readonly imagesDirectory: string;
   readonly maxInstances: number;
+  readonly cpuOvercommit: number;
 }
 
 /** Throws ConfigError with every problem at once. */
@@ -53,5 +56,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     nftHelper: settings.SALLYPORT_NFT_HELPER,
     imagesDirectory: settings.SALLYPORT_IMAGES,
     maxInstances: settings.SALLYPORT_MAX_INSTANCES,
+    cpuOvercommit: settings.SALLYPORT_CPU_OVERCOMMIT,
   });
 }

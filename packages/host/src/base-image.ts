@@ -31,15 +31,9 @@ const RECIPE = {
   include: ["python3", "ca-certificates", "curl"],
   // /bin is a link to /usr/bin from the start: the package that would convert it brings 50 MB of perl along.
   merged: { hook: "/usr/share/mmdebstrap/hooks/merged-usr", package: "usr-is-merged" },
-  dpkgOptions: [
-    "path-exclude=/usr/share/doc/*",
-    "path-include=/usr/share/doc/*/copyright",
-    "path-exclude=/usr/share/man/*",
-    "path-exclude=/usr/share/info/*",
-    "path-exclude=/usr/share/locale/*",
-    "path-include=/usr/share/locale/locale.alias",
-    "path-exclude=/usr/share/lintian/*",
-  ],
+  // Nobody reads them in a sandbox: 50 MB. (dpkg's own path filters would cost half a minute of the build.)
+  removed: ["usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian"],
+  removedDocsBut: "copyright",
 } as const;
 
 const WHY = "every sandbox without an image of its own starts from it: Debian 12 with Python, curl and certificates";
@@ -166,7 +160,8 @@ function mmdebstrapArguments(): string[] {
     `--variant=${RECIPE.variant}`,
     `--include=${[RECIPE.merged.package, ...RECIPE.include].join(",")}`,
     `--hook-dir=${RECIPE.merged.hook}`,
-    ...RECIPE.dpkgOptions.map((option) => `--dpkgopt=${option}`),
+    // A build that is cut off is thrown away: nothing need reach the disk before it is done.
+    "--dpkgopt=force-unsafe-io",
     "--aptopt=Acquire::Languages none",
     "--format=directory",
   ];
@@ -187,6 +182,12 @@ async function cleanRootfs(rootfs: string, archive: DebianArchive): Promise<void
     for (const name of await namesIn(inside(directory)))
       await rm(inside(`${directory}/${name}`), { recursive: true, force: true });
   }
+  for (const directory of RECIPE.removed) {
+    for (const name of await namesIn(inside(directory))) {
+      await rm(inside(`${directory}/${name}`), { recursive: true, force: true });
+    }
+  }
+  await removeDocs(inside("usr/share/doc"));
   await mkdir(inside("var/lib/apt/lists/partial"), { recursive: true });
   await mkdir(inside("var/cache/apt/archives/partial"), { recursive: true });
   await rm(inside("etc/apt/sources.list.d"), { recursive: true, force: true });
@@ -205,6 +206,16 @@ async function cleanRootfs(rootfs: string, archive: DebianArchive): Promise<void
   await chmod(inside("tmp"), 0o1777);
   await chmod(inside("var/tmp"), 0o1777);
   await chmod(rootfs, 0o755);
+}
+
+/** Keeps what licences ask for. */
+async function removeDocs(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    for (const name of await readdir(join(directory, entry.name))) {
+      if (name !== RECIPE.removedDocsBut) await rm(join(directory, entry.name, name), { recursive: true, force: true });
+    }
+  }
 }
 
 async function namesIn(directory: string): Promise<string[]> {

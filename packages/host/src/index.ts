@@ -16,7 +16,7 @@ export { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT, sallyportPaths } from "./path
 export { layOutPostgres, postgresPackage } from "./postgres.ts";
 export type { Runsc } from "./runsc.ts";
 export { findRunsc, mustHideNetSysctls, parseRunscVersion, usableRunsc } from "./runsc.ts";
-export type { SetupOptions, SetupReporter, SetupResult } from "./setup.ts";
+export type { SetupOptions, SetupReporter, SetupResult, SetupStep } from "./setup.ts";
 export { allNeeds, probeAll, setUp } from "./setup.ts";
 export type { SystemUser, SystemUserRole, SystemUsers } from "./users.ts";
 export { SYSTEM_USERS, systemUsers } from "./users.ts";

@@ -11,12 +11,14 @@ import { setUp } from "./setup.ts";
 export type SetupMessage =
   | { readonly kind: "begin"; readonly what: string; readonly why: string }
   | { readonly kind: "note"; readonly line: string }
+  | { readonly kind: "say"; readonly line: string }
   | { readonly kind: "end"; readonly problem?: string };
 
 const SETUP_COMMAND = "npm run setup";
 
 const tell = (message: SetupMessage): void => {
   if (process.send !== undefined) process.send(message);
+  else if (message.kind === "say") console.error(message.line);
   else if (message.kind === "begin") console.error(`${message.what}: ${message.why}`);
   else if (message.kind === "end" && message.problem !== undefined) console.error(`failed: ${message.problem}`);
 };
@@ -41,10 +43,10 @@ try {
     reporter,
     signal: stop.signal,
   });
-  for (const line of closingLines(result)) console.error(line);
+  for (const line of closingLines(result)) tell({ kind: "say", line });
   if (!result.ok) process.exitCode = 1;
 } catch (error) {
-  console.error(`set-up stopped: ${messageOf(error)}`);
+  tell({ kind: "say", line: `set-up stopped: ${messageOf(error)}` });
   process.exitCode = 1;
 } finally {
   process.disconnect?.();

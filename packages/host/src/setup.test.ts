@@ -17,9 +17,9 @@ beforeEach(async () => {
 afterEach(() => rm(opt, { recursive: true, force: true }));
 
 const reporter = {
-  begin: (need: NeedName) => told.push(`begin ${need}`),
+  begin: (need: string) => told.push(`begin ${need}`),
   note: (line: string) => told.push(line),
-  end: (need: NeedName, problem?: string) => told.push(`end ${need}${problem === undefined ? "" : `: ${problem}`}`),
+  end: (need: string, problem?: string) => told.push(`end ${need}${problem === undefined ? "" : `: ${problem}`}`),
 };
 
 /** A need that is missing until it is cured. */
@@ -113,7 +113,7 @@ describe("setUp", () => {
       await gate;
     });
     const both = [run([need]), run([need])];
-    await expect.poll(() => told.join("\n"), { timeout: 5_000 }).toContain("waiting");
+    await expect.poll(() => told.join("\n"), { timeout: 5_000 }).toContain("begin lock");
     release();
     const results = await Promise.all(both);
     expect(results.every((result) => result.ok)).toBe(true);

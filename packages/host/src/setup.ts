@@ -16,11 +16,14 @@ import { usersNeed } from "./users.ts";
 
 /** Told what set-up does, as it does it. */
 export interface SetupReporter {
-  begin(need: NeedName, what: string, why: string): void;
+  begin(step: SetupStep, what: string, why: string): void;
   /** A line of a program that is at work, or a short word on what goes on. */
   note(line: string): void;
-  end(need: NeedName, problem?: string): void;
+  end(step: SetupStep, problem?: string): void;
 }
+
+/** A need that is cured, or the wait for another set-up. */
+export type SetupStep = NeedName | "lock";
 
 export interface SetupOptions {
   readonly paths: SallyportPaths;
@@ -72,12 +75,20 @@ export async function setUp(options: SetupOptions): Promise<SetupResult> {
   // What nobody can mend by installing is told before anything is installed.
   const hopeless = findings.some((finding) => !isUsable(finding) && finding.cure?.apply === undefined);
   if (!options.mayInstall || hopeless) return { ok: false, findings, cured: [] };
-  await using _lock = await lockFile(options.paths.opt.setupLock, {
-    signal: options.signal,
-    onWait: () => options.reporter.note("another set-up is at work here: waiting for it"),
-  });
+  await using _lock = await takeLock(options);
   // Awaited here: the lock is let go when this function is left.
   return await cureAll(needs, options);
+}
+
+async function takeLock({ paths, reporter, signal }: SetupOptions): Promise<AsyncDisposable> {
+  let waited = false;
+  const onWait = () => {
+    waited = true;
+    reporter.begin("lock", "wait for another set-up of this machine", "two at once would undo each other's work");
+  };
+  const lock = await lockFile(paths.opt.setupLock, { signal, onWait });
+  if (waited) reporter.end("lock");
+  return lock;
 }
 
 async function cureAll(needs: readonly Need[], options: SetupOptions): Promise<SetupResult> {

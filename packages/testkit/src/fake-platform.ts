@@ -35,10 +35,10 @@ export interface FakeFailure {
 
 /** A sandbox of the fake platform. */
 export class FakeSandbox {
-  readonly processes = new Map<string, FakeProcess>();
+  readonly processes: Map<string, FakeProcess> = new Map();
   readonly view: Sandbox;
   readonly request: CreateSandboxRequest;
-  readonly ioTokens = new Set<string>();
+  readonly ioTokens: Set<string> = new Set();
 
   constructor(id: string, request: CreateSandboxRequest) {
     this.request = request;
@@ -79,7 +79,7 @@ export class FakeSandbox {
 /** A fake platform that listens on free ports of the loopback. */
 export class FakePlatform implements AsyncDisposable {
   readonly token = "sp-fake-api-token";
-  readonly sandboxes = new Map<string, FakeSandbox>();
+  readonly sandboxes: Map<string, FakeSandbox> = new Map();
   /** Method names in the order of their calls. */
   readonly calls: string[] = [];
   /** How long SandboxIO tokens are good for, as they say themselves. */

@@ -4,7 +4,7 @@ import type { Outcome } from "@sallyport/contracts";
 import { EndReason } from "@sallyport/contracts";
 
 /** One output: bytes from `start` on; those below are no longer kept. */
-export class FakeOutput extends EventEmitter {
+class FakeOutput extends EventEmitter {
   start = 0;
   ended = false;
   #bytes = Buffer.alloc(0);
@@ -30,8 +30,8 @@ export class FakeOutput extends EventEmitter {
 
 /** A process: what it wrote, what it was given, how it ended. */
 export class FakeProcess extends EventEmitter {
-  readonly stdout = new FakeOutput();
-  readonly stderr = new FakeOutput();
+  readonly stdout: FakeOutput = new FakeOutput();
+  readonly stderr: FakeOutput = new FakeOutput();
   readonly signals: string[] = [];
   readonly sizes: { columns: number; rows: number }[] = [];
   readonly argv: readonly string[];

@@ -31,9 +31,12 @@ net.createServer((socket) => {
   socket.on("error", () => socket.destroy());
   socket.end("target " + plain(socket.localAddress) + "\\n");
 }).listen(${PORT}, "::", () => console.log("ready"));
-const udp = dgram.createSocket("udp6");
-udp.on("message", (message, peer) => udp.send("target", peer.port, peer.address));
-udp.bind(${PORT}, "::");
+// One socket per address: a wildcard socket answers from whichever address the kernel prefers.
+for (const address of process.argv.slice(1)) {
+  const udp = dgram.createSocket(address.includes(":") ? "udp6" : "udp4");
+  udp.on("message", (message, peer) => udp.send("target", peer.port, peer.address));
+  udp.bind(${PORT}, address);
+}
 `;
 
 /** Makes the namespace and its servers. Needs root. Disposal removes everything. */
@@ -73,9 +76,13 @@ export async function startTargetNetwork(): Promise<TargetNetwork> {
     for (const address of [addresses.insideIpv6, addresses.outsideIpv6]) {
       inside(["addr", "add", `${address}/64`, "dev", "eth0", "nodad"]);
     }
-    server = spawn("nsenter", [`--net=/run/netns/${namespace}`, process.execPath, "-e", SERVER], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    server = spawn(
+      "nsenter",
+      [`--net=/run/netns/${namespace}`, process.execPath, "-e", SERVER, ...Object.values(addresses)],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     await firstLine(server);
   } catch (error) {
     await dispose();

@@ -16,7 +16,7 @@ export interface Welcome {
 }
 
 /** The connection ended, by either side; another one may do better. */
-export class InitConnectionLost extends Error {
+class InitConnectionLost extends Error {
   readonly code = "InitConnectionLost";
 
   constructor(message: string) {

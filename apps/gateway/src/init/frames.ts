@@ -2,8 +2,6 @@
 // reader meets hostile bytes in pieces of any size: it holds one frame at most, and refuses a length as soon as it is told.
 import { InitProtocolError } from "./errors.ts";
 
-/** The most payload of a frame, START excepted. */
-export const MAX_PAYLOAD_BYTES: number = 64 * 1024;
 /** The most payload of START. */
 export const MAX_START_BYTES: number = 1024 * 1024;
 const HEADER_BYTES = 5;

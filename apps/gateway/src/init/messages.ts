@@ -4,10 +4,10 @@ import { EXEC_ID_PATTERN } from "@sallyport/contracts";
 import { InitProtocolError } from "./errors.ts";
 import { encodeFrame, FROM_INIT, MAX_START_BYTES, TO_INIT } from "./frames.ts";
 
-export const PROTOCOL_VERSION = 1;
+const PROTOCOL_VERSION = 1;
 const MAGIC = Buffer.from("SLYP");
 /** Bytes that init holds for each output until they are acknowledged. */
-export const MAX_RING_BYTES: number = 256 * 1024;
+const MAX_RING_BYTES = 256 * 1024;
 const MAX_PROCESS_RECORDS = 512;
 
 /** 1 is stdout (everything, with a terminal), 2 is stderr. */

@@ -23,7 +23,7 @@ export interface StreamSpoolOptions {
 }
 
 /** Who is told of changes. */
-export interface StreamListener {
+interface StreamListener {
   /** Bytes reached the disk, or room may have been made. */
   stored(): void;
   /** Every byte up to the end is on disk. */
