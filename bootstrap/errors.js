@@ -2,9 +2,13 @@
 
 /** Something the person at the keyboard can understand and mend. */
 export class BootstrapError extends Error {
-  /** @param {string} message */
-  constructor(message) {
+  /**
+   * @param {string} message
+   * @param {number} [exitCode]
+   */
+  constructor(message, exitCode = 1) {
     super(message);
     this.name = "BootstrapError";
+    this.exitCode = exitCode;
   }
 }

@@ -16,6 +16,6 @@ if (command === undefined) {
   } catch (error) {
     // An expected failure is told in words; anything else is a fault of ours, and its stack is worth having.
     console.error(error instanceof BootstrapError ? error.message : error);
-    process.exitCode = 1;
+    process.exitCode = error instanceof BootstrapError ? error.exitCode : 1;
   }
 }

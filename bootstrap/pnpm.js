@@ -28,7 +28,7 @@ export async function ensurePnpm() {
   } catch (error) {
     step.failed(error instanceof Error ? error.message : String(error));
     throw new BootstrapError(
-      `pnpm could not be fetched. Is npm's registry reachable from here? Try: npm view ${name} version`,
+      "pnpm could not be fetched (see above). It comes from npm's registry, as npm is configured here.",
     );
   }
 }

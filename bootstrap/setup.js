@@ -8,6 +8,7 @@ import { ensurePnpm } from "./pnpm.js";
 import { withMessages } from "./programs.js";
 import { Step } from "./progress.js";
 
+const INTERRUPTED = 130;
 const DOORWAY = join("packages", "host", "src", "setup-main.ts");
 
 /**
@@ -36,6 +37,9 @@ export async function setUp() {
       }
     },
   });
+  if (exitCode === INTERRUPTED) {
+    throw new BootstrapError("Set-up was interrupted. The next one goes on where this one stopped.", INTERRUPTED);
+  }
   if (exitCode !== 0) throw new BootstrapError("The machine is not ready for Sallyport (see above).");
   return env;
 }

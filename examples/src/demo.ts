@@ -196,9 +196,7 @@ async function portsFor(wanted: readonly [number, number]): Promise<readonly [nu
       server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
     });
   if ((await isFree(wanted[0])) && (await isFree(wanted[1]))) return wanted;
-  const [first, second] = await freePorts(2);
-  if (first === undefined || second === undefined) throw new Error("no free ports");
-  return [first, second];
+  return await freePorts();
 }
 
 function say(line: string): void {

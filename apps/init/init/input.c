@@ -98,32 +98,47 @@ void input_event(struct process *process, uint32_t events) {
   input_watch(input);
 }
 
+// Writes what it can, and answers unless bytes are left over: these are answered for when the process takes them, so that
+// no answer says what an earlier one said.
+static void advance(struct process *process) {
+  struct input *input = &process->input;
+  input_writable(process);
+  if (ring_held(&input->ring) == 0) input->tell = true;
+  input_watch(input);
+}
+
 bool input_receive(struct process *process, uint64_t offset, const uint8_t *bytes, size_t length) {
   struct input *input = &process->input;
-  input->tell = true;
-  if (input->refused) return true;
+  if (input->refused) {
+    input->tell = true;
+    return true;
+  }
   uint64_t received = input->ring.end;
   if (offset > received || length > UINT64_MAX - offset) return false;
   uint64_t end = offset + length;
-  if (end <= received) return true;
-  if (input->ending || end - input->ring.start > MAX_INPUT_BYTES) return false;
-  size_t known = (size_t)(received - offset);
-  // Without memory the bytes are not accepted, and the connection ends: the gateway sends them again on the next one.
-  if (!ring_append(&input->ring, bytes + known, length - known)) return false;
-  input_writable(process);
-  input_watch(input);
+  if (end > received) {
+    if (input->ending || end - input->ring.start > MAX_INPUT_BYTES) return false;
+    size_t known = (size_t)(received - offset);
+    // Without memory the bytes are not accepted, and the connection ends: the gateway sends them again on the next one.
+    if (!ring_append(&input->ring, bytes + known, length - known)) return false;
+  }
+  if (input->done || input->ending) {
+    input->tell = input->tell || ring_held(&input->ring) == 0;
+  } else {
+    advance(process);
+  }
   return true;
 }
 
 bool input_end(struct process *process, uint64_t final) {
   struct input *input = &process->input;
-  input->tell = true;
-  if (input->refused) return true;
-  if (input->ending) return final == input->final;
-  if (final != input->ring.end) return false;
+  if (!input->refused && final != (input->ending ? input->final : input->ring.end)) return false;
+  if (input->refused || input->ending) {
+    input->tell = input->tell || ring_held(&input->ring) == 0;
+    return true;
+  }
   input->ending = true;
   input->final = final;
-  input_writable(process);
-  input_watch(input);
+  advance(process);
   return true;
 }

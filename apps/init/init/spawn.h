@@ -1,4 +1,4 @@
-// Makes a process out of a command: pipes or a terminal, fork, exec.
+// Makes a process out of a command: pipes or a terminal, a child, exec.
 #ifndef SALLYPORT_SPAWN_H
 #define SALLYPORT_SPAWN_H
 

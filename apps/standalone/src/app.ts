@@ -15,6 +15,7 @@ import { isAnswered, startControl } from "./control.ts";
 import { platformId } from "./platform-id.ts";
 import type { Postgres } from "./postgres.ts";
 import { startPostgres, stopPostgres } from "./postgres.ts";
+import { workerConnected } from "./ready.ts";
 
 export interface StandaloneDeps {
   readonly logger: Logger;
@@ -81,6 +82,7 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
     await gateway.start(signal);
   })();
   await Promise.all([apiReady, workerReady]);
+  await workerConnected(paths.home.apiOperatorSocket, signal);
   state = "ready";
   const owned = started.move();
   return {

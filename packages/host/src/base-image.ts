@@ -40,10 +40,10 @@ const WHY = "every sandbox without an image of its own starts from it: Debian 12
 const BUILD_TIMEOUT_MS = 15 * 60_000;
 
 /**
- * Around the build: it ends when we are killed, and has a mount namespace of its own, so that whatever it leaves mounted
- * goes with it, and no clean-up ever walks into this machine's /dev or /sys.
+ * Around the build: it ends, with all its children, when we are killed; and whatever it leaves mounted goes with its
+ * mount namespace, so that no clean-up ever walks into this machine's /dev or /sys.
  */
-const GUARDS = ["--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private"];
+const GUARDS = ["--pdeathsig", "KILL", "unshare", "--mount-proc", "--pid", "--fork", "--kill-child"];
 
 /** Hash of the recipe. */
 export function recipeHash(): string {
@@ -125,6 +125,8 @@ async function buildBaseImage(paths: SallyportPaths, context: CureContext): Prom
       signal: context.signal,
       onLine: context.note,
       timeoutMs: BUILD_TIMEOUT_MS,
+      // unshare passes no polite signal on.
+      graceMs: 0,
       env: { LC_ALL: "C.UTF-8", SOURCE_DATE_EPOCH: "0" },
     });
     await rm(sources);

@@ -15,6 +15,8 @@ export interface CommandOptions {
   /** 60,000 when unset. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
+  /** How long it may take to end once it is told to. 5,000 when unset. */
+  readonly graceMs?: number;
   /** Called for each line of stdout and stderr, as it comes. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
@@ -52,9 +54,9 @@ export async function run(file: string, args: readonly string[], options: Comman
   let timedOut = false;
   const deadline = setTimeout(() => {
     timedOut = true;
-    stop(child);
+    stop(child, options.graceMs);
   }, timeoutMs);
-  const onAbort = () => stop(child);
+  const onAbort = () => stop(child, options.graceMs);
   options.signal?.addEventListener("abort", onAbort, { once: true });
   try {
     const exitCode = await ended(child, file);
@@ -124,9 +126,15 @@ function ended(child: ChildProcess, file: string): Promise<number> {
   });
 }
 
-function stop(child: ChildProcess): void {
+/** Asks a program to end, and ends it after a grace time. What its own children still write is then no longer waited for. */
+function stop(child: ChildProcess, graceMs = TERM_GRACE_MS): void {
   child.kill("SIGTERM");
-  setTimeout(() => child.kill("SIGKILL"), TERM_GRACE_MS).unref();
+  const kill = setTimeout(() => {
+    child.kill("SIGKILL");
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  }, graceMs);
+  child.once("close", () => clearTimeout(kill));
 }
 
 function collect(

@@ -47,7 +47,7 @@ try {
   if (!result.ok) process.exitCode = 1;
 } catch (error) {
   tell({ kind: "say", line: `set-up stopped: ${messageOf(error)}` });
-  process.exitCode = 1;
+  process.exitCode = stop.signal.aborted ? 130 : 1;
 } finally {
   process.disconnect?.();
 }

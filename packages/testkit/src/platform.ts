@@ -14,6 +14,8 @@ export interface PlatformOptions {
   readonly release?: string;
   /** An existing home to start again in; a new temporary one when unset. */
   readonly home?: string;
+  /** Those of an earlier start in the same home; free ones when unset. */
+  readonly ports?: readonly [api: number, io: number];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -22,11 +24,12 @@ export interface TestPlatform extends AsyncDisposable {
   readonly home: string;
   readonly apiUrl: string;
   readonly release: string;
+  readonly ports: readonly [api: number, io: number];
   /** What the supervisor says: children with their pids. */
   status(): Promise<PlatformStatus>;
   /** A new workspace and an API token for it. */
   createWorkspace(name: string): Promise<{ token: string; workspaceId: string }>;
-  /** Stops the processes; sandboxes go on. Start again with `startPlatform({ home })`. */
+  /** Stops the processes; sandboxes go on. Start again with `startPlatform({ home, ports })`. */
   stop(): Promise<void>;
 }
 
@@ -41,7 +44,7 @@ export interface PlatformStatus {
 export async function startPlatform(options: PlatformOptions = {}): Promise<TestPlatform> {
   const release = options.release ?? "/opt/sallyport/current";
   const home = options.home ?? (await mkdtemp(join(tmpdir(), "sp-")));
-  const ports = await freePorts(2);
+  const ports = options.ports ?? (await freePorts());
   const apiListen = `127.0.0.1:${ports[0]}`;
   const env = {
     PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -83,6 +86,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
   return {
     home,
     release,
+    ports,
     apiUrl: `http://${apiListen}`,
     status,
     async createWorkspace(name) {
@@ -110,9 +114,9 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
   };
 }
 
-/** TCP ports of loopback that are free now. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
+/** Two TCP ports of loopback that are free now. */
+export async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()];
   const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, "127.0.0.1");
@@ -123,7 +127,9 @@ export async function freePorts(count: number): Promise<number[]> {
     }),
   );
   for (const server of servers) server.close();
-  return ports;
+  const [first, second] = ports;
+  if (first === undefined || second === undefined) throw new Error("no free ports");
+  return [first, second];
 }
 
 async function childLogs(home: string): Promise<string> {

@@ -106,7 +106,7 @@ describe("the platform", () => {
       await first.stop();
       expect(performance.now() - startedAt).toBeLessThan(10_000);
       await client[Symbol.asyncDispose]();
-      await using second = await startPlatform({ home });
+      await using second = await startPlatform({ home, ports: first.ports });
       await using again = new Client({ url: second.apiUrl, token });
       const found = await Sandbox.fromId(sandbox.id, { client: again });
       expect((await found.stdout.text()).trim().split("\n")).toEqual(NUMBERS);
@@ -126,7 +126,7 @@ describe("the platform", () => {
       const sandbox = await Sandbox.create(["sleep", "1000"], { client });
       process.kill((await first.status()).pid, "SIGKILL");
       await client[Symbol.asyncDispose]();
-      await using second = await startPlatform({ home });
+      await using second = await startPlatform({ home, ports: first.ports });
       await using again = new Client({ url: second.apiUrl, token });
       const found = await Sandbox.fromId(sandbox.id, { client: again });
       expect((await found.run(["echo", "still here"])).stdout).toBe("still here\n");
