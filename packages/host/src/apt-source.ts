@@ -27,7 +27,7 @@ export interface DebianArchive {
 }
 
 const FORMAT = ["ORIGIN", "LABEL", "CODENAME", "COMPONENT", "REPO_URI", "SOURCESENTRY"];
-export const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** Parses `apt-get indextargets --format` with the fields of FORMAT, separated by "|". Pure. */
 export function parseIndexTargets(text: string): readonly IndexTarget[] {

@@ -4,7 +4,7 @@ import { HostError } from "./errors.ts";
 import type { CureContext, Finding, Need } from "./finding.ts";
 
 /** Each package, and what for. */
-export const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
+const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   "ca-certificates": "trust in package mirrors",
   conmon: "keeps a sandbox's exit status while the worker restarts",
   conntrack: "cuts established flows when a policy tightens",

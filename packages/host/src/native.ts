@@ -14,7 +14,7 @@ const BUILD_TIMEOUT_MS = 300_000;
 const NOT_SOURCES = new Set(["build", "node_modules", "reports", "src", "test", "tests", "fuzz"]);
 
 /** Hash over the sources of the native programs: the name of their folder under /opt/sallyport/native. */
-export async function nativeHash(clone: string): Promise<string> {
+async function nativeHash(clone: string): Promise<string> {
   const folder = join(clone, "apps", "init");
   return (await hashFiles(folder, await nativeSources(folder), [process.arch])).slice(0, 16);
 }

@@ -7,7 +7,7 @@ import type { Finding, Need } from "./finding.ts";
 import type { SallyportPaths } from "./paths.ts";
 import { makeWorldReadable } from "./world-readable.ts";
 
-export interface PostgresPackage {
+interface PostgresPackage {
   /** Folder of the npm package. */
   readonly directory: string;
   readonly version: string;

@@ -190,6 +190,8 @@ async function removeOldReleases(paths: SallyportPaths, current: string): Promis
   const old = dated.sort((a, b) => b.madeAt - a.madeAt).slice(KEPT_RELEASES);
   if (old.length === 0) return;
   const running = await wordsOfRunningProcesses();
+  // A process that was started through the link does not say which release it is of.
+  if (running.some((words) => words.includes(`${paths.opt.current}/`))) return;
   for (const { name } of old) {
     const place = join(paths.opt.releases, name);
     if (name === current || running.some((words) => words.includes(place))) continue;

@@ -27,9 +27,9 @@ const PACKAGE = {
   sha256: { x64: "afdde883e3876ea807e19c708d4432674a20cb10186a7a5b554d62f38ea8de46" } as Record<string, string>,
 };
 /** Older ones know only ptrace, and cannot run our bundles. */
-export const OLDEST_RUNSC = 20240729;
+const OLDEST_RUNSC = 20240729;
 /** Since then an idle sandbox costs no CPU (google/gvisor#13361), and CVE-2025-2713 is mended. */
-export const CURRENT_RUNSC = 20260701;
+const CURRENT_RUNSC = 20260701;
 /** Until then runsc refuses to start where /proc/sys/net/core/rmem_default is visible (google/gvisor#10704). */
 const GUARD_MENDED_RUNSC = 20240801;
 
