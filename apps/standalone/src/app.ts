@@ -51,7 +51,9 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   const gateway = new Child(gatewayChild(context));
   const down = async () => {
     state = "stopping";
-    if (!(await worker.down(DOWN_TIMEOUT_MS))) throw new Error(`the worker did not end its sandboxes; see ${paths.home.log}/worker.log`);
+    await worker.start(AbortSignal.any([signal, AbortSignal.timeout(DOWN_TIMEOUT_MS)])); // it may be restarting just now
+    if (!(await worker.down(DOWN_TIMEOUT_MS)))
+      throw new Error(`the worker did not end its sandboxes; see ${paths.home.log}/worker.log`);
   };
   const control = await startControl({
     socketPath: paths.home.supervisorSocket,
@@ -60,7 +62,12 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
       pid: process.pid,
       platformId: id,
       apiUrl: `http://${addressText(config.apiListen)}`,
-      children: [...(postgres === undefined ? [] : [postgresStatus(postgres)]), api.status, worker.status, gateway.status],
+      children: [
+        ...(postgres === undefined ? [] : [postgresStatus(postgres)]),
+        api.status,
+        worker.status,
+        gateway.status,
+      ],
     }),
     down,
     stop,

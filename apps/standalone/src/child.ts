@@ -48,6 +48,7 @@ export class Child implements AsyncDisposable {
   #restarts = 0;
   #loop: Promise<void> | undefined;
   #downed = false;
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: ChildOptions) {
     this.#options = options;
@@ -58,16 +59,21 @@ export class Child implements AsyncDisposable {
     return { name, state: this.#state, pid: this.#process?.pid, restarts: this.#restarts };
   }
 
-  /** Resolves when the child is ready for the first time; rejects when the signal is aborted before. */
+  /** Starts it, if it was not, and resolves when it is ready; rejects when the signal is aborted before. */
   start(signal: AbortSignal): Promise<void> {
+    this.#loop ??= this.#keepUp();
+    if (this.#state === "ready") return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const giveUp = () => reject(new Error(`${this.#options.name} did not become ready`, { cause: signal.reason }));
-      signal.addEventListener("abort", giveUp, { once: true });
+      const giveUp = () => {
+        this.#waiting.delete(onReady);
+        reject(new Error(`${this.#options.name} did not become ready`, { cause: signal.reason }));
+      };
       const onReady = () => {
         signal.removeEventListener("abort", giveUp);
         resolve();
       };
-      this.#loop ??= this.#keepUp(onReady);
+      signal.addEventListener("abort", giveUp, { once: true });
+      this.#waiting.add(onReady);
     });
   }
 
@@ -99,14 +105,14 @@ export class Child implements AsyncDisposable {
     this.#state = "stopped";
   }
 
-  async #keepUp(onReady: () => void): Promise<void> {
+  async #keepUp(): Promise<void> {
     const { name, logger } = this.#options;
     const signal = this.#stop.signal;
     const backoff = new Backoff({ firstMs: 50, maxMs: 3_000 });
     while (!signal.aborted) {
       const startedAt = performance.now();
       try {
-        await this.#runOnce(onReady, signal);
+        await this.#runOnce(signal);
       } catch (error) {
         logger.error({ child: name, err: error }, "child could not be started");
       }
@@ -124,7 +130,7 @@ export class Child implements AsyncDisposable {
     this.#state = "stopped";
   }
 
-  async #runOnce(onReady: () => void, signal: AbortSignal): Promise<void> {
+  async #runOnce(signal: AbortSignal): Promise<void> {
     const { name, argv, env, logFile, listener, logger } = this.#options;
     this.#state = "starting";
     const server = await listener?.open(signal);
@@ -139,7 +145,8 @@ export class Child implements AsyncDisposable {
       if (message.type === "ready") {
         clearTimeout(late);
         this.#state = "ready";
-        onReady();
+        for (const tell of this.#waiting) tell();
+        this.#waiting.clear();
       } else if (message.type === "downed") {
         this.#downed = true;
       }

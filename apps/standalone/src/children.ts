@@ -1,6 +1,7 @@
 // Which children a platform has: program, user and environment of each. Every child sees only what is listed here.
-import { createServer } from "node:net";
+
 import type { Server } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { systemClock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";

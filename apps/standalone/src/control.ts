@@ -46,7 +46,10 @@ export async function startControl(options: ControlOptions): Promise<AsyncDispos
             answer(200, { state: "down" });
             options.stop();
           },
-          (error: unknown) => answer(500, { error: error instanceof Error ? error.message : String(error) }),
+          (error: unknown) => {
+            answer(500, { error: error instanceof Error ? error.message : String(error) });
+            options.stop(); // a second `down` starts afresh, with nothing in the way
+          },
         );
         return;
       default:

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { access, readFile, readlink, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Logger } from "@sallyport/appkit/logger";
 import { systemClock } from "@sallyport/appkit/clock";
+import type { Logger } from "@sallyport/appkit/logger";
 import { Backoff } from "@sallyport/appkit/retry";
 
 export interface PostgresOptions {
@@ -92,7 +92,11 @@ async function ensureCluster(options: PostgresOptions): Promise<void> {
   ];
   await writeAs(options, "postgresql.auto.conf", `${settings.join("\n")}\n`);
   const statements = `CREATE ROLE ${options.role} LOGIN;\nCREATE DATABASE ${options.database} OWNER ${options.role};\n`;
-  await runAs(options, [join(options.programs, "bin/postgres"), "--single", "-D", options.dataDir, "postgres"], statements);
+  await runAs(
+    options,
+    [join(options.programs, "bin/postgres"), "--single", "-D", options.dataDir, "postgres"],
+    statements,
+  );
   await runAs(options, ["sync", "--file-system", options.dataDir]); // once, instead of initdb's fsync of every file
   await writeAs(options, MARKER, "");
 }
@@ -182,7 +186,15 @@ function isAlive(pid: number): boolean {
 const PROGRAM_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
 function asUser(user: string, argv: readonly string[]): [string, ...string[]] {
-  return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--init-groups", "--no-new-privs", "--bounding-set=-all", ...argv];
+  return [
+    "setpriv",
+    `--reuid=${user}`,
+    `--regid=${user}`,
+    "--init-groups",
+    "--no-new-privs",
+    "--bounding-set=-all",
+    ...argv,
+  ];
 }
 
 async function runAs(options: PostgresOptions, argv: readonly string[], input = ""): Promise<void> {

@@ -1,28 +1,31 @@
-// What a machine holds that a platform or its sandboxes could have left behind: taken before, compared after.
+// What a machine still holds of a platform that is down: everything that carries its home or its id.
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Everything of ours on the machine, as sorted words: processes, namespaces, interfaces, rules, mounts, cgroups. */
-export function machineState(): readonly string[] {
-  return [...processes(), ...namespaces(), ...links(), ...tables(), ...mounts(), ...cgroups()].sort();
+/** Whose traces are looked for. */
+export interface Owner {
+  /** SALLYPORT_HOME: in the arguments or the environment of every process of the platform, and in its mounts. */
+  readonly home: string;
+  /** Its last eight characters name namespaces, interfaces, tables and cgroups. */
+  readonly platformId: string;
 }
 
-/** What is there now and was not there before. */
-export function leftovers(before: readonly string[], now: readonly string[] = machineState()): readonly string[] {
-  const known = new Set(before);
-  return now.filter((word) => !known.has(word));
+/** Processes, namespaces, interfaces, rules, mounts and cgroups of the platform, in words. Nothing, after `down`. */
+export function leftovers({ home, platformId }: Owner): readonly string[] {
+  const tag = platformId.slice(-8);
+  const named = [...namespaces(), ...links(), ...tables(), ...cgroups()].filter((word) => word.includes(tag));
+  const mounted = mounts().filter((word) => word.includes(home) || word.includes(tag));
+  return [...processes(home), ...named, ...mounted].sort();
 }
 
-function processes(): string[] {
+function processes(home: string): string[] {
   const found: string[] = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
     try {
-      const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      const program = readlinkSync(`/proc/${pid}/exe`);
-      if (/runsc|conmon|sallyport|postgres/.test(program) || args.some((arg) => /runsc|\/opt\/sallyport/.test(arg))) {
-        found.push(`process ${pid} ${args.slice(0, 4).join(" ")}`);
-      }
+      const args = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      const env = readFileSync(`/proc/${pid}/environ`, "utf8");
+      if (`${args}\0${env}`.includes(home)) found.push(`process ${pid} ${args.replaceAll("\0", " ").slice(0, 120)}`);
     } catch {
       // ended meanwhile
     }
@@ -43,15 +46,13 @@ function links(): string[] {
 }
 
 function tables(): string[] {
-  const text = execFileSync("nft", ["list", "tables"], { encoding: "utf8" });
-  return text.split("\n").filter((line) => line !== "");
+  return execFileSync("nft", ["list", "tables"], { encoding: "utf8" }).split("\n");
 }
 
 function mounts(): string[] {
-  const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
-  return lines
-    .map((line) => line.split(" ")[4])
-    .filter((point) => point !== undefined && /sallyport|sp-|netns/.test(point)) as string[];
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => `mount ${line.split(" ")[4] ?? ""}`);
 }
 
 function cgroups(): string[] {
@@ -59,7 +60,7 @@ function cgroups(): string[] {
   const walk = (directory: string, depth: number) => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       if (!entry.isDirectory()) continue;
-      if (entry.name.startsWith("sallyport")) found.push(`cgroup ${join(directory, entry.name)}`);
+      found.push(`cgroup ${join(directory, entry.name)}`);
       if (depth > 0) walk(join(directory, entry.name), depth - 1);
     }
   };

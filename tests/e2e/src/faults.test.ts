@@ -4,7 +4,8 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, Sandbox } from "@sallyport/sdk";
-import { leftovers, machineState } from "@sallyport/testkit/leftovers";
+import type { Owner } from "@sallyport/testkit/leftovers";
+import { leftovers } from "@sallyport/testkit/leftovers";
 import type { TestPlatform } from "@sallyport/testkit/platform";
 import { startPlatform } from "@sallyport/testkit/platform";
 import { describe, expect, inject, it } from "vitest";
@@ -18,6 +19,10 @@ const NUMBERS = Array.from({ length: 400 }, (_, index) => String(index));
 async function clientOf(platform: TestPlatform): Promise<Client> {
   const { token } = await platform.createWorkspace(`faults-${Date.now().toString(36)}`);
   return new Client({ url: platform.apiUrl, token });
+}
+
+async function ownerOf(platform: TestPlatform): Promise<Owner> {
+  return { home: platform.home, platformId: (await platform.status()).platformId };
 }
 
 /** kill -9 of a child, and the wait until the supervisor has it back. */
@@ -39,9 +44,10 @@ async function canReach(sandbox: Sandbox, address: string): Promise<boolean> {
 
 describe("kill -9", () => {
   it("of worker and gateway: an exec that counts goes on without loss or repetition", async () => {
-    const before = machineState();
+    let owner: Owner;
     {
       await using platform = await startPlatform();
+      owner = await ownerOf(platform);
       await using client = await clientOf(platform);
       await using sandbox = await Sandbox.create({ client });
       const counter = await sandbox.exec(["python3", "-c", COUNTER]);
@@ -55,7 +61,7 @@ describe("kill -9", () => {
       expect(seen).toEqual(NUMBERS);
       expect(await counter.wait()).toEqual({ exitCode: 3, reason: "exited" });
     }
-    expect(leftovers(before)).toEqual([]);
+    expect(leftovers(owner)).toEqual([]);
   });
 
   it("of api and database: what runs goes on, and new sandboxes start again", async () => {
@@ -72,9 +78,10 @@ describe("kill -9", () => {
   });
 
   it("of a worker amid creates: every create ends well or leaves nothing", async () => {
-    const before = machineState();
+    let owner: Owner;
     {
       await using platform = await startPlatform();
+      owner = await ownerOf(platform);
       await using client = await clientOf(platform);
       const creates = Array.from({ length: 4 }, () => Sandbox.create({ client }));
       await new Promise((resolve) => setTimeout(resolve, 60)); // somewhere within their starts
@@ -89,16 +96,17 @@ describe("kill -9", () => {
         }
       }
     }
-    expect(leftovers(before)).toEqual([]);
+    expect(leftovers(owner)).toEqual([]);
   });
 });
 
 describe("the platform", () => {
   it("stops within 10 s while its sandboxes go on, and takes them up again", async () => {
-    const before = machineState();
     const home = await mkdtemp(join(tmpdir(), "sp-"));
+    let owner: Owner;
     try {
       const first = await startPlatform({ home });
+      owner = await ownerOf(first);
       const { token } = await first.createWorkspace("restart");
       const client = new Client({ url: first.apiUrl, token });
       const sandbox = await Sandbox.create(["python3", "-c", COUNTER], { client });
@@ -114,7 +122,7 @@ describe("the platform", () => {
     } finally {
       await rm(home, { recursive: true, force: true });
     }
-    expect(leftovers(before)).toEqual([]);
+    expect(leftovers(owner)).toEqual([]);
   });
 
   it("survives kill -9 of its supervisor", async () => {
@@ -136,7 +144,7 @@ describe("the platform", () => {
   });
 
   it("starts no sandbox when rules cannot be loaded", async () => {
-    const before = machineState();
+    let owner: Owner;
     const directory = await mkdtemp(join(tmpdir(), "sp-nft-"));
     try {
       // A helper that works until the file "broken" is there, then refuses every transaction.
@@ -145,6 +153,7 @@ describe("the platform", () => {
       await writeFile(helper, refusingHelper(real, join(directory, "broken")));
       await chmod(helper, 0o755);
       await using platform = await startPlatform({ env: { SALLYPORT_NFT_HELPER: helper } });
+      owner = await ownerOf(platform);
       await using client = await clientOf(platform);
       {
         await using works = await Sandbox.create({ client, network: "blocked" });
@@ -161,7 +170,7 @@ describe("the platform", () => {
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
-    expect(leftovers(before)).toEqual([]);
+    expect(leftovers(owner)).toEqual([]);
   });
 
   it("opens nothing when the host's ruleset is flushed", async () => {

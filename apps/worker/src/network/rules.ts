@@ -82,6 +82,15 @@ export class RouterRules {
     });
   }
 
+  /** For a slot whose cable goes though the kernel refuses to take its rules out: the next change loads all without it. */
+  forget(slot: number): Promise<void> {
+    return this.#queue.run(() => {
+      this.#slots.delete(slot);
+      this.#unsure = true;
+      return Promise.resolve();
+    });
+  }
+
   /** Replaces the host's and platform's own addresses in the never set; nothing happens where they are the same. */
   setOwnAddresses(ownAddresses: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {

@@ -168,15 +168,26 @@ export class SlotStore implements AsyncDisposable {
   }
 
   async #remove(held: Held): Promise<void> {
-    const { rules, names, journal, numbers, clock } = this.#options;
+    const { names, journal, numbers, clock } = this.#options;
     const startedMs = clock.monotonicMs();
     const { slot } = held.entry;
-    await rules.remove(slot);
+    await this.#removeRules(slot);
     await Promise.all([unmakeSlot(names, held.addresses), this.#forget(held.entry.mark)]);
     await journal.removeSlot(slot);
     numbers.release(slot);
     this.#slots.delete(slot);
     this.#log("slot released", held, startedMs);
+  }
+
+  /** Where the kernel refuses, the cable goes all the same, and with it whatever could use the rules that stay for now. */
+  async #removeRules(slot: number): Promise<void> {
+    const { rules, logger } = this.#options;
+    try {
+      await rules.remove(slot);
+    } catch (error) {
+      logger.error({ slot, error: messageOf(error) }, "rules of a released slot stay until the table is loaded again");
+      await rules.forget(slot);
+    }
   }
 
   /** A failure here keeps no slot alive: nothing matches the entries any more. */
