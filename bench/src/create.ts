@@ -9,6 +9,8 @@ import { compare, timed } from "./stats.ts";
 
 const CREATE_ROUNDS = 15;
 const EXEC_ROUNDS = 60;
+/** Between two creates: each leaves work behind (a container taken away, a slot made ahead) that is not the next one's. */
+const SETTLE_MS = 700;
 
 export async function benchCreate(say: (line: string) => void): Promise<Result[]> {
   await using stack = new AsyncDisposableStack();
@@ -37,8 +39,11 @@ export async function benchCreate(say: (line: string) => void): Promise<Result[]
       created = await ourCreate();
     });
     await created?.terminate();
+    await settle();
     const runscMs = await timed(() => alone.create());
+    await settle();
     const dockerMs = docker === undefined ? undefined : await timed(() => docker.create());
+    await settle();
     if (round === 0) continue; // warm-up
     create.ours.push(ours);
     create.runsc.push(runscMs);
@@ -64,4 +69,8 @@ export async function benchCreate(say: (line: string) => void): Promise<Result[]
     compare("exec", exec.ours, "docker exec, same runtime", or(exec.docker), 0.25),
     compare("exec/runsc", exec.ours, "runsc exec", exec.runsc, null),
   ];
+}
+
+function settle(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 }

@@ -40,10 +40,7 @@ export async function startDockerPeer(
   const namespace = `spd-${process.pid}`;
   await run("ip", ["netns", "add", namespace]);
   const runtime = join(directory, "runsc");
-  await writeFile(
-    runtime,
-    `#!/bin/sh\nexec ${HIDE_SYSCTLS.map((word) => `'${word}'`).join(" ")} ${runsc} --overlay2=root:memory "$@"\n`,
-  );
+  await writeFile(runtime, `#!/bin/sh\nexec ${HIDE_SYSCTLS} ${runsc} --overlay2=root:memory "$@"\n`);
   await chmod(runtime, 0o755);
   const socket = join(directory, "docker.sock");
   const engine = spawn(

@@ -13,17 +13,8 @@ export interface RunscPeer extends AsyncDisposable {
   exec(): Promise<void>;
 }
 
-/** Runs a program with /proc/sys/net hidden, which runsc 20240729 needs on Linux ≥ 6.8 (google/gvisor#10704). */
-export const HIDE_SYSCTLS: readonly string[] = [
-  "unshare",
-  "--mount",
-  "--propagation",
-  "slave",
-  "sh",
-  "-c",
-  'mount -t tmpfs -o ro,size=0 none /proc/sys/net && exec "$@"',
-  "sh",
-];
+/** Runs a program with /proc/sys/net hidden, which runsc 20240729 needs on Linux ≥ 6.8; the peers get what we use. */
+export const HIDE_SYSCTLS = "/opt/sallyport/native/current/sallyport-hide";
 
 export async function startRunscPeer(runsc: string, rootfs: string): Promise<RunscPeer> {
   const directory = await mkdtemp(join(tmpdir(), "spb-runsc-"));
@@ -59,17 +50,17 @@ export async function startRunscPeer(runsc: string, rootfs: string): Promise<Run
     },
   });
   const runscArgs = [runsc, "--root", join(directory, "state"), "--overlay2=root:memory"];
-  const command = [...HIDE_SYSCTLS, ...runscArgs];
+  const [program, ...flags] = [HIDE_SYSCTLS, ...runscArgs] as const;
   const bundle = async (args: readonly string[], id: string) => {
     const path = await mkdtemp(join(directory, "bundle-"));
     await writeFile(join(path, "config.json"), JSON.stringify(config(args, id)));
     return path;
   };
-  const call = (args: readonly string[]) => run(command[0] ?? "", [...command.slice(1), ...args]);
+  const call = (args: readonly string[]) => run(program, [...flags, ...args]);
   const resident = spawn(
-    command[0] ?? "",
+    program,
     [
-      ...command.slice(1),
+      ...flags,
       "run",
       "--bundle",
       await bundle(["sh", "-c", "echo up; sleep 100000"], "resident"),

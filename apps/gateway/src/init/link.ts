@@ -32,7 +32,9 @@ export interface LinkOptions {
 // Before the first meeting the sandbox is booting: a refusal is the rule, and each millisecond of pause is one of its
 // start. A SYN that meets an address not yet taken up is lost, so early dials give up quickly instead of waiting for TCP.
 const BOOT_PAUSE_MS = { first: 2, max: 10 };
-const BOOT_DIAL_MS = { first: 50, max: 2_000 };
+const BOOT_DIAL_MS = { first: 25, max: 2_000 };
+/** So long the early dials stay as short as that; then they grow, for a machine under load. */
+const BOOT_QUICK_MS = 500;
 const LATER_PAUSE_MS = { first: 10, max: 1_000 };
 const LATER_DIAL_MS = 5_000;
 /** A connection that held so long was a good one: the next pause is short again. */
@@ -82,6 +84,7 @@ export class InitLink implements AsyncDisposable {
     let met = false;
     let pauseMs = BOOT_PAUSE_MS.first;
     let dialMs = BOOT_DIAL_MS.first;
+    const firstDialAtMs = clock.monotonicMs();
     while (!signal.aborted) {
       const startedAtMs = clock.monotonicMs();
       try {
@@ -107,7 +110,7 @@ export class InitLink implements AsyncDisposable {
         return; // closed meanwhile
       }
       pauseMs = Math.min(pauseMs * 2, met ? LATER_PAUSE_MS.max : BOOT_PAUSE_MS.max);
-      dialMs = Math.min(dialMs * 2, BOOT_DIAL_MS.max);
+      if (clock.monotonicMs() - firstDialAtMs > BOOT_QUICK_MS) dialMs = Math.min(dialMs * 2, BOOT_DIAL_MS.max);
     }
   }
 

@@ -39,12 +39,14 @@ export async function claim(parts: InstanceParts, options: ClaimOptions): Promis
   timeline.mark("policy");
   signal.throwIfAborted();
   const { command, env, workdir, pty } = spec;
-  if (command !== undefined) {
-    await throughDoor(parts, door, signal, () =>
+  const open = throughDoor(parts, door, signal, () => gateway.open(door.instanceId, { env, workdir }, signal));
+  if (command === undefined) {
+    await open;
+  } else {
+    const start = throughDoor(parts, door, signal, () =>
       gateway.startEntrypoint(door.instanceId, { command, env, workdir, pty }, signal),
     );
-    timeline.mark("entrypoint");
+    await allDone([start, open]);
   }
-  await throughDoor(parts, door, signal, () => gateway.open(door.instanceId, { env, workdir }, signal));
-  timeline.mark("open");
+  timeline.mark("entrypoint");
 }

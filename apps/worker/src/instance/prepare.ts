@@ -1,6 +1,7 @@
 // The first step of a start: a sandbox whose init is up, in a slot that nothing leaves. It knows no tenant.
 import type { SlotNetwork } from "../network/index.ts";
 import type { SandboxProcesses } from "../runtime/runtime.ts";
+import { allDone } from "../system/all-done.ts";
 import { attach } from "./doors.ts";
 import type { InstanceParts } from "./parts.ts";
 import type { InstanceSpec } from "./record.ts";
@@ -44,10 +45,16 @@ export async function prepare(parts: InstanceParts, options: PrepareOptions): Pr
   options.onCreated(processes);
   timeline.mark("create");
   signal.throwIfAborted();
-  await runtime.start(instanceId, processes);
-  timeline.mark("start");
-  // Not before: while the sandbox takes its address over, a dial is lost rather than refused, and costs more than it wins.
-  await attach(parts, { ...options, slot }, signal);
+  // The gateway dials while the sandbox starts: what is lost while the address changes hands is dialled again at once.
+  const failed = new AbortController();
+  const start = runtime.start(instanceId, processes).then(
+    () => timeline.mark("start"),
+    (error: unknown) => {
+      failed.abort(error);
+      throw error;
+    },
+  );
+  await allDone([start, attach(parts, { ...options, slot }, AbortSignal.any([signal, failed.signal]))]);
   timeline.mark("attach");
   return slot;
 }

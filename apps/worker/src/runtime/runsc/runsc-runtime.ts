@@ -1,6 +1,6 @@
 // The runtime that the platform uses: runsc under conmon.
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isId } from "@sallyport/contracts";
 import { z } from "zod";
 import { allDone } from "../../system/all-done.ts";
@@ -47,7 +47,8 @@ export async function openRunscRuntime(options: RunscRuntimeOptions): Promise<Sa
     // Writes of the sandbox stay in its own memory; the image below is shared.
     flags: ["--root", directories.root, "--overlay2=root:memory"],
     root: directories.root,
-    hideProcSysNet: facts.hideProcSysNet,
+    // Built and laid out beside init.
+    hide: facts.hideProcSysNet ? join(dirname(options.init), "sallyport-hide") : undefined,
   };
   const pathsOf = (instanceId: string) => bundlePaths(directories.bundles, instanceId);
 

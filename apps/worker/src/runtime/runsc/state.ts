@@ -13,7 +13,8 @@ export interface RunscOptions {
   readonly flags: readonly string[];
   /** Its state directory. */
   readonly root: string;
-  readonly hideProcSysNet: boolean;
+  /** The program that hides /proc/sys/net for `start`; unset where this runsc does not need it. */
+  readonly hide: string | undefined;
 }
 
 export interface ContainerState {
@@ -40,22 +41,10 @@ export async function containerState(options: RunscOptions, instanceId: string):
   return { status: answer.data.status, pid: answer.data.pid ?? 0 };
 }
 
-/** A mount namespace of its own in which /proc/sys/net is empty, for one program. */
-const HIDE_PROC_SYS_NET = [
-  "unshare",
-  "--mount",
-  "--propagation",
-  "slave",
-  "sh",
-  "-c",
-  'mount -t tmpfs -o ro,size=0 none /proc/sys/net && exec "$@"',
-  "sh",
-] as const;
-
 export async function startContainer(options: RunscOptions, instanceId: string): Promise<void> {
   const command = [options.runsc, ...options.flags, "start", wholeId(instanceId)] as const;
   try {
-    await run(options.hideProcSysNet ? [...HIDE_PROC_SYS_NET, ...command] : command, { timeoutMs: VERB_TIMEOUT_MS });
+    await run(options.hide !== undefined ? [options.hide, ...command] : command, { timeoutMs: VERB_TIMEOUT_MS });
   } catch (error) {
     throw new RuntimeError("RuntimeFailed", `the sandbox could not be started: ${wordsOf(error)}`, error);
   }
