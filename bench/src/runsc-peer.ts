@@ -59,13 +59,7 @@ export async function startRunscPeer(runsc: string, rootfs: string): Promise<Run
   const call = (args: readonly string[]) => run(program, [...flags, ...args]);
   const resident = spawn(
     program,
-    [
-      ...flags,
-      "run",
-      "--bundle",
-      await bundle(["sh", "-c", "echo up; sleep 100000"], "resident"),
-      "resident",
-    ],
+    [...flags, "run", "--bundle", await bundle(["sh", "-c", "echo up; sleep 100000"], "resident"), "resident"],
     { stdio: ["ignore", "pipe", "ignore"] },
   );
   await once(resident.stdout, "data");

@@ -19,7 +19,7 @@ export interface Result {
 }
 
 /** The value below which the given share (0 to 1) of the samples lies. */
-export function quantile(samples: readonly number[], share: number): number {
+function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const index = Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1));
   const value = sorted[index];

@@ -88,7 +88,7 @@ export function gatewayChild(context: ChildrenContext): ChildOptions {
 }
 
 /** Name of the router's network namespace. */
-export function routerName(platformId: string): string {
+function routerName(platformId: string): string {
   return `sp-${platformId.slice(-8)}`;
 }
 

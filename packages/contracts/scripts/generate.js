@@ -68,7 +68,7 @@ function differences(one, other) {
       .filter((entry) => entry.isFile())
       .map((entry) => relative(directory, join(entry.parentPath, entry.name)));
   const all = new Set([...files(one), ...files(other)]);
-  return [...all].filter((file) => read(join(one, file)) !== read(join(other, file))).sort();
+  return [...all].filter((file) => read(join(one, file)) !== read(join(other, file)));
 }
 
 function read(path) {

@@ -12,6 +12,8 @@ export interface Import {
   /** The folder of its package, e.g. "packages/sdk". */
   readonly home: string;
   readonly specifier: string;
+  /** `import type`: gone at run time. */
+  readonly typeOnly: boolean;
 }
 
 /** Every TypeScript source file below a folder, from the root; tests and generated code included. */
@@ -44,6 +46,7 @@ export function importsOf(home: string): Import[] {
       file,
       home,
       specifier: match[1] ?? match[2] ?? match[3] ?? "",
+      typeOnly: /^\s*(?:import|export)\s+type\s/.test(match[0]),
     }));
   });
 }
