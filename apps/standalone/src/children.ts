@@ -62,6 +62,7 @@ export function workerChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_GATEWAY_UID: String(users.gateway.uid),
       SALLYPORT_RUNSC: runsc,
       SALLYPORT_INIT: join(paths.opt.nativeCurrent, "sallyport-init"),
+      SALLYPORT_HIDE_HELPER: join(paths.opt.nativeCurrent, "sallyport-hide"),
       SALLYPORT_NFT_HELPER: config.nftHelper ?? join(paths.opt.nativeCurrent, "sallyport-nft"),
       SALLYPORT_IMAGES: paths.cache.images,
     },

@@ -39,6 +39,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       runsc: config.runsc,
       conmon: config.conmon,
       init: config.init,
+      hide: config.hideHelper,
       stateDirectory: config.stateDirectory,
       cgroupPrefix: `sallyport-${config.platformId.slice(-8)}`,
     }),

@@ -15,6 +15,8 @@ const shape = {
   SALLYPORT_CONMON: z.string().default("conmon"),
   /** The static init program that is copied into every bundle. */
   SALLYPORT_INIT: absolutePath,
+  /** The program that hides /proc/sys/net from a runsc that needs it hidden. */
+  SALLYPORT_HIDE_HELPER: absolutePath,
   /** The helper that talks to nftables. */
   SALLYPORT_NFT_HELPER: absolutePath,
   SALLYPORT_IMAGES: absolutePath,
@@ -34,6 +36,7 @@ export interface WorkerConfig {
   readonly runsc: string;
   readonly conmon: string;
   readonly init: string;
+  readonly hideHelper: string;
   readonly nftHelper: string;
   readonly imagesDirectory: string;
   readonly maxInstances: number;
@@ -53,6 +56,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     runsc: settings.SALLYPORT_RUNSC,
     conmon: settings.SALLYPORT_CONMON,
     init: settings.SALLYPORT_INIT,
+    hideHelper: settings.SALLYPORT_HIDE_HELPER,
     nftHelper: settings.SALLYPORT_NFT_HELPER,
     imagesDirectory: settings.SALLYPORT_IMAGES,
     maxInstances: settings.SALLYPORT_MAX_INSTANCES,

@@ -11,6 +11,7 @@ const runtime = await openRunscRuntime({
   runsc: setting("RUNSC"),
   conmon: "conmon",
   init: "unused",
+  hide: "unused",
   stateDirectory: setting("STATE"),
   cgroupPrefix: setting("PREFIX"),
 });

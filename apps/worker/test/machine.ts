@@ -21,6 +21,9 @@ export function findRunsc(): string {
   return join(directory, newest, "runsc");
 }
 
+/** What hides /proc/sys/net, as set-up lays it out. */
+export const HIDE_HELPER: string = join(PROGRAMS, "native/current/sallyport-hide");
+
 export function imagesDirectory(): string {
   return process.env["SALLYPORT_IMAGES"] ?? "/var/cache/sallyport/images";
 }

@@ -12,6 +12,7 @@ import {
   findImage,
   findRunsc,
   freshUlid,
+  HIDE_HELPER,
   imagesDirectory,
   makeStateDirectory,
   removeDirectory,
@@ -56,6 +57,7 @@ export async function startTestPlatform(): Promise<TestPlatform> {
     SALLYPORT_GATEWAY_UID: "12345",
     SALLYPORT_RUNSC: findRunsc(),
     SALLYPORT_INIT: init,
+    SALLYPORT_HIDE_HELPER: HIDE_HELPER,
     SALLYPORT_NFT_HELPER: "/nonexistent",
     SALLYPORT_IMAGES: imagesDirectory(),
     SALLYPORT_LOG_LEVEL: process.env["SALLYPORT_TEST_LOG_LEVEL"] ?? "error",
@@ -135,6 +137,7 @@ export async function startTestPlatform(): Promise<TestPlatform> {
         runsc: findRunsc(),
         conmon: "conmon",
         init,
+        hide: HIDE_HELPER,
         stateDirectory: worker,
         cgroupPrefix: `sallyport-${platformId.slice(-8)}`,
       });

@@ -9,6 +9,7 @@ import {
   findImage,
   findRunsc,
   freshUlid,
+  HIDE_HELPER,
   makeNamespace,
   makeStateDirectory,
   removeDirectory,
@@ -37,6 +38,7 @@ beforeAll(async () => {
     runsc: findRunsc(),
     conmon: "conmon",
     init,
+    hide: HIDE_HELPER,
     stateDirectory: join(state, "worker"),
     cgroupPrefix,
   });

@@ -1,6 +1,6 @@
 // The runtime that the platform uses: runsc under conmon.
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { isId } from "@sallyport/contracts";
 import { z } from "zod";
 import { allDone } from "../../system/all-done.ts";
@@ -22,6 +22,8 @@ export interface RunscRuntimeOptions {
   readonly conmon: string;
   /** The static init program. */
   readonly init: string;
+  /** The program that hides /proc/sys/net for `runsc start`. */
+  readonly hide: string;
   /** Root's own directory; bundles, runsc's state and exit files lie in it. */
   readonly stateDirectory: string;
   /** One path component for the cgroups of this platform. */
@@ -47,8 +49,7 @@ export async function openRunscRuntime(options: RunscRuntimeOptions): Promise<Sa
     // Writes of the sandbox stay in its own memory; the image below is shared.
     flags: ["--root", directories.root, "--overlay2=root:memory"],
     root: directories.root,
-    // Built and laid out beside init.
-    hide: facts.hideProcSysNet ? join(dirname(options.init), "sallyport-hide") : undefined,
+    hide: facts.hideProcSysNet ? options.hide : undefined,
   };
   const pathsOf = (instanceId: string) => bundlePaths(directories.bundles, instanceId);
 
