@@ -4,6 +4,8 @@ import { runMain } from "@sallyport/appkit/lifecycle";
 import { startApi } from "./app.ts";
 import { readConfig } from "./config.ts";
 
+process.umask(0o077); // a socket is its own until its mode is set
+
 await runMain({
   name: "sallyport-api",
   logLevel: process.env["SALLYPORT_LOG_LEVEL"],

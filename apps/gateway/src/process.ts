@@ -20,6 +20,8 @@ import type { StreamName } from "./spool/segments.ts";
 import { StreamSpool } from "./spool/stream.ts";
 import { Change } from "./wait.ts";
 
+const SAVE_AGAIN_MS = 1_000;
+
 export interface ProcessOptions {
   readonly directory: string;
   readonly record: ExecRecord;
@@ -50,6 +52,9 @@ export class Process implements AsyncDisposable {
   readonly #change = new Change();
   readonly #stop = new AbortController();
   #record: ExecRecord;
+  /** What the record says is not on disk yet. */
+  #unsaved = false;
+  #saveAgain: NodeJS.Timeout | undefined;
   #deadlineWatched = false;
   #session: { readonly connection: InitConnection; readonly handle: number } | undefined;
 
@@ -97,8 +102,26 @@ export class Process implements AsyncDisposable {
   /** Persists a change of the record. */
   update(change: RecordChange): void {
     this.#record = { ...this.#record, ...change };
-    writeExecRecord(this.directory, this.#record);
+    this.#save();
     this.#change.announce();
+  }
+
+  /** A disk that is full ends nothing: init keeps what was not acknowledged, and the record is written again later. */
+  #save(): void {
+    try {
+      writeExecRecord(this.directory, this.#record);
+      this.#unsaved = false;
+    } catch (error) {
+      this.#unsaved = true;
+      this.#options.logger.error({ err: error }, "the record of a process cannot be written; trying again");
+      if (this.#saveAgain !== undefined) return;
+      this.#saveAgain = setTimeout(() => {
+        this.#saveAgain = undefined;
+        if (this.#stop.signal.aborted) return;
+        this.#save();
+        this.#forgetWhenComplete();
+      }, SAVE_AGAIN_MS).unref();
+    }
   }
 
   /** Init has it, straight after START or on a new connection. */
@@ -187,7 +210,7 @@ export class Process implements AsyncDisposable {
 
   #forgetWhenComplete(): void {
     const session = this.#session;
-    if (session === undefined || this.#record.exit === null || !this.outputsEnded) return;
+    if (session === undefined || this.#unsaved || this.#record.exit === null || !this.outputsEnded) return;
     session.connection.send(encodeForget(session.handle));
     this.#options.host.forgotten(session.handle);
     this.disconnect();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { SallyportPaths } from "@sallyport/host";
-import { prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers, usableRunsc } from "@sallyport/host";
+import { lockFile, prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers, usableRunsc } from "@sallyport/host";
 import { Child } from "./child.ts";
 import type { ChildrenContext } from "./children.ts";
 import { apiChild, DATABASE, gatewayChild, workerChild } from "./children.ts";
@@ -36,6 +36,11 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   const runsc = await usableRunsc(paths);
   const context: ChildrenContext = { config, paths, users, platformId: id, runsc: runsc.path, logger };
   await using started = new AsyncDisposableStack();
+  if (await isAnswered(paths.home.supervisorSocket)) {
+    throw new Error(`a supervisor already runs here (${paths.home.supervisorSocket}); stop it with: sallyport down`);
+  }
+  // Against another that starts at the same moment, or is at its last steps.
+  started.use(await lockFile(join(paths.home.run, "supervisor.lock"), { signal }));
 
   const worker = new Child(workerChild(context));
   const stop = () => process.kill(process.pid, "SIGTERM");
@@ -102,12 +107,9 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
 
 /** `down` without a supervisor: one that was killed left sandboxes, rules or a database server behind. */
 async function endWhatIsLeft(worker: Child, paths: SallyportPaths, signal: AbortSignal): Promise<void> {
-  if (await isAnswered(paths.home.supervisorSocket)) {
-    throw new Error("a supervisor runs here; tell it: sallyport down");
-  }
   await worker.start(signal);
   await worker.down(DOWN_TIMEOUT_MS);
-  await stopPostgres(paths.home.postgresData);
+  await stopPostgres(paths.opt.postgresCurrent, paths.home.postgresData);
 }
 
 async function startDatabase(

@@ -6,7 +6,6 @@
 //      └──stop──── waiting (backoff) ──▶ starting
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import type { Server } from "node:net";
 import type { AppMessage, SupervisorMessage } from "@sallyport/appkit/lifecycle";
@@ -141,13 +140,14 @@ export class Child implements AsyncDisposable {
     this.#process = child;
     const exited = exitOf(child);
     const late = setTimeout(() => child.kill("SIGKILL"), this.#options.readyTimeoutMs ?? 30_000);
-    child.on("message", (message: AppMessage) => {
-      if (message.type === "ready") {
+    child.on("message", (raw) => {
+      const type = appMessageType(raw);
+      if (type === "ready") {
         clearTimeout(late);
         this.#state = "ready";
         for (const tell of this.#waiting) tell();
         this.#waiting.clear();
-      } else if (message.type === "downed") {
+      } else if (type === "downed") {
         this.#downed = true;
       }
     });
@@ -165,12 +165,20 @@ export class Child implements AsyncDisposable {
   }
 }
 
+/** A child that was broken into says what it likes: anything but a message of ours is nothing. */
+function appMessageType(raw: unknown): AppMessage["type"] | undefined {
+  if (typeof raw !== "object" || raw === null || !("type" in raw)) return undefined;
+  return raw.type === "ready" || raw.type === "downed" ? raw.type : undefined;
+}
+
 async function exitOf(child: ChildProcess): Promise<{ exitCode: number | null; signalCode: string | null }> {
   if (child.exitCode === null && child.signalCode === null) {
-    const failed = once(child, "error").then(([error]: unknown[]) => {
-      if (child.pid === undefined) throw error as Error; // never started: there will be no exit
+    await new Promise<void>((resolve, reject) => {
+      child.once("exit", () => resolve());
+      child.on("error", (error) => {
+        if (child.pid === undefined) reject(error); // never started: there will be no exit
+      });
     });
-    await Promise.race([once(child, "exit"), failed]);
   }
   return { exitCode: child.exitCode, signalCode: child.signalCode };
 }

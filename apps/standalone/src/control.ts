@@ -1,4 +1,4 @@
-// The supervisor's own door: HTTP over a Unix socket that only root can open. It is also the lock: one supervisor per home.
+// The supervisor's own door: HTTP over a Unix socket that only root can open.
 import { chmod, rm } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import type { ChildStatus } from "./child.ts";
@@ -21,11 +21,8 @@ export interface ControlOptions {
   stop(): void;
 }
 
-/** Starts the control socket. Rejects when another supervisor holds it. */
+/** Starts the control socket. Its caller holds the lock of this home: a socket that is there is a dead one's. */
 export async function startControl(options: ControlOptions): Promise<AsyncDisposable> {
-  if (await isAnswered(options.socketPath)) {
-    throw new Error(`a supervisor already runs here (${options.socketPath}); stop it with: sallyport down`);
-  }
   await rm(options.socketPath, { force: true });
   const server = createServer((incoming, response) => {
     const answer = (status: number, body: object) => {

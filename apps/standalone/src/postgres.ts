@@ -3,8 +3,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { access, readFile, readlink, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { access, readFile, readlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { systemClock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import { Backoff } from "@sallyport/appkit/retry";
@@ -75,7 +75,8 @@ export async function startPostgres(options: PostgresOptions, signal: AbortSigna
 
 async function ensureCluster(options: PostgresOptions): Promise<void> {
   if (await exists(join(options.dataDir, MARKER))) return;
-  await rm(options.dataDir, { recursive: true, force: true }); // an interrupted initdb is of no use
+  // An interrupted initdb is of no use. Removed as its owner, who could otherwise lead root elsewhere by a link.
+  await runAs(options, ["rm", "-rf", "--", options.dataDir]);
   const initdb = ["--pgdata", options.dataDir, "--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=peer"];
   await runAs(options, [join(options.programs, "bin/initdb"), ...initdb, "--no-sync", "--no-instructions"]);
   const hba = "# TYPE DATABASE USER METHOD: who a client is comes from the kernel.\nlocal all all peer map=sallyport\n";
@@ -106,9 +107,9 @@ async function writeAs(options: PostgresOptions, name: string, content: string):
   await runAs(options, ["tee", join(options.dataDir, name)], content);
 }
 
-/** Stops the server on this data directory, if one runs. */
-export async function stopPostgres(dataDir: string): Promise<void> {
-  const pid = await livePostmaster(dataDir);
+/** Stops the server on this data directory, if one runs. `programs` is where servers of ours lie. */
+export async function stopPostgres(programs: string, dataDir: string): Promise<void> {
+  const pid = await livePostmaster({ programs, dataDir });
   if (pid !== undefined) await shutDown(pid);
 }
 
@@ -119,7 +120,7 @@ interface Server {
 
 async function ensureServer(options: PostgresOptions, signal: AbortSignal): Promise<Server> {
   const pidFile = join(options.dataDir, "postmaster.pid");
-  const running = await livePostmaster(options.dataDir);
+  const running = await livePostmaster(options);
   if (running === undefined) {
     const log = openSync(options.logFile, "a", 0o640);
     const [program, ...args] = asUser(options.user, [join(options.programs, "bin/postgres"), "-D", options.dataDir]);
@@ -132,7 +133,7 @@ async function ensureServer(options: PostgresOptions, signal: AbortSignal): Prom
   }
   const deadline = systemClock.monotonicMs() + START_DEADLINE_MS;
   for (;;) {
-    const pid = await livePostmaster(options.dataDir);
+    const pid = await livePostmaster(options);
     if (pid !== undefined && (await readLines(pidFile))[7]?.trim() === "ready") {
       return { pid, ended: (until) => untilGone(pid, until) };
     }
@@ -141,14 +142,18 @@ async function ensureServer(options: PostgresOptions, signal: AbortSignal): Prom
   }
 }
 
-/** The pid of a live server on our data directory, told from a recycled pid by the program that it runs. */
-async function livePostmaster(dataDir: string): Promise<number | undefined> {
-  const [first] = await readLines(join(dataDir, "postmaster.pid"));
+/**
+ * The pid of a live server on our data directory. The file is the server's user's: what it names is believed only of a
+ * program of ours, of whatever version, that works in this very directory.
+ */
+async function livePostmaster(where: { programs: string; dataDir: string }): Promise<number | undefined> {
+  const [first] = await readLines(join(where.dataDir, "postmaster.pid"));
   const pid = Number(first);
   if (!Number.isInteger(pid) || pid <= 1) return undefined;
   try {
     const program = await readlink(`/proc/${pid}/exe`);
-    return program.endsWith("/bin/postgres") ? pid : undefined;
+    const ours = program.startsWith(`${dirname(where.programs)}/`) && program.endsWith("/bin/postgres");
+    return ours && (await readlink(`/proc/${pid}/cwd`)) === where.dataDir ? pid : undefined;
   } catch {
     return undefined; // no such process
   }

@@ -4,6 +4,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { type Clock, systemClock } from "@sallyport/appkit/clock";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import type { Logger } from "@sallyport/appkit/logger";
+import { lockFile } from "@sallyport/host";
 import type { WorkerConfig } from "./config.ts";
 import { openApiLink } from "./control/api-link.ts";
 import { reportOf } from "./control/convert.ts";
@@ -20,6 +21,8 @@ import { openRunscRuntime } from "./runtime/runsc/runsc-runtime.ts";
 export interface WorkerDependencies {
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Aborted when the process is told to stop while it starts. */
+  readonly signal?: AbortSignal;
   /** Stands in for the network where a test has its own. */
   readonly startNetwork?: () => Promise<WorkerNetwork>;
 }
@@ -31,6 +34,8 @@ const LAST_REPORT_MS = 1_000;
 export async function startWorker(config: WorkerConfig, dependencies: WorkerDependencies): Promise<RunningApp> {
   const { logger, clock = systemClock } = dependencies;
   await using stack = new AsyncDisposableStack();
+  // A worker that was told to stop may still be at its last steps: two on one journal would undo each other's work.
+  stack.use(await lockFile(`${config.stateDirectory}/.lock`, { signal: dependencies.signal }));
   const identity = await openIdentity(config.stateDirectory, config.platformId, clock.now());
   const journal = await openJournal(`${config.stateDirectory}/instances`);
   const images = openImages(config.imagesDirectory);

@@ -9,5 +9,5 @@ process.umask(0o022);
 await runMain({
   name: "worker",
   logLevel: process.env["SALLYPORT_LOG_LEVEL"],
-  start: ({ logger }) => startWorker(readConfig(process.env), { logger }),
+  start: ({ logger, signal }) => startWorker(readConfig(process.env), { logger, signal }),
 });

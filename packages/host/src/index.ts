@@ -11,6 +11,7 @@ export { isUsable } from "./finding.ts";
 export { homeDirectories, prepareHome } from "./home.ts";
 export type { CgroupController, CgroupLayout, KernelFacts, NetworkTrial } from "./kernel.ts";
 export { cgroupLayout, kernelFacts } from "./kernel.ts";
+export { lockFile } from "./lock.ts";
 export type { CachePaths, HomePaths, PathOptions, ProgramPaths, SallyportPaths } from "./paths.ts";
 export { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT, sallyportPaths } from "./paths.ts";
 export { layOutPostgres, postgresPackage } from "./postgres.ts";

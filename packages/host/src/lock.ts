@@ -1,4 +1,4 @@
-// One set-up at a time. The kernel holds the lock (flock) for a helper whose stdin is ours: however we end, it is let go.
+// One at a time: set-ups of a machine, workers and supervisors of a home. The kernel holds the lock (flock) for a helper whose stdin is ours: however we end, it is let go.
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { startHolder } from "./command.ts";

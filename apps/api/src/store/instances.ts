@@ -113,6 +113,8 @@ export async function writeObserved(db: Db, instance: ObservedInstance): Promise
       ended_at: instance.endedAt ?? null,
       outcome: instance.outcome === undefined ? null : JSON.stringify(instance.outcome),
       network_generation: instance.networkGeneration,
+      // The tenant's environment may hold secrets, and is of no use any more.
+      ...(instance.observed === "ended" ? { spec: sql`jsonb_set(spec, '{env}', '{}')` } : {}),
     })
     .where("id", "=", instance.instanceId)
     .returning(notifying(sandboxTopic(instance.sandboxId)))

@@ -39,14 +39,13 @@ export async function claim(parts: InstanceParts, options: ClaimOptions): Promis
   timeline.mark("policy");
   signal.throwIfAborted();
   const { command, env, workdir, pty } = spec;
-  const open = throughDoor(parts, door, signal, () => gateway.open(door.instanceId, { env, workdir }, signal));
-  if (command === undefined) {
-    await open;
-  } else {
-    const start = throughDoor(parts, door, signal, () =>
+  const start = async () => {
+    if (command === undefined) return;
+    await throughDoor(parts, door, signal, () =>
       gateway.startEntrypoint(door.instanceId, { command, env, workdir, pty }, signal),
     );
-    await allDone([start, open]);
-  }
+  };
+  const open = () => throughDoor(parts, door, signal, () => gateway.open(door.instanceId, { env, workdir }, signal));
+  await allDone([start(), open()]);
   timeline.mark("entrypoint");
 }

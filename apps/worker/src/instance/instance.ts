@@ -164,7 +164,8 @@ export class Instance {
         },
         onCreated: (processes) => this.#watchContainer(processes),
       });
-      await this.#advance("prepared");
+      // From here on the command may run, though nobody may live to write it down: its time is counted.
+      await this.#advance("prepared", { lifetimeEndsAt: this.#parts.clock.now() + spec.lifetimeMs });
     }
     const network = this.#newerNetwork ?? spec.network;
     const door = this.#door();
@@ -222,6 +223,7 @@ export class Instance {
       }
       this.#work.throwIfAborted();
     }
+    this.#watchDeadline();
     if (phase !== "running") await untilAborted(this.#confirmed.promise, this.#work);
     this.#recovered = false;
   }

@@ -28,6 +28,8 @@ const TOMBSTONE_MS = 15 * 60_000;
 export class Registry {
   readonly #parts: InstanceParts;
   readonly #maxInstances: number;
+  /** Their record is damaged, and they may well run: they are not begun again. */
+  readonly #untouchable = new Set<string>();
   readonly #tombstoneMs: number;
   readonly #instances = new Map<string, Instance>();
   readonly #lives = new Set<Promise<void>>();
@@ -46,6 +48,7 @@ export class Registry {
    */
   async recover(records: readonly InstanceRecord[], unreadable: ReadonlySet<string>): Promise<void> {
     const { runtime, network, logger } = this.#parts;
+    for (const instanceId of unreadable) this.#untouchable.add(instanceId);
     const named = new Set([...records.map((record) => record.instanceId), ...unreadable]);
     const stray = [...(await runtime.known())].filter((id) => !named.has(id));
     for (const instanceId of stray) {
@@ -122,6 +125,13 @@ export class Registry {
   }
 
   #follow(wish: Wish): void {
+    if (this.#untouchable.has(wish.instanceId) && wish.want.kind !== "stop") {
+      this.#parts.logger.error(
+        { instanceId: wish.instanceId },
+        "its record is damaged: left alone until it is to stop",
+      );
+      return;
+    }
     const instance = this.#instances.get(wish.instanceId);
     if (instance !== undefined) {
       this.#followKnown(instance, wish);
