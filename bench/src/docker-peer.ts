@@ -73,17 +73,19 @@ export async function startDockerPeer(
     await ready(engine, docker);
     await run("sh", ["-c", `tar -C '${rootfs}' -cf - . | ${client} --host unix://${socket} import - spb:latest`]);
     const limits = ["--runtime=runsc", "--memory=512m", "--cpus=1", "--pids-limit=512"];
-    await docker(["run", "-d", "--name", "resident", ...limits, "spb:latest", "sleep", "100000"]);
+    let resident: Promise<string> | undefined; // not before it is needed: an idle systrap sandbox burns CPU
     return {
       async create() {
         const output = await docker(["run", "--rm", ...limits, "spb:latest", "echo", "hi"]);
         if (!output.includes("hi")) throw new Error("no output");
       },
       async exec() {
+        resident ??= docker(["run", "-d", "--name", "resident", ...limits, "spb:latest", "sleep", "100000"]);
+        await resident;
         await docker(["exec", "resident", "true"]);
       },
       async [Symbol.asyncDispose]() {
-        await docker(["rm", "-f", "resident"]);
+        if (resident !== undefined) await docker(["rm", "-f", "resident"]);
         await dispose();
       },
     };

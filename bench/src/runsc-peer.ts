@@ -1,4 +1,5 @@
 // The peer that is gVisor alone: `runsc run` and `runsc exec` of the same file system, limits and kind of network.
+import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -57,12 +58,16 @@ export async function startRunscPeer(runsc: string, rootfs: string): Promise<Run
     return path;
   };
   const call = (args: readonly string[]) => run(program, [...flags, ...args]);
-  const resident = spawn(
-    program,
-    [...flags, "run", "--bundle", await bundle(["sh", "-c", "echo up; sleep 100000"], "resident"), "resident"],
-    { stdio: ["ignore", "pipe", "ignore"] },
-  );
-  await once(resident.stdout, "data");
+  // Not before it is needed: an idle systrap sandbox burns CPU.
+  let resident: ChildProcess | undefined;
+  const startResident = async () => {
+    const path = await bundle(["sh", "-c", "echo up; sleep 100000"], "resident");
+    const child = spawn(program, [...flags, "run", "--bundle", path, "resident"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    resident = child;
+    await once(child.stdout, "data");
+  };
   let count = 0;
   return {
     async create() {
@@ -72,12 +77,15 @@ export async function startRunscPeer(runsc: string, rootfs: string): Promise<Run
       if (!output.includes("hi")) throw new Error("no output");
     },
     async exec() {
+      if (resident === undefined) await startResident();
       await run(runsc, ["--root", join(directory, "state"), "exec", "resident", "true"]);
     },
     async [Symbol.asyncDispose]() {
-      await run(runsc, ["--root", join(directory, "state"), "kill", "resident", "KILL"]);
-      if (resident.exitCode === null) await once(resident, "exit");
-      await run(runsc, ["--root", join(directory, "state"), "delete", "--force", "resident"]);
+      if (resident !== undefined) {
+        await run(runsc, ["--root", join(directory, "state"), "kill", "resident", "KILL"]);
+        if (resident.exitCode === null) await once(resident, "exit");
+        await run(runsc, ["--root", join(directory, "state"), "delete", "--force", "resident"]);
+      }
       await run("ip", ["netns", "del", namespace]);
       await run("sh", ["-c", `find /sys/fs/cgroup -depth -type d -path '*/spb-${process.pid}*' -exec rmdir {} +`]);
       await rm(directory, { recursive: true, force: true });
