@@ -3,8 +3,6 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "@sallyport/testkit/platform";
@@ -54,6 +52,8 @@ const EXAMPLES: readonly Example[] = [
 
 const SALLYPORT = "/opt/sallyport/current/bin/sallyport";
 const HOME = process.env["SALLYPORT_HOME"] ?? "/var/lib/sallyport-demo";
+/** Examples that run at the same time. */
+const AT_ONCE = 3;
 const keep = process.argv.includes("--keep");
 const interrupted = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupted.abort(new Error(name)));
@@ -61,7 +61,6 @@ for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => inte
 process.exitCode = await demo();
 
 async function demo(): Promise<number> {
-  const existed = existsSync(HOME);
   const [api, io] = await portsFor([7350, 7351]);
   const env = {
     ...process.env,
@@ -87,12 +86,16 @@ async function demo(): Promise<number> {
       return (JSON.parse(answer) as { token: string }).token;
     });
     const exampleEnv = { ...env, SALLYPORT_TOKEN: token, ...targetEnv(target) };
-    for (const example of EXAMPLES) {
+    const runs = startExamples(exampleEnv);
+    for (const [index, example] of EXAMPLES.entries()) {
       try {
         await step(`${example.file}: ${example.title}`, async () => {
-          const file = fileURLToPath(new URL(example.file, import.meta.url));
-          const printed = await run(process.execPath, [file], exampleEnv);
+          const result = await runs[index];
+          if (result === undefined) throw new Error("was not run");
+          if (result.error !== undefined) throw result.error;
+          const { printed, seconds } = result;
           for (const line of printed.trim().split("\n")) say(`      ${line}`);
+          say(`      (ran ${seconds} s beside the others)`);
           const missing = example.expects(target).filter((text) => !printed.includes(text));
           if (missing.length > 0) throw new Error(`expected to see: ${missing.join(" · ")}`);
         });
@@ -105,7 +108,7 @@ async function demo(): Promise<number> {
       say(`\nThe platform stays up. Use it:\n`);
       say(`  export SALLYPORT_API_URL=${env.SALLYPORT_API_URL}`);
       say(
-        `  export SALLYPORT_TOKEN=$(${SALLYPORT} api-token create --home ${HOME} --workspace default --name me --json | sed 's/.*"token": *"\\([^"]*\\)".*/\\1/')`,
+        `  export SALLYPORT_TOKEN=$(${SALLYPORT} api-token create --home ${HOME} --workspace default --name me --json | sed -n 's/.*"token": *"\\([^"]*\\)".*/\\1/p')`,
       );
       say(`  ${SALLYPORT} run -- python3 -c 'print("hello")'`);
       say(`\nEnd it, and every sandbox with it: ${SALLYPORT} down --home ${HOME}`);
@@ -120,7 +123,6 @@ async function demo(): Promise<number> {
       await step("stop the platform: sallyport down", () =>
         sallyport(["down", "--home", HOME], env, new AbortController().signal),
       );
-      if (!existed) await rm(HOME, { recursive: true, force: true });
     } catch {
       failures += 1;
     }
@@ -128,6 +130,32 @@ async function demo(): Promise<number> {
   await target[Symbol.asyncDispose]();
   say(failures === 0 ? "\nAll steps went well." : `\n${failures} step(s) failed.`);
   return failures === 0 ? 0 : 1;
+}
+
+interface ExampleRun {
+  readonly printed: string;
+  readonly seconds: string;
+  readonly error?: Error;
+}
+
+/** Starts the examples, a few at a time: most of their time is waiting for what must not be reached. Never rejects. */
+function startExamples(env: NodeJS.ProcessEnv): readonly Promise<ExampleRun>[] {
+  const lanes: Promise<unknown>[] = Array.from({ length: AT_ONCE }, () => Promise.resolve());
+  return EXAMPLES.map(({ file }, index) => {
+    const lane = index % AT_ONCE;
+    const example = (lanes[lane] ?? Promise.resolve()).then(async (): Promise<ExampleRun> => {
+      const startedAt = performance.now();
+      const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1);
+      try {
+        const printed = await run(process.execPath, [fileURLToPath(new URL(file, import.meta.url))], env);
+        return { printed, seconds: seconds() };
+      } catch (error) {
+        return { printed: "", seconds: seconds(), error: error instanceof Error ? error : new Error(String(error)) };
+      }
+    });
+    lanes[lane] = example;
+    return example;
+  });
 }
 
 class StepFailed extends Error {}
