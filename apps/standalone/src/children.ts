@@ -9,6 +9,7 @@ import type { SallyportPaths, SystemUsers } from "@sallyport/host";
 import type { ChildOptions } from "./child.ts";
 import type { Address, StandaloneConfig } from "./config.ts";
 import { addressText } from "./config.ts";
+import { unprivileged } from "./unprivileged.ts";
 
 export const DATABASE = { role: "sallyport", database: "sallyport" } as const;
 
@@ -109,20 +110,6 @@ function child(
 
 function program(paths: SallyportPaths, app: string): [string, ...string[]] {
   return [join(paths.opt.current, "bin/node"), join(paths.opt.current, `apps/${app}/dist/main.js`)];
-}
-
-/** As a user with its own group and nothing else: no capability can be had, none regained by a set-user-id program. */
-function unprivileged(user: string, argv: readonly string[]): [string, ...string[]] {
-  return [
-    "setpriv",
-    `--reuid=${user}`,
-    `--regid=${user}`,
-    "--init-groups",
-    "--no-new-privs",
-    "--bounding-set=-all",
-    "--inh-caps=-all",
-    ...argv,
-  ];
 }
 
 /** Listens; waits up to 10 s for a predecessor that still holds the port while it drains. */

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { systemClock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import { Backoff } from "@sallyport/appkit/retry";
+import { unprivileged } from "./unprivileged.ts";
 
 export interface PostgresOptions {
   /** Directory with bin/, lib/ and share/ of the server, readable by its user. */
@@ -123,7 +124,11 @@ async function ensureServer(options: PostgresOptions, signal: AbortSignal): Prom
   const running = await livePostmaster(options);
   if (running === undefined) {
     const log = openSync(options.logFile, "a", 0o640);
-    const [program, ...args] = asUser(options.user, [join(options.programs, "bin/postgres"), "-D", options.dataDir]);
+    const [program, ...args] = unprivileged(options.user, [
+      join(options.programs, "bin/postgres"),
+      "-D",
+      options.dataDir,
+    ]);
     const child = spawn(program, args, { env: PROGRAM_ENV, stdio: ["ignore", log, log], detached: true });
     closeSync(log);
     child.on("error", (error) => options.logger.error({ err: error }, "postgres could not be started"));
@@ -190,20 +195,8 @@ function isAlive(pid: number): boolean {
 
 const PROGRAM_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
-function asUser(user: string, argv: readonly string[]): [string, ...string[]] {
-  return [
-    "setpriv",
-    `--reuid=${user}`,
-    `--regid=${user}`,
-    "--init-groups",
-    "--no-new-privs",
-    "--bounding-set=-all",
-    ...argv,
-  ];
-}
-
 async function runAs(options: PostgresOptions, argv: readonly string[], input = ""): Promise<void> {
-  const [program, ...args] = asUser(options.user, argv);
+  const [program, ...args] = unprivileged(options.user, argv);
   const child = spawn(program, args, { env: PROGRAM_ENV, cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));

@@ -1,20 +1,11 @@
 // One platform and one set of target hosts for the whole run; each test file makes a workspace of its own.
 import { startPlatform } from "@sallyport/testkit/platform";
+import type { TargetNetwork } from "@sallyport/testkit/target-network";
 import { startTargetNetwork } from "@sallyport/testkit/target-network";
 import type { TestProject } from "vitest/node";
 
 /** What test files inject. */
-export interface Targets {
-  readonly insideIpv4: string;
-  readonly outsideIpv4: string;
-  readonly allowedIpv4: string;
-  readonly insideIpv6: string;
-  readonly outsideIpv6: string;
-  readonly allowedIpv6: string;
-  readonly hostIpv4: string;
-  readonly hostIpv6: string;
-  readonly port: number;
-}
+type Targets = Omit<TargetNetwork, "namespace" | typeof Symbol.asyncDispose>;
 
 declare module "vitest" {
   export interface ProvidedContext {

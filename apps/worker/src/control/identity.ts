@@ -16,7 +16,7 @@ const identityShape = z.object({ workerId: z.string().refine((id) => isId("worke
 export async function openIdentity(stateDirectory: string, platformId: string, now: number): Promise<WorkerIdentity> {
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
   const path = join(stateDirectory, "worker.json");
-  const kept = await readFile(path, "utf8").catch(() => undefined); // the first start
+  const kept = await readKept(path);
   if (kept !== undefined) {
     const identity = identityShape.parse(JSON.parse(kept));
     if (identity.platformId !== platformId) {
@@ -28,6 +28,16 @@ export async function openIdentity(stateDirectory: string, platformId: string, n
   await writeFile(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
   await rename(`${path}.new`, path);
   return identity;
+}
+
+/** Undefined at the first start. A file that is there and cannot be read is no first start: a new identity would unpin the platform. */
+async function readKept(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
