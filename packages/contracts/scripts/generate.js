@@ -1,17 +1,22 @@
-// Generates src/gen from proto/: messages and stubs by ts-proto, then two tables of our own that ts-proto cannot give:
-// the principals of each method (a custom option) and the descriptor set for gRPC reflection.
+// Generates src/gen from proto/: messages and stubs by ts-proto, then tables of our own that ts-proto cannot give: the
+// principals and the HTTP route of each method (custom options), the descriptor set for gRPC reflection and JSON, the
+// OpenAPI document, and docs/reference.
 // With --check it changes nothing and fails when the committed code is not what proto/ says.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openapiOf } from "./openapi.js";
+import { referenceOf } from "./reference.js";
+import { readSchema } from "./schema.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 const committed = join(root, "packages/contracts/src/gen");
 const check = process.argv.includes("--check");
 const base = check ? mkdtempSync(join(tmpdir(), "sallyport-gen-")) : root;
 const gen = join(base, "packages/contracts/src/gen");
+const REFERENCE = "docs/reference";
 const buf = join(root, "node_modules/.bin/buf");
 
 function run(args, options = {}) {
@@ -22,6 +27,7 @@ run(["generate", "--output", base]);
 
 const image = JSON.parse(run(["build", "--as-file-descriptor-set", "-o", "-#format=json"]).toString());
 const principals = {};
+const routes = [];
 for (const file of image.file) {
   for (const service of file.service ?? []) {
     for (const method of service.method) {
@@ -29,6 +35,10 @@ for (const file of image.file) {
       const allowed = method.options?.["[sallyport.v1.principals]"];
       if (allowed === undefined || allowed.length === 0) throw new Error(`${path} names no principal`);
       principals[path] = allowed.map((name) => name.replace(/^PRINCIPAL_/, "").toLowerCase());
+      const http = method.options?.["[sallyport.v1.http]"];
+      if (http === undefined) continue;
+      const [verb, template] = http.split(" ");
+      routes.push({ method: path, verb, path: template, serverStream: method.serverStreaming === true });
     }
   }
 }
@@ -43,6 +53,15 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
 `,
 );
 
+writeFileSync(
+  join(gen, "http-routes.ts"),
+  `${header}import type { HttpRoute } from "../http-route.ts";
+
+/** Every method that is also served over HTTP, as proto/ declares it. */
+export const HTTP_ROUTES: readonly HttpRoute[] = ${JSON.stringify(routes, null, 2)};
+`,
+);
+
 const descriptorSet = run(["build", "--as-file-descriptor-set", "--exclude-source-info", "-o", "-#format=binpb"]);
 writeFileSync(
   join(gen, "descriptor-set.ts"),
@@ -53,8 +72,27 @@ export const DESCRIPTOR_SET_BASE64: string =
 `,
 );
 
+const schema = readSchema(run(["build", "--as-file-descriptor-set", "-o", "-#format=binpb"]));
+const { version } = JSON.parse(readFileSync(join(root, "packages/contracts/package.json"), "utf8"));
+const openapi = openapiOf(schema, routes, version);
+writeFileSync(
+  join(gen, "openapi.ts"),
+  `${header}
+/** The OpenAPI 3.1 document, as JSON text. */
+export const OPENAPI_JSON: string = ${JSON.stringify(JSON.stringify(openapi))};
+`,
+);
+mkdirSync(join(base, REFERENCE), { recursive: true });
+writeFileSync(join(base, REFERENCE, "openapi.json"), `${JSON.stringify(openapi, null, 2)}\n`);
+writeFileSync(join(base, REFERENCE, "api.md"), referenceOf(schema, routes, principals));
+
 if (check) {
-  const stale = differences(committed, gen);
+  const stale = [
+    ...differences(committed, gen),
+    ...["openapi.json", "api.md"]
+      .map((file) => join(REFERENCE, file))
+      .filter((file) => read(join(root, file)) !== read(join(base, file))),
+  ];
   rmSync(base, { recursive: true });
   if (stale.length > 0) {
     console.error(`generated code is stale (run: pnpm run generate):\n${stale.map((file) => `  ${file}`).join("\n")}`);

@@ -9,6 +9,7 @@ export const ID_PREFIXES = {
   app: "ap",
   worker: "wk",
   apiToken: "at",
+  image: "im",
 } as const;
 
 /** What an id can name. */

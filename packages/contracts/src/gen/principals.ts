@@ -21,6 +21,15 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.AdminService/GetPlatformStatus": [
     "operator"
   ],
+  "/sallyport.v1.AdminService/SetWorkspaceQuota": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/ListWorkers": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/DeclareWorkerLost": [
+    "operator"
+  ],
   "/sallyport.v1.AppService/LookupApp": [
     "workspace"
   ],
@@ -36,13 +45,52 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.GatewayControlService/DetachInstance": [
     "worker"
   ],
+  "/sallyport.v1.GatewayControlService/SuspendInstance": [
+    "worker"
+  ],
+  "/sallyport.v1.GatewayControlService/ResumeInstance": [
+    "worker"
+  ],
   "/sallyport.v1.GatewayControlService/WatchInstances": [
     "worker"
   ],
   "/sallyport.v1.GatewayService/WatchKeys": [
     "gateway"
   ],
+  "/sallyport.v1.ImageService/CreateImage": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/PutBuildContext": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/GetImage": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/ListImages": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/WatchImage": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/CancelImage": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/DeleteImage": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/SetRegistryCredential": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/ListRegistryCredentials": [
+    "workspace"
+  ],
+  "/sallyport.v1.ImageService/DeleteRegistryCredential": [
+    "workspace"
+  ],
   "/sallyport.v1.SandboxIO/StartExec": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/RunExec": [
     "io_grant"
   ],
   "/sallyport.v1.SandboxIO/ReadOutput": [
@@ -58,6 +106,27 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
     "io_grant"
   ],
   "/sallyport.v1.SandboxIO/ResizeExec": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/ListExecs": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/ReadFile": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/WriteFile": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/ListFiles": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/StatFile": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/MakeDirectory": [
+    "io_grant"
+  ],
+  "/sallyport.v1.SandboxIO/RemoveFile": [
     "io_grant"
   ],
   "/sallyport.v1.SandboxService/CreateSandbox": [
@@ -78,10 +147,34 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.SandboxService/GetIoAccess": [
     "workspace"
   ],
+  "/sallyport.v1.SandboxService/GetSandboxByName": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/SetSandboxTags": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/SleepSandbox": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/WakeSandbox": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/WatchSandboxEvents": [
+    "workspace"
+  ],
   "/sallyport.v1.WorkerService/WatchDesired": [
     "worker"
   ],
   "/sallyport.v1.WorkerService/ReportInstances": [
     "worker"
+  ],
+  "/sallyport.v1.WorkerService/ReportImage": [
+    "worker"
+  ],
+  "/sallyport.v1.WorkerService/ReadBuildContext": [
+    "worker"
+  ],
+  "/sallyport.v1.WorkspaceService/GetUsage": [
+    "workspace"
   ]
 };

@@ -22,14 +22,20 @@ import {
   CreateApiTokenResponse,
   CreateWorkspaceRequest,
   CreateWorkspaceResponse,
+  DeclareWorkerLostRequest,
+  DeclareWorkerLostResponse,
   GetPlatformStatusRequest,
   GetPlatformStatusResponse,
   ListApiTokensRequest,
   ListApiTokensResponse,
+  ListWorkersRequest,
+  ListWorkersResponse,
   ListWorkspacesRequest,
   ListWorkspacesResponse,
   RevokeApiTokenRequest,
   RevokeApiTokenResponse,
+  SetWorkspaceQuotaRequest,
+  SetWorkspaceQuotaResponse,
 } from "./admin.ts";
 
 /** What the operator calls. */
@@ -102,6 +108,37 @@ export const AdminServiceService = {
       Buffer.from(GetPlatformStatusResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetPlatformStatusResponse => GetPlatformStatusResponse.decode(value),
   },
+  setWorkspaceQuota: {
+    path: "/sallyport.v1.AdminService/SetWorkspaceQuota" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetWorkspaceQuotaRequest): Buffer =>
+      Buffer.from(SetWorkspaceQuotaRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetWorkspaceQuotaRequest => SetWorkspaceQuotaRequest.decode(value),
+    responseSerialize: (value: SetWorkspaceQuotaResponse): Buffer =>
+      Buffer.from(SetWorkspaceQuotaResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetWorkspaceQuotaResponse => SetWorkspaceQuotaResponse.decode(value),
+  },
+  listWorkers: {
+    path: "/sallyport.v1.AdminService/ListWorkers" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListWorkersRequest): Buffer => Buffer.from(ListWorkersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListWorkersRequest => ListWorkersRequest.decode(value),
+    responseSerialize: (value: ListWorkersResponse): Buffer => Buffer.from(ListWorkersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListWorkersResponse => ListWorkersResponse.decode(value),
+  },
+  declareWorkerLost: {
+    path: "/sallyport.v1.AdminService/DeclareWorkerLost" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeclareWorkerLostRequest): Buffer =>
+      Buffer.from(DeclareWorkerLostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeclareWorkerLostRequest => DeclareWorkerLostRequest.decode(value),
+    responseSerialize: (value: DeclareWorkerLostResponse): Buffer =>
+      Buffer.from(DeclareWorkerLostResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeclareWorkerLostResponse => DeclareWorkerLostResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
@@ -111,6 +148,9 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listApiTokens: handleUnaryCall<ListApiTokensRequest, ListApiTokensResponse>;
   revokeApiToken: handleUnaryCall<RevokeApiTokenRequest, RevokeApiTokenResponse>;
   getPlatformStatus: handleUnaryCall<GetPlatformStatusRequest, GetPlatformStatusResponse>;
+  setWorkspaceQuota: handleUnaryCall<SetWorkspaceQuotaRequest, SetWorkspaceQuotaResponse>;
+  listWorkers: handleUnaryCall<ListWorkersRequest, ListWorkersResponse>;
+  declareWorkerLost: handleUnaryCall<DeclareWorkerLostRequest, DeclareWorkerLostResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -203,6 +243,51 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetPlatformStatusResponse) => void,
+  ): ClientUnaryCall;
+  setWorkspaceQuota(
+    request: SetWorkspaceQuotaRequest,
+    callback: (error: ServiceError | null, response: SetWorkspaceQuotaResponse) => void,
+  ): ClientUnaryCall;
+  setWorkspaceQuota(
+    request: SetWorkspaceQuotaRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetWorkspaceQuotaResponse) => void,
+  ): ClientUnaryCall;
+  setWorkspaceQuota(
+    request: SetWorkspaceQuotaRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetWorkspaceQuotaResponse) => void,
+  ): ClientUnaryCall;
+  listWorkers(
+    request: ListWorkersRequest,
+    callback: (error: ServiceError | null, response: ListWorkersResponse) => void,
+  ): ClientUnaryCall;
+  listWorkers(
+    request: ListWorkersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListWorkersResponse) => void,
+  ): ClientUnaryCall;
+  listWorkers(
+    request: ListWorkersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListWorkersResponse) => void,
+  ): ClientUnaryCall;
+  declareWorkerLost(
+    request: DeclareWorkerLostRequest,
+    callback: (error: ServiceError | null, response: DeclareWorkerLostResponse) => void,
+  ): ClientUnaryCall;
+  declareWorkerLost(
+    request: DeclareWorkerLostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeclareWorkerLostResponse) => void,
+  ): ClientUnaryCall;
+  declareWorkerLost(
+    request: DeclareWorkerLostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeclareWorkerLostResponse) => void,
   ): ClientUnaryCall;
 }
 

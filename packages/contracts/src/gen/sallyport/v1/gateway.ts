@@ -22,6 +22,8 @@ export interface AttachInstanceRequest {
   initSecret: Buffer;
   /** How long to wait for init, in milliseconds, at most 60,000. */
   waitMs: number;
+  /** It is frozen: init is met when the instance is resumed. */
+  asleep: boolean;
 }
 
 export interface AttachInstanceResponse {
@@ -83,7 +85,41 @@ export interface WatchInstancesResponse {
     | //
     /** Init broke the protocol: the instance is not to be trusted and is to end. */
     { $case: "initFailed"; value: InitFailed }
+    | //
+    /** Whether anything uses the instance: a connection, an exec or a call. Told on every change. */
+    { $case: "activity"; value: Activity }
+    | //
+    /** Somebody waits for a sleeping instance: thaw it, then resume it. */
+    { $case: "wakeWanted"; value: WakeWanted }
     | undefined;
+}
+
+/** Whether an instance is used. */
+export interface Activity {
+  busy: boolean;
+  /** For how long it has been as it is, in milliseconds. */
+  sinceMs: number;
+}
+
+export interface WakeWanted {
+}
+
+/** The instance is about to be frozen. From the answer on, whatever needs it waits, and asks for it to be woken. */
+export interface SuspendInstanceRequest {
+  instanceId: string;
+  /** Even while something uses it; otherwise FailedPrecondition. */
+  force: boolean;
+}
+
+export interface SuspendInstanceResponse {
+}
+
+/** The instance has been thawed (or was not frozen after all): whatever waits goes on. */
+export interface ResumeInstanceRequest {
+  instanceId: string;
+}
+
+export interface ResumeInstanceResponse {
 }
 
 /** What an init did wrong. */
@@ -109,7 +145,16 @@ export interface PublicKey {
 }
 
 function createBaseAttachInstanceRequest(): AttachInstanceRequest {
-  return { instanceId: "", sandboxId: "", generation: 0, ipv4: "", ipv6: "", initSecret: Buffer.alloc(0), waitMs: 0 };
+  return {
+    instanceId: "",
+    sandboxId: "",
+    generation: 0,
+    ipv4: "",
+    ipv6: "",
+    initSecret: Buffer.alloc(0),
+    waitMs: 0,
+    asleep: false,
+  };
 }
 
 export const AttachInstanceRequest: MessageFns<AttachInstanceRequest> = {
@@ -134,6 +179,9 @@ export const AttachInstanceRequest: MessageFns<AttachInstanceRequest> = {
     }
     if (message.waitMs !== 0) {
       writer.uint32(56).int64(message.waitMs);
+    }
+    if (message.asleep !== false) {
+      writer.uint32(64).bool(message.asleep);
     }
     return writer;
   },
@@ -205,6 +253,14 @@ export const AttachInstanceRequest: MessageFns<AttachInstanceRequest> = {
             }
 
             message.waitMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.asleep = reader.bool();
             continue;
           }
         }
@@ -735,6 +791,12 @@ export const WatchInstancesResponse: MessageFns<WatchInstancesResponse> = {
       case "initFailed":
         InitFailed.encode(message.event.value, writer.uint32(26).fork()).join();
         break;
+      case "activity":
+        Activity.encode(message.event.value, writer.uint32(34).fork()).join();
+        break;
+      case "wakeWanted":
+        WakeWanted.encode(message.event.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -776,6 +838,287 @@ export const WatchInstancesResponse: MessageFns<WatchInstancesResponse> = {
             message.event = { $case: "initFailed", value: InitFailed.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.event = { $case: "activity", value: Activity.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = { $case: "wakeWanted", value: WakeWanted.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseActivity(): Activity {
+  return { busy: false, sinceMs: 0 };
+}
+
+export const Activity: MessageFns<Activity> = {
+  encode(message: Activity, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.busy !== false) {
+      writer.uint32(8).bool(message.busy);
+    }
+    if (message.sinceMs !== 0) {
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Activity {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActivity();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.busy = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWakeWanted(): WakeWanted {
+  return {};
+}
+
+export const WakeWanted: MessageFns<WakeWanted> = {
+  encode(_: WakeWanted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WakeWanted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWakeWanted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSuspendInstanceRequest(): SuspendInstanceRequest {
+  return { instanceId: "", force: false };
+}
+
+export const SuspendInstanceRequest: MessageFns<SuspendInstanceRequest> = {
+  encode(message: SuspendInstanceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.instanceId !== "") {
+      writer.uint32(10).string(message.instanceId);
+    }
+    if (message.force !== false) {
+      writer.uint32(16).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SuspendInstanceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSuspendInstanceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSuspendInstanceResponse(): SuspendInstanceResponse {
+  return {};
+}
+
+export const SuspendInstanceResponse: MessageFns<SuspendInstanceResponse> = {
+  encode(_: SuspendInstanceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SuspendInstanceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSuspendInstanceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseResumeInstanceRequest(): ResumeInstanceRequest {
+  return { instanceId: "" };
+}
+
+export const ResumeInstanceRequest: MessageFns<ResumeInstanceRequest> = {
+  encode(message: ResumeInstanceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.instanceId !== "") {
+      writer.uint32(10).string(message.instanceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeInstanceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeInstanceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseResumeInstanceResponse(): ResumeInstanceResponse {
+  return {};
+}
+
+export const ResumeInstanceResponse: MessageFns<ResumeInstanceResponse> = {
+  encode(_: ResumeInstanceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeInstanceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeInstanceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;

@@ -26,8 +26,12 @@ import {
   DetachInstanceResponse,
   OpenInstanceRequest,
   OpenInstanceResponse,
+  ResumeInstanceRequest,
+  ResumeInstanceResponse,
   StartEntrypointRequest,
   StartEntrypointResponse,
+  SuspendInstanceRequest,
+  SuspendInstanceResponse,
   WatchInstancesRequest,
   WatchInstancesResponse,
 } from "./gateway.ts";
@@ -82,6 +86,29 @@ export const GatewayControlServiceService = {
       Buffer.from(DetachInstanceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DetachInstanceResponse => DetachInstanceResponse.decode(value),
   },
+  /** FailedPrecondition while something uses it, unless forced. */
+  suspendInstance: {
+    path: "/sallyport.v1.GatewayControlService/SuspendInstance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SuspendInstanceRequest): Buffer =>
+      Buffer.from(SuspendInstanceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SuspendInstanceRequest => SuspendInstanceRequest.decode(value),
+    responseSerialize: (value: SuspendInstanceResponse): Buffer =>
+      Buffer.from(SuspendInstanceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SuspendInstanceResponse => SuspendInstanceResponse.decode(value),
+  },
+  resumeInstance: {
+    path: "/sallyport.v1.GatewayControlService/ResumeInstance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResumeInstanceRequest): Buffer =>
+      Buffer.from(ResumeInstanceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResumeInstanceRequest => ResumeInstanceRequest.decode(value),
+    responseSerialize: (value: ResumeInstanceResponse): Buffer =>
+      Buffer.from(ResumeInstanceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResumeInstanceResponse => ResumeInstanceResponse.decode(value),
+  },
   watchInstances: {
     path: "/sallyport.v1.GatewayControlService/WatchInstances" as const,
     requestStream: false as const,
@@ -102,6 +129,9 @@ export interface GatewayControlServiceServer extends UntypedServiceImplementatio
   startEntrypoint: handleUnaryCall<StartEntrypointRequest, StartEntrypointResponse>;
   openInstance: handleUnaryCall<OpenInstanceRequest, OpenInstanceResponse>;
   detachInstance: handleUnaryCall<DetachInstanceRequest, DetachInstanceResponse>;
+  /** FailedPrecondition while something uses it, unless forced. */
+  suspendInstance: handleUnaryCall<SuspendInstanceRequest, SuspendInstanceResponse>;
+  resumeInstance: handleUnaryCall<ResumeInstanceRequest, ResumeInstanceResponse>;
   watchInstances: handleServerStreamingCall<WatchInstancesRequest, WatchInstancesResponse>;
 }
 
@@ -167,6 +197,37 @@ export interface GatewayControlServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DetachInstanceResponse) => void,
+  ): ClientUnaryCall;
+  /** FailedPrecondition while something uses it, unless forced. */
+  suspendInstance(
+    request: SuspendInstanceRequest,
+    callback: (error: ServiceError | null, response: SuspendInstanceResponse) => void,
+  ): ClientUnaryCall;
+  suspendInstance(
+    request: SuspendInstanceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SuspendInstanceResponse) => void,
+  ): ClientUnaryCall;
+  suspendInstance(
+    request: SuspendInstanceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SuspendInstanceResponse) => void,
+  ): ClientUnaryCall;
+  resumeInstance(
+    request: ResumeInstanceRequest,
+    callback: (error: ServiceError | null, response: ResumeInstanceResponse) => void,
+  ): ClientUnaryCall;
+  resumeInstance(
+    request: ResumeInstanceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResumeInstanceResponse) => void,
+  ): ClientUnaryCall;
+  resumeInstance(
+    request: ResumeInstanceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResumeInstanceResponse) => void,
   ): ClientUnaryCall;
   watchInstances(
     request: WatchInstancesRequest,

@@ -20,10 +20,28 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import {
+  ListFilesRequest,
+  ListFilesResponse,
+  MakeDirectoryRequest,
+  MakeDirectoryResponse,
+  ReadFileRequest,
+  ReadFileResponse,
+  RemoveFileRequest,
+  RemoveFileResponse,
+  StatFileRequest,
+  StatFileResponse,
+  WriteFileRequest,
+  WriteFileResponse,
+} from "./file.ts";
+import {
+  ListExecsRequest,
+  ListExecsResponse,
   ReadOutputRequest,
   ReadOutputResponse,
   ResizeExecRequest,
   ResizeExecResponse,
+  RunExecRequest,
+  RunExecResponse,
   SignalExecRequest,
   SignalExecResponse,
   StartExecRequest,
@@ -36,7 +54,7 @@ import {
 
 /** What a gateway serves to whoever holds a SandboxIO token. */
 
-/** The processes of one sandbox. */
+/** The processes and files of one sandbox. */
 export type SandboxIOService = typeof SandboxIOService;
 export const SandboxIOService = {
   /** InvalidArgument with field "command" or "workdir" when it could not be started. */
@@ -48,6 +66,16 @@ export const SandboxIOService = {
     requestDeserialize: (value: Buffer): StartExecRequest => StartExecRequest.decode(value),
     responseSerialize: (value: StartExecResponse): Buffer => Buffer.from(StartExecResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StartExecResponse => StartExecResponse.decode(value),
+  },
+  /** As StartExec; what it writes and how it ends comes as it happens. */
+  runExec: {
+    path: "/sallyport.v1.SandboxIO/RunExec" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: RunExecRequest): Buffer => Buffer.from(RunExecRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RunExecRequest => RunExecRequest.decode(value),
+    responseSerialize: (value: RunExecResponse): Buffer => Buffer.from(RunExecResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RunExecResponse => RunExecResponse.decode(value),
   },
   readOutput: {
     path: "/sallyport.v1.SandboxIO/ReadOutput" as const,
@@ -94,16 +122,97 @@ export const SandboxIOService = {
     responseSerialize: (value: ResizeExecResponse): Buffer => Buffer.from(ResizeExecResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResizeExecResponse => ResizeExecResponse.decode(value),
   },
+  listExecs: {
+    path: "/sallyport.v1.SandboxIO/ListExecs" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListExecsRequest): Buffer => Buffer.from(ListExecsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListExecsRequest => ListExecsRequest.decode(value),
+    responseSerialize: (value: ListExecsResponse): Buffer => Buffer.from(ListExecsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListExecsResponse => ListExecsResponse.decode(value),
+  },
+  /** NotFound, and FailedPrecondition for what is no regular file. */
+  readFile: {
+    path: "/sallyport.v1.SandboxIO/ReadFile" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReadFileRequest): Buffer => Buffer.from(ReadFileRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadFileRequest => ReadFileRequest.decode(value),
+    responseSerialize: (value: ReadFileResponse): Buffer => Buffer.from(ReadFileResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadFileResponse => ReadFileResponse.decode(value),
+  },
+  /** ResourceExhausted when the disk is full. */
+  writeFile: {
+    path: "/sallyport.v1.SandboxIO/WriteFile" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WriteFileRequest): Buffer => Buffer.from(WriteFileRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WriteFileRequest => WriteFileRequest.decode(value),
+    responseSerialize: (value: WriteFileResponse): Buffer => Buffer.from(WriteFileResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WriteFileResponse => WriteFileResponse.decode(value),
+  },
+  listFiles: {
+    path: "/sallyport.v1.SandboxIO/ListFiles" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListFilesRequest): Buffer => Buffer.from(ListFilesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListFilesRequest => ListFilesRequest.decode(value),
+    responseSerialize: (value: ListFilesResponse): Buffer => Buffer.from(ListFilesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListFilesResponse => ListFilesResponse.decode(value),
+  },
+  statFile: {
+    path: "/sallyport.v1.SandboxIO/StatFile" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StatFileRequest): Buffer => Buffer.from(StatFileRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StatFileRequest => StatFileRequest.decode(value),
+    responseSerialize: (value: StatFileResponse): Buffer => Buffer.from(StatFileResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StatFileResponse => StatFileResponse.decode(value),
+  },
+  /** AlreadyExists, unless recursive. */
+  makeDirectory: {
+    path: "/sallyport.v1.SandboxIO/MakeDirectory" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MakeDirectoryRequest): Buffer => Buffer.from(MakeDirectoryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MakeDirectoryRequest => MakeDirectoryRequest.decode(value),
+    responseSerialize: (value: MakeDirectoryResponse): Buffer =>
+      Buffer.from(MakeDirectoryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MakeDirectoryResponse => MakeDirectoryResponse.decode(value),
+  },
+  /** NotFound; FailedPrecondition for a directory that is not empty, unless recursive. */
+  removeFile: {
+    path: "/sallyport.v1.SandboxIO/RemoveFile" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveFileRequest): Buffer => Buffer.from(RemoveFileRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveFileRequest => RemoveFileRequest.decode(value),
+    responseSerialize: (value: RemoveFileResponse): Buffer => Buffer.from(RemoveFileResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveFileResponse => RemoveFileResponse.decode(value),
+  },
 } as const;
 
 export interface SandboxIOServer extends UntypedServiceImplementation {
   /** InvalidArgument with field "command" or "workdir" when it could not be started. */
   startExec: handleUnaryCall<StartExecRequest, StartExecResponse>;
+  /** As StartExec; what it writes and how it ends comes as it happens. */
+  runExec: handleServerStreamingCall<RunExecRequest, RunExecResponse>;
   readOutput: handleServerStreamingCall<ReadOutputRequest, ReadOutputResponse>;
   writeInput: handleUnaryCall<WriteInputRequest, WriteInputResponse>;
   waitExec: handleUnaryCall<WaitExecRequest, WaitExecResponse>;
   signalExec: handleUnaryCall<SignalExecRequest, SignalExecResponse>;
   resizeExec: handleUnaryCall<ResizeExecRequest, ResizeExecResponse>;
+  listExecs: handleUnaryCall<ListExecsRequest, ListExecsResponse>;
+  /** NotFound, and FailedPrecondition for what is no regular file. */
+  readFile: handleServerStreamingCall<ReadFileRequest, ReadFileResponse>;
+  /** ResourceExhausted when the disk is full. */
+  writeFile: handleUnaryCall<WriteFileRequest, WriteFileResponse>;
+  listFiles: handleServerStreamingCall<ListFilesRequest, ListFilesResponse>;
+  statFile: handleUnaryCall<StatFileRequest, StatFileResponse>;
+  /** AlreadyExists, unless recursive. */
+  makeDirectory: handleUnaryCall<MakeDirectoryRequest, MakeDirectoryResponse>;
+  /** NotFound; FailedPrecondition for a directory that is not empty, unless recursive. */
+  removeFile: handleUnaryCall<RemoveFileRequest, RemoveFileResponse>;
 }
 
 export interface SandboxIOClient extends Client {
@@ -123,6 +232,13 @@ export interface SandboxIOClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StartExecResponse) => void,
   ): ClientUnaryCall;
+  /** As StartExec; what it writes and how it ends comes as it happens. */
+  runExec(request: RunExecRequest, options?: Partial<CallOptions>): ClientReadableStream<RunExecResponse>;
+  runExec(
+    request: RunExecRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<RunExecResponse>;
   readOutput(request: ReadOutputRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadOutputResponse>;
   readOutput(
     request: ReadOutputRequest,
@@ -188,6 +304,97 @@ export interface SandboxIOClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResizeExecResponse) => void,
+  ): ClientUnaryCall;
+  listExecs(
+    request: ListExecsRequest,
+    callback: (error: ServiceError | null, response: ListExecsResponse) => void,
+  ): ClientUnaryCall;
+  listExecs(
+    request: ListExecsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListExecsResponse) => void,
+  ): ClientUnaryCall;
+  listExecs(
+    request: ListExecsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListExecsResponse) => void,
+  ): ClientUnaryCall;
+  /** NotFound, and FailedPrecondition for what is no regular file. */
+  readFile(request: ReadFileRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadFileResponse>;
+  readFile(
+    request: ReadFileRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReadFileResponse>;
+  /** ResourceExhausted when the disk is full. */
+  writeFile(
+    request: WriteFileRequest,
+    callback: (error: ServiceError | null, response: WriteFileResponse) => void,
+  ): ClientUnaryCall;
+  writeFile(
+    request: WriteFileRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WriteFileResponse) => void,
+  ): ClientUnaryCall;
+  writeFile(
+    request: WriteFileRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WriteFileResponse) => void,
+  ): ClientUnaryCall;
+  listFiles(request: ListFilesRequest, options?: Partial<CallOptions>): ClientReadableStream<ListFilesResponse>;
+  listFiles(
+    request: ListFilesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListFilesResponse>;
+  statFile(
+    request: StatFileRequest,
+    callback: (error: ServiceError | null, response: StatFileResponse) => void,
+  ): ClientUnaryCall;
+  statFile(
+    request: StatFileRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StatFileResponse) => void,
+  ): ClientUnaryCall;
+  statFile(
+    request: StatFileRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StatFileResponse) => void,
+  ): ClientUnaryCall;
+  /** AlreadyExists, unless recursive. */
+  makeDirectory(
+    request: MakeDirectoryRequest,
+    callback: (error: ServiceError | null, response: MakeDirectoryResponse) => void,
+  ): ClientUnaryCall;
+  makeDirectory(
+    request: MakeDirectoryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: MakeDirectoryResponse) => void,
+  ): ClientUnaryCall;
+  makeDirectory(
+    request: MakeDirectoryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: MakeDirectoryResponse) => void,
+  ): ClientUnaryCall;
+  /** NotFound; FailedPrecondition for a directory that is not empty, unless recursive. */
+  removeFile(
+    request: RemoveFileRequest,
+    callback: (error: ServiceError | null, response: RemoveFileResponse) => void,
+  ): ClientUnaryCall;
+  removeFile(
+    request: RemoveFileRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveFileResponse) => void,
+  ): ClientUnaryCall;
+  removeFile(
+    request: RemoveFileRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveFileResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { NetworkPolicy } from "./network.ts";
 import { Command, Outcome, PtySize } from "./process.ts";
@@ -81,6 +82,29 @@ export interface Sandbox {
     | undefined;
   /** Its worker has been silent for a while; it may well be running. */
   unreachable: boolean;
+  /** Its name, unique in its app among the living. */
+  name?:
+    | string
+    | undefined;
+  /** What its makers noted about it. */
+  tags: { [key: string]: string };
+  /** Ended after so many milliseconds without connection, exec or SandboxIO call. Unset: never. */
+  idleTimeoutMs?:
+    | number
+    | undefined;
+  /** Put to sleep after so many milliseconds without connection, exec or SandboxIO call. Unset: never. */
+  sleepAfterMs?:
+    | number
+    | undefined;
+  /** How much it may write to its file system. */
+  diskMib: number;
+  /** Frozen: it keeps its memory and uses no processor time, and whoever uses it wakes it. */
+  asleep: boolean;
+}
+
+export interface Sandbox_TagsEntry {
+  key: string;
+  value: string;
 }
 
 /** Creates a sandbox. Retried with the same key and the same content, it answers with the same sandbox. */
@@ -91,7 +115,7 @@ export interface CreateSandboxRequest {
   appName?:
     | string
     | undefined;
-  /** "default" when unset. */
+  /** "default", or the id of an image of this workspace that is ready. "default" when unset. */
   image?:
     | string
     | undefined;
@@ -127,9 +151,30 @@ export interface CreateSandboxRequest {
     | undefined;
   /** How long to wait for the command to be running, in milliseconds, at most 60,000. 0 answers once the sandbox is committed. */
   waitMs: number;
+  /** 1 to 63 of [a-z0-9-], unique in the app among the living; AlreadyExists otherwise. */
+  name?:
+    | string
+    | undefined;
+  /** At most 32. Keys: 1 to 63 of [A-Za-z0-9._/-]; values: at most 255 characters. */
+  tags: { [key: string]: string };
+  /** 1,000 to 86,400,000; never when unset. */
+  idleTimeoutMs?:
+    | number
+    | undefined;
+  /** 1,000 to 86,400,000; never when unset. */
+  sleepAfterMs?:
+    | number
+    | undefined;
+  /** 16 to 65,536; 1,024 when unset. */
+  diskMib?: number | undefined;
 }
 
 export interface CreateSandboxRequest_EnvEntry {
+  key: string;
+  value: string;
+}
+
+export interface CreateSandboxRequest_TagsEntry {
   key: string;
   value: string;
 }
@@ -150,7 +195,11 @@ export interface IoAccess {
   /** Bearer token for this sandbox alone. */
   token: string;
   /** When the token ends. */
-  expiresAt?: Date | undefined;
+  expiresAt?:
+    | Date
+    | undefined;
+  /** Base URL of the same calls over HTTP. */
+  url: string;
 }
 
 export interface GetSandboxRequest {
@@ -173,6 +222,15 @@ export interface ListSandboxesRequest {
   pageToken: string;
   /** Ended ones too. */
   includeEnded: boolean;
+  /** Only those that carry all of these. */
+  tags: { [key: string]: string };
+  /** Only those of this name. */
+  name?: string | undefined;
+}
+
+export interface ListSandboxesRequest_TagsEntry {
+  key: string;
+  value: string;
 }
 
 export interface ListSandboxesResponse {
@@ -211,6 +269,81 @@ export interface GetIoAccessResponse {
   ioAccess?: IoAccess | undefined;
 }
 
+/** Finds the living sandbox of a name. */
+export interface GetSandboxByNameRequest {
+  /** "default" when unset. */
+  appName?: string | undefined;
+  name: string;
+}
+
+export interface GetSandboxByNameResponse {
+  sandbox?: Sandbox | undefined;
+}
+
+/** Replaces all tags of a living sandbox. */
+export interface SetSandboxTagsRequest {
+  sandboxId: string;
+  tags: { [key: string]: string };
+}
+
+export interface SetSandboxTagsRequest_TagsEntry {
+  key: string;
+  value: string;
+}
+
+export interface SetSandboxTagsResponse {
+  sandbox?: Sandbox | undefined;
+}
+
+/** Freezes a running sandbox, whatever uses it. Putting a sleeping one to sleep changes nothing. */
+export interface SleepSandboxRequest {
+  sandboxId: string;
+  /** How long to wait until it sleeps, at most 60,000; 0 answers once the wish is committed. */
+  waitMs: number;
+}
+
+export interface SleepSandboxResponse {
+  sandbox?: Sandbox | undefined;
+}
+
+/** Wakes a sleeping sandbox. Waking one that is awake changes nothing. */
+export interface WakeSandboxRequest {
+  sandboxId: string;
+  /** How long to wait until it is awake, at most 60,000; 0 answers once the wish is committed. */
+  waitMs: number;
+}
+
+export interface WakeSandboxResponse {
+  sandbox?: Sandbox | undefined;
+}
+
+/** Reads what happened to a sandbox, oldest first. */
+export interface WatchSandboxEventsRequest {
+  sandboxId: string;
+  /** Only events after this number; 0 reads from the first that is kept. */
+  afterSeq: number;
+  /** Goes on with what happens next, until the sandbox has ended. */
+  follow: boolean;
+}
+
+export interface WatchSandboxEventsResponse {
+  event?: SandboxEvent | undefined;
+}
+
+/** Something that happened to a sandbox. */
+export interface SandboxEvent {
+  /** Grows with each event of the sandbox, from 1. */
+  seq: number;
+  /** When it happened. */
+  at?:
+    | Date
+    | undefined;
+  /** e.g. "created", "started", "asleep", "awake", "disk_full", "ended"; docs/events.md lists them all. */
+  type: string;
+  /** What belongs to the type. */
+  detail?: { [key: string]: any } | undefined;
+}
+
 function createBaseSandbox(): Sandbox {
   return {
     id: "",
@@ -228,6 +361,12 @@ function createBaseSandbox(): Sandbox {
     lifetimeMs: 0,
     command: undefined,
     unreachable: false,
+    name: undefined,
+    tags: {},
+    idleTimeoutMs: undefined,
+    sleepAfterMs: undefined,
+    diskMib: 0,
+    asleep: false,
   };
 }
 
@@ -277,6 +416,24 @@ export const Sandbox: MessageFns<Sandbox> = {
     }
     if (message.unreachable !== false) {
       writer.uint32(120).bool(message.unreachable);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(130).string(message.name);
+    }
+    globalThis.Object.entries(message.tags).forEach(([key, value]: [string, string]) => {
+      Sandbox_TagsEntry.encode({ key: key as any, value }, writer.uint32(138).fork()).join();
+    });
+    if (message.idleTimeoutMs !== undefined) {
+      writer.uint32(144).int64(message.idleTimeoutMs);
+    }
+    if (message.sleepAfterMs !== undefined) {
+      writer.uint32(152).int64(message.sleepAfterMs);
+    }
+    if (message.diskMib !== 0) {
+      writer.uint32(160).uint32(message.diskMib);
+    }
+    if (message.asleep !== false) {
+      writer.uint32(168).bool(message.asleep);
     }
     return writer;
   },
@@ -414,6 +571,114 @@ export const Sandbox: MessageFns<Sandbox> = {
             message.unreachable = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            const entry17 = Sandbox_TagsEntry.decode(reader, reader.uint32());
+            if (entry17.value !== undefined) {
+              message.tags[entry17.key] = entry17.value;
+            }
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.idleTimeoutMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.sleepAfterMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.diskMib = reader.uint32();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.asleep = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSandbox_TagsEntry(): Sandbox_TagsEntry {
+  return { key: "", value: "" };
+}
+
+export const Sandbox_TagsEntry: MessageFns<Sandbox_TagsEntry> = {
+  encode(message: Sandbox_TagsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Sandbox_TagsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSandbox_TagsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -441,6 +706,11 @@ function createBaseCreateSandboxRequest(): CreateSandboxRequest {
     network: undefined,
     pty: undefined,
     waitMs: 0,
+    name: undefined,
+    tags: {},
+    idleTimeoutMs: undefined,
+    sleepAfterMs: undefined,
+    diskMib: undefined,
   };
 }
 
@@ -481,6 +751,21 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     }
     if (message.waitMs !== 0) {
       writer.uint32(96).int64(message.waitMs);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(106).string(message.name);
+    }
+    globalThis.Object.entries(message.tags).forEach(([key, value]: [string, string]) => {
+      CreateSandboxRequest_TagsEntry.encode({ key: key as any, value }, writer.uint32(114).fork()).join();
+    });
+    if (message.idleTimeoutMs !== undefined) {
+      writer.uint32(120).int64(message.idleTimeoutMs);
+    }
+    if (message.sleepAfterMs !== undefined) {
+      writer.uint32(128).int64(message.sleepAfterMs);
+    }
+    if (message.diskMib !== undefined) {
+      writer.uint32(136).uint32(message.diskMib);
     }
     return writer;
   },
@@ -597,6 +882,49 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
             message.waitMs = longToNumber(reader.int64());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            const entry14 = CreateSandboxRequest_TagsEntry.decode(reader, reader.uint32());
+            if (entry14.value !== undefined) {
+              message.tags[entry14.key] = entry14.value;
+            }
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.idleTimeoutMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.sleepAfterMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.diskMib = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -635,6 +963,63 @@ export const CreateSandboxRequest_EnvEntry: MessageFns<CreateSandboxRequest_EnvE
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseCreateSandboxRequest_EnvEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCreateSandboxRequest_TagsEntry(): CreateSandboxRequest_TagsEntry {
+  return { key: "", value: "" };
+}
+
+export const CreateSandboxRequest_TagsEntry: MessageFns<CreateSandboxRequest_TagsEntry> = {
+  encode(message: CreateSandboxRequest_TagsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateSandboxRequest_TagsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateSandboxRequest_TagsEntry();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -725,7 +1110,7 @@ export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
 };
 
 function createBaseIoAccess(): IoAccess {
-  return { address: "", token: "", expiresAt: undefined };
+  return { address: "", token: "", expiresAt: undefined, url: "" };
 }
 
 export const IoAccess: MessageFns<IoAccess> = {
@@ -738,6 +1123,9 @@ export const IoAccess: MessageFns<IoAccess> = {
     }
     if (message.expiresAt !== undefined) {
       Timestamp.encode(toTimestamp(message.expiresAt), writer.uint32(26).fork()).join();
+    }
+    if (message.url !== "") {
+      writer.uint32(34).string(message.url);
     }
     return writer;
   },
@@ -777,6 +1165,14 @@ export const IoAccess: MessageFns<IoAccess> = {
             }
 
             message.expiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.url = reader.string();
             continue;
           }
         }
@@ -885,7 +1281,7 @@ export const GetSandboxResponse: MessageFns<GetSandboxResponse> = {
 };
 
 function createBaseListSandboxesRequest(): ListSandboxesRequest {
-  return { appName: undefined, pageSize: 0, pageToken: "", includeEnded: false };
+  return { appName: undefined, pageSize: 0, pageToken: "", includeEnded: false, tags: {}, name: undefined };
 }
 
 export const ListSandboxesRequest: MessageFns<ListSandboxesRequest> = {
@@ -901,6 +1297,12 @@ export const ListSandboxesRequest: MessageFns<ListSandboxesRequest> = {
     }
     if (message.includeEnded !== false) {
       writer.uint32(32).bool(message.includeEnded);
+    }
+    globalThis.Object.entries(message.tags).forEach(([key, value]: [string, string]) => {
+      ListSandboxesRequest_TagsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
+    if (message.name !== undefined) {
+      writer.uint32(50).string(message.name);
     }
     return writer;
   },
@@ -948,6 +1350,82 @@ export const ListSandboxesRequest: MessageFns<ListSandboxesRequest> = {
             }
 
             message.includeEnded = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = ListSandboxesRequest_TagsEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.tags[entry5.key] = entry5.value;
+            }
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListSandboxesRequest_TagsEntry(): ListSandboxesRequest_TagsEntry {
+  return { key: "", value: "" };
+}
+
+export const ListSandboxesRequest_TagsEntry: MessageFns<ListSandboxesRequest_TagsEntry> = {
+  encode(message: ListSandboxesRequest_TagsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSandboxesRequest_TagsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSandboxesRequest_TagsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
             continue;
           }
         }
@@ -1303,6 +1781,671 @@ export const GetIoAccessResponse: MessageFns<GetIoAccessResponse> = {
             }
 
             message.ioAccess = IoAccess.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetSandboxByNameRequest(): GetSandboxByNameRequest {
+  return { appName: undefined, name: "" };
+}
+
+export const GetSandboxByNameRequest: MessageFns<GetSandboxByNameRequest> = {
+  encode(message: GetSandboxByNameRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.appName !== undefined) {
+      writer.uint32(10).string(message.appName);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSandboxByNameRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSandboxByNameRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.appName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetSandboxByNameResponse(): GetSandboxByNameResponse {
+  return { sandbox: undefined };
+}
+
+export const GetSandboxByNameResponse: MessageFns<GetSandboxByNameResponse> = {
+  encode(message: GetSandboxByNameResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandbox !== undefined) {
+      Sandbox.encode(message.sandbox, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSandboxByNameResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSandboxByNameResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandbox = Sandbox.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetSandboxTagsRequest(): SetSandboxTagsRequest {
+  return { sandboxId: "", tags: {} };
+}
+
+export const SetSandboxTagsRequest: MessageFns<SetSandboxTagsRequest> = {
+  encode(message: SetSandboxTagsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandboxId !== "") {
+      writer.uint32(10).string(message.sandboxId);
+    }
+    globalThis.Object.entries(message.tags).forEach(([key, value]: [string, string]) => {
+      SetSandboxTagsRequest_TagsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSandboxTagsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSandboxTagsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandboxId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = SetSandboxTagsRequest_TagsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.tags[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetSandboxTagsRequest_TagsEntry(): SetSandboxTagsRequest_TagsEntry {
+  return { key: "", value: "" };
+}
+
+export const SetSandboxTagsRequest_TagsEntry: MessageFns<SetSandboxTagsRequest_TagsEntry> = {
+  encode(message: SetSandboxTagsRequest_TagsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSandboxTagsRequest_TagsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSandboxTagsRequest_TagsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetSandboxTagsResponse(): SetSandboxTagsResponse {
+  return { sandbox: undefined };
+}
+
+export const SetSandboxTagsResponse: MessageFns<SetSandboxTagsResponse> = {
+  encode(message: SetSandboxTagsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandbox !== undefined) {
+      Sandbox.encode(message.sandbox, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSandboxTagsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSandboxTagsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandbox = Sandbox.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSleepSandboxRequest(): SleepSandboxRequest {
+  return { sandboxId: "", waitMs: 0 };
+}
+
+export const SleepSandboxRequest: MessageFns<SleepSandboxRequest> = {
+  encode(message: SleepSandboxRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandboxId !== "") {
+      writer.uint32(10).string(message.sandboxId);
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(16).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SleepSandboxRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSleepSandboxRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandboxId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waitMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSleepSandboxResponse(): SleepSandboxResponse {
+  return { sandbox: undefined };
+}
+
+export const SleepSandboxResponse: MessageFns<SleepSandboxResponse> = {
+  encode(message: SleepSandboxResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandbox !== undefined) {
+      Sandbox.encode(message.sandbox, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SleepSandboxResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSleepSandboxResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandbox = Sandbox.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWakeSandboxRequest(): WakeSandboxRequest {
+  return { sandboxId: "", waitMs: 0 };
+}
+
+export const WakeSandboxRequest: MessageFns<WakeSandboxRequest> = {
+  encode(message: WakeSandboxRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandboxId !== "") {
+      writer.uint32(10).string(message.sandboxId);
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(16).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WakeSandboxRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWakeSandboxRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandboxId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waitMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWakeSandboxResponse(): WakeSandboxResponse {
+  return { sandbox: undefined };
+}
+
+export const WakeSandboxResponse: MessageFns<WakeSandboxResponse> = {
+  encode(message: WakeSandboxResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandbox !== undefined) {
+      Sandbox.encode(message.sandbox, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WakeSandboxResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWakeSandboxResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandbox = Sandbox.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchSandboxEventsRequest(): WatchSandboxEventsRequest {
+  return { sandboxId: "", afterSeq: 0, follow: false };
+}
+
+export const WatchSandboxEventsRequest: MessageFns<WatchSandboxEventsRequest> = {
+  encode(message: WatchSandboxEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandboxId !== "") {
+      writer.uint32(10).string(message.sandboxId);
+    }
+    if (message.afterSeq !== 0) {
+      writer.uint32(16).int64(message.afterSeq);
+    }
+    if (message.follow !== false) {
+      writer.uint32(24).bool(message.follow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchSandboxEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchSandboxEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandboxId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.afterSeq = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.follow = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchSandboxEventsResponse(): WatchSandboxEventsResponse {
+  return { event: undefined };
+}
+
+export const WatchSandboxEventsResponse: MessageFns<WatchSandboxEventsResponse> = {
+  encode(message: WatchSandboxEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.event !== undefined) {
+      SandboxEvent.encode(message.event, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchSandboxEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchSandboxEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.event = SandboxEvent.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSandboxEvent(): SandboxEvent {
+  return { seq: 0, at: undefined, type: "", detail: undefined };
+}
+
+export const SandboxEvent: MessageFns<SandboxEvent> = {
+  encode(message: SandboxEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0) {
+      writer.uint32(8).int64(message.seq);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(18).fork()).join();
+    }
+    if (message.type !== "") {
+      writer.uint32(26).string(message.type);
+    }
+    if (message.detail !== undefined) {
+      Struct.encode(Struct.wrap(message.detail), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SandboxEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSandboxEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -10,7 +10,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -22,14 +24,24 @@ import {
   CreateSandboxResponse,
   GetIoAccessRequest,
   GetIoAccessResponse,
+  GetSandboxByNameRequest,
+  GetSandboxByNameResponse,
   GetSandboxRequest,
   GetSandboxResponse,
   ListSandboxesRequest,
   ListSandboxesResponse,
+  SetSandboxTagsRequest,
+  SetSandboxTagsResponse,
+  SleepSandboxRequest,
+  SleepSandboxResponse,
   TerminateSandboxRequest,
   TerminateSandboxResponse,
   WaitSandboxRequest,
   WaitSandboxResponse,
+  WakeSandboxRequest,
+  WakeSandboxResponse,
+  WatchSandboxEventsRequest,
+  WatchSandboxEventsResponse,
 } from "./sandbox.ts";
 
 /** What programs of a workspace call. */
@@ -98,6 +110,61 @@ export const SandboxServiceService = {
     responseSerialize: (value: GetIoAccessResponse): Buffer => Buffer.from(GetIoAccessResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetIoAccessResponse => GetIoAccessResponse.decode(value),
   },
+  /** NotFound when no living sandbox has the name. */
+  getSandboxByName: {
+    path: "/sallyport.v1.SandboxService/GetSandboxByName" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetSandboxByNameRequest): Buffer =>
+      Buffer.from(GetSandboxByNameRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSandboxByNameRequest => GetSandboxByNameRequest.decode(value),
+    responseSerialize: (value: GetSandboxByNameResponse): Buffer =>
+      Buffer.from(GetSandboxByNameResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetSandboxByNameResponse => GetSandboxByNameResponse.decode(value),
+  },
+  setSandboxTags: {
+    path: "/sallyport.v1.SandboxService/SetSandboxTags" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetSandboxTagsRequest): Buffer =>
+      Buffer.from(SetSandboxTagsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetSandboxTagsRequest => SetSandboxTagsRequest.decode(value),
+    responseSerialize: (value: SetSandboxTagsResponse): Buffer =>
+      Buffer.from(SetSandboxTagsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetSandboxTagsResponse => SetSandboxTagsResponse.decode(value),
+  },
+  /** SandboxEnded, FailedPrecondition before it runs. */
+  sleepSandbox: {
+    path: "/sallyport.v1.SandboxService/SleepSandbox" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SleepSandboxRequest): Buffer => Buffer.from(SleepSandboxRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SleepSandboxRequest => SleepSandboxRequest.decode(value),
+    responseSerialize: (value: SleepSandboxResponse): Buffer =>
+      Buffer.from(SleepSandboxResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SleepSandboxResponse => SleepSandboxResponse.decode(value),
+  },
+  /** SandboxEnded, FailedPrecondition before it runs. */
+  wakeSandbox: {
+    path: "/sallyport.v1.SandboxService/WakeSandbox" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WakeSandboxRequest): Buffer => Buffer.from(WakeSandboxRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WakeSandboxRequest => WakeSandboxRequest.decode(value),
+    responseSerialize: (value: WakeSandboxResponse): Buffer => Buffer.from(WakeSandboxResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WakeSandboxResponse => WakeSandboxResponse.decode(value),
+  },
+  watchSandboxEvents: {
+    path: "/sallyport.v1.SandboxService/WatchSandboxEvents" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchSandboxEventsRequest): Buffer =>
+      Buffer.from(WatchSandboxEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchSandboxEventsRequest => WatchSandboxEventsRequest.decode(value),
+    responseSerialize: (value: WatchSandboxEventsResponse): Buffer =>
+      Buffer.from(WatchSandboxEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchSandboxEventsResponse => WatchSandboxEventsResponse.decode(value),
+  },
 } as const;
 
 export interface SandboxServiceServer extends UntypedServiceImplementation {
@@ -110,6 +177,14 @@ export interface SandboxServiceServer extends UntypedServiceImplementation {
   terminateSandbox: handleUnaryCall<TerminateSandboxRequest, TerminateSandboxResponse>;
   /** Address and short-lived token for SandboxIO, also of an ended sandbox while its output is kept. FailedPrecondition before it runs. */
   getIoAccess: handleUnaryCall<GetIoAccessRequest, GetIoAccessResponse>;
+  /** NotFound when no living sandbox has the name. */
+  getSandboxByName: handleUnaryCall<GetSandboxByNameRequest, GetSandboxByNameResponse>;
+  setSandboxTags: handleUnaryCall<SetSandboxTagsRequest, SetSandboxTagsResponse>;
+  /** SandboxEnded, FailedPrecondition before it runs. */
+  sleepSandbox: handleUnaryCall<SleepSandboxRequest, SleepSandboxResponse>;
+  /** SandboxEnded, FailedPrecondition before it runs. */
+  wakeSandbox: handleUnaryCall<WakeSandboxRequest, WakeSandboxResponse>;
+  watchSandboxEvents: handleServerStreamingCall<WatchSandboxEventsRequest, WatchSandboxEventsResponse>;
 }
 
 export interface SandboxServiceClient extends Client {
@@ -206,6 +281,78 @@ export interface SandboxServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetIoAccessResponse) => void,
   ): ClientUnaryCall;
+  /** NotFound when no living sandbox has the name. */
+  getSandboxByName(
+    request: GetSandboxByNameRequest,
+    callback: (error: ServiceError | null, response: GetSandboxByNameResponse) => void,
+  ): ClientUnaryCall;
+  getSandboxByName(
+    request: GetSandboxByNameRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetSandboxByNameResponse) => void,
+  ): ClientUnaryCall;
+  getSandboxByName(
+    request: GetSandboxByNameRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetSandboxByNameResponse) => void,
+  ): ClientUnaryCall;
+  setSandboxTags(
+    request: SetSandboxTagsRequest,
+    callback: (error: ServiceError | null, response: SetSandboxTagsResponse) => void,
+  ): ClientUnaryCall;
+  setSandboxTags(
+    request: SetSandboxTagsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetSandboxTagsResponse) => void,
+  ): ClientUnaryCall;
+  setSandboxTags(
+    request: SetSandboxTagsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetSandboxTagsResponse) => void,
+  ): ClientUnaryCall;
+  /** SandboxEnded, FailedPrecondition before it runs. */
+  sleepSandbox(
+    request: SleepSandboxRequest,
+    callback: (error: ServiceError | null, response: SleepSandboxResponse) => void,
+  ): ClientUnaryCall;
+  sleepSandbox(
+    request: SleepSandboxRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SleepSandboxResponse) => void,
+  ): ClientUnaryCall;
+  sleepSandbox(
+    request: SleepSandboxRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SleepSandboxResponse) => void,
+  ): ClientUnaryCall;
+  /** SandboxEnded, FailedPrecondition before it runs. */
+  wakeSandbox(
+    request: WakeSandboxRequest,
+    callback: (error: ServiceError | null, response: WakeSandboxResponse) => void,
+  ): ClientUnaryCall;
+  wakeSandbox(
+    request: WakeSandboxRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WakeSandboxResponse) => void,
+  ): ClientUnaryCall;
+  wakeSandbox(
+    request: WakeSandboxRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WakeSandboxResponse) => void,
+  ): ClientUnaryCall;
+  watchSandboxEvents(
+    request: WatchSandboxEventsRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchSandboxEventsResponse>;
+  watchSandboxEvents(
+    request: WatchSandboxEventsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchSandboxEventsResponse>;
 }
 
 export const SandboxServiceClient = makeGenericClientConstructor(

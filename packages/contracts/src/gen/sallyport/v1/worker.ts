@@ -6,7 +6,9 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
+import { DesiredImage } from "./image.ts";
 import { NetworkRules } from "./network.ts";
 import { Command, Outcome, PtySize } from "./process.ts";
 
@@ -51,6 +53,8 @@ export interface WatchDesiredRequest {
   ioAddress: string;
   images: WorkerImage[];
   runscVersion: string;
+  /** Base URL at which the gateway of this machine serves SandboxIO over HTTP. */
+  ioUrl: string;
 }
 
 /** An image that this worker can start from. */
@@ -68,6 +72,8 @@ export interface WatchDesiredResponse {
   /** Whether instances lists everything that is wished of this worker. Otherwise it is a change. */
   full: boolean;
   instances: DesiredInstance[];
+  /** Images that this worker is to have, or to give up. Complete when full. */
+  images: DesiredImage[];
 }
 
 /** What the api wishes of one instance. */
@@ -82,7 +88,13 @@ export interface DesiredInstance {
    * Set for WISH_RUN, but not in a full snapshot that would grow too long by it: then a change shortly before, on the same
    * stream, has carried it.
    */
-  spec?: InstanceSpec | undefined;
+  spec?:
+    | InstanceSpec
+    | undefined;
+  /** Grows with each wish to sleep or to wake; each is followed once. 0: there was none. */
+  sleepGeneration: number;
+  /** What the newest of them wishes. */
+  asleep: boolean;
 }
 
 /** What is wished. */
@@ -118,6 +130,13 @@ export interface InstanceSpec {
   workdir: string;
   pty?: PtySize | undefined;
   network?: NetworkRules | undefined;
+  diskMib: number;
+  /** 0: never. */
+  idleTimeoutMs: number;
+  sleepAfterMs: number;
+  /** The user that everything in the sandbox runs as: the image's. */
+  uid: number;
+  gid: number;
 }
 
 export interface InstanceSpec_EnvEntry {
@@ -145,6 +164,24 @@ export interface InstanceReport {
     | undefined;
   /** The newest policy that the kernel has. */
   networkGeneration: number;
+  /** Whether it is frozen. */
+  asleep: boolean;
+  /** The newest wish to sleep or to wake that was followed. */
+  sleepGeneration: number;
+  /** What happened since; each is told until it is acknowledged with the report. */
+  events: InstanceEvent[];
+}
+
+/** Something that a worker saw happen to an instance. */
+export interface InstanceEvent {
+  /** Grows with each event of the instance. */
+  seq: number;
+  at?:
+    | Date
+    | undefined;
+  /** e.g. "asleep", "awake", "disk_full", "oom_kill". */
+  type: string;
+  detail?: { [key: string]: any } | undefined;
 }
 
 export interface ReportInstancesResponse {
@@ -169,6 +206,7 @@ function createBaseWatchDesiredRequest(): WatchDesiredRequest {
     ioAddress: "",
     images: [],
     runscVersion: "",
+    ioUrl: "",
   };
 }
 
@@ -197,6 +235,9 @@ export const WatchDesiredRequest: MessageFns<WatchDesiredRequest> = {
     }
     if (message.runscVersion !== "") {
       writer.uint32(66).string(message.runscVersion);
+    }
+    if (message.ioUrl !== "") {
+      writer.uint32(74).string(message.ioUrl);
     }
     return writer;
   },
@@ -278,6 +319,14 @@ export const WatchDesiredRequest: MessageFns<WatchDesiredRequest> = {
             message.runscVersion = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ioUrl = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -349,7 +398,7 @@ export const WorkerImage: MessageFns<WorkerImage> = {
 };
 
 function createBaseWatchDesiredResponse(): WatchDesiredResponse {
-  return { platformId: "", full: false, instances: [] };
+  return { platformId: "", full: false, instances: [], images: [] };
 }
 
 export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
@@ -362,6 +411,9 @@ export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
     }
     for (const v of message.instances) {
       DesiredInstance.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.images) {
+      DesiredImage.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -403,6 +455,14 @@ export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
             message.instances.push(DesiredInstance.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.images.push(DesiredImage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -417,7 +477,7 @@ export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
 };
 
 function createBaseDesiredInstance(): DesiredInstance {
-  return { instanceId: "", sandboxId: "", generation: 0, wish: 0, spec: undefined };
+  return { instanceId: "", sandboxId: "", generation: 0, wish: 0, spec: undefined, sleepGeneration: 0, asleep: false };
 }
 
 export const DesiredInstance: MessageFns<DesiredInstance> = {
@@ -436,6 +496,12 @@ export const DesiredInstance: MessageFns<DesiredInstance> = {
     }
     if (message.spec !== undefined) {
       InstanceSpec.encode(message.spec, writer.uint32(42).fork()).join();
+    }
+    if (message.sleepGeneration !== 0) {
+      writer.uint32(48).int64(message.sleepGeneration);
+    }
+    if (message.asleep !== false) {
+      writer.uint32(56).bool(message.asleep);
     }
     return writer;
   },
@@ -493,6 +559,22 @@ export const DesiredInstance: MessageFns<DesiredInstance> = {
             message.spec = InstanceSpec.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sleepGeneration = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.asleep = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -518,6 +600,11 @@ function createBaseInstanceSpec(): InstanceSpec {
     workdir: "",
     pty: undefined,
     network: undefined,
+    diskMib: 0,
+    idleTimeoutMs: 0,
+    sleepAfterMs: 0,
+    uid: 0,
+    gid: 0,
   };
 }
 
@@ -552,6 +639,21 @@ export const InstanceSpec: MessageFns<InstanceSpec> = {
     }
     if (message.network !== undefined) {
       NetworkRules.encode(message.network, writer.uint32(82).fork()).join();
+    }
+    if (message.diskMib !== 0) {
+      writer.uint32(88).uint32(message.diskMib);
+    }
+    if (message.idleTimeoutMs !== 0) {
+      writer.uint32(96).int64(message.idleTimeoutMs);
+    }
+    if (message.sleepAfterMs !== 0) {
+      writer.uint32(104).int64(message.sleepAfterMs);
+    }
+    if (message.uid !== 0) {
+      writer.uint32(112).uint32(message.uid);
+    }
+    if (message.gid !== 0) {
+      writer.uint32(120).uint32(message.gid);
     }
     return writer;
   },
@@ -650,6 +752,46 @@ export const InstanceSpec: MessageFns<InstanceSpec> = {
             }
 
             message.network = NetworkRules.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.diskMib = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.idleTimeoutMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.sleepAfterMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.uid = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.gid = reader.uint32();
             continue;
           }
         }
@@ -780,7 +922,18 @@ export const ReportInstancesRequest: MessageFns<ReportInstancesRequest> = {
 };
 
 function createBaseInstanceReport(): InstanceReport {
-  return { instanceId: "", generation: 0, seq: 0, state: 0, outcome: undefined, at: undefined, networkGeneration: 0 };
+  return {
+    instanceId: "",
+    generation: 0,
+    seq: 0,
+    state: 0,
+    outcome: undefined,
+    at: undefined,
+    networkGeneration: 0,
+    asleep: false,
+    sleepGeneration: 0,
+    events: [],
+  };
 }
 
 export const InstanceReport: MessageFns<InstanceReport> = {
@@ -805,6 +958,15 @@ export const InstanceReport: MessageFns<InstanceReport> = {
     }
     if (message.networkGeneration !== 0) {
       writer.uint32(56).int64(message.networkGeneration);
+    }
+    if (message.asleep !== false) {
+      writer.uint32(64).bool(message.asleep);
+    }
+    if (message.sleepGeneration !== 0) {
+      writer.uint32(72).int64(message.sleepGeneration);
+    }
+    for (const v of message.events) {
+      InstanceEvent.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -876,6 +1038,109 @@ export const InstanceReport: MessageFns<InstanceReport> = {
             }
 
             message.networkGeneration = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.asleep = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.sleepGeneration = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.events.push(InstanceEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseInstanceEvent(): InstanceEvent {
+  return { seq: 0, at: undefined, type: "", detail: undefined };
+}
+
+export const InstanceEvent: MessageFns<InstanceEvent> = {
+  encode(message: InstanceEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0) {
+      writer.uint32(8).int64(message.seq);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(18).fork()).join();
+    }
+    if (message.type !== "") {
+      writer.uint32(26).string(message.type);
+    }
+    if (message.detail !== undefined) {
+      Struct.encode(Struct.wrap(message.detail), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InstanceEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInstanceEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -19,6 +19,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { ReadBuildContextRequest, ReadBuildContextResponse, ReportImageRequest, ReportImageResponse } from "./image.ts";
 import {
   ReportInstancesRequest,
   ReportInstancesResponse,
@@ -53,12 +54,38 @@ export const WorkerServiceService = {
       Buffer.from(ReportInstancesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReportInstancesResponse => ReportInstancesResponse.decode(value),
   },
+  /** Progress of an image: log, state, result. */
+  reportImage: {
+    path: "/sallyport.v1.WorkerService/ReportImage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReportImageRequest): Buffer => Buffer.from(ReportImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportImageRequest => ReportImageRequest.decode(value),
+    responseSerialize: (value: ReportImageResponse): Buffer => Buffer.from(ReportImageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportImageResponse => ReportImageResponse.decode(value),
+  },
+  /** The context of a Dockerfile build, a tar archive, from an offset. */
+  readBuildContext: {
+    path: "/sallyport.v1.WorkerService/ReadBuildContext" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReadBuildContextRequest): Buffer =>
+      Buffer.from(ReadBuildContextRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadBuildContextRequest => ReadBuildContextRequest.decode(value),
+    responseSerialize: (value: ReadBuildContextResponse): Buffer =>
+      Buffer.from(ReadBuildContextResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadBuildContextResponse => ReadBuildContextResponse.decode(value),
+  },
 } as const;
 
 export interface WorkerServiceServer extends UntypedServiceImplementation {
   /** A snapshot, then changes. A second stream of the same worker ends the first. */
   watchDesired: handleServerStreamingCall<WatchDesiredRequest, WatchDesiredResponse>;
   reportInstances: handleUnaryCall<ReportInstancesRequest, ReportInstancesResponse>;
+  /** Progress of an image: log, state, result. */
+  reportImage: handleUnaryCall<ReportImageRequest, ReportImageResponse>;
+  /** The context of a Dockerfile build, a tar archive, from an offset. */
+  readBuildContext: handleServerStreamingCall<ReadBuildContextRequest, ReadBuildContextResponse>;
 }
 
 export interface WorkerServiceClient extends Client {
@@ -87,6 +114,32 @@ export interface WorkerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReportInstancesResponse) => void,
   ): ClientUnaryCall;
+  /** Progress of an image: log, state, result. */
+  reportImage(
+    request: ReportImageRequest,
+    callback: (error: ServiceError | null, response: ReportImageResponse) => void,
+  ): ClientUnaryCall;
+  reportImage(
+    request: ReportImageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReportImageResponse) => void,
+  ): ClientUnaryCall;
+  reportImage(
+    request: ReportImageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReportImageResponse) => void,
+  ): ClientUnaryCall;
+  /** The context of a Dockerfile build, a tar archive, from an offset. */
+  readBuildContext(
+    request: ReadBuildContextRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReadBuildContextResponse>;
+  readBuildContext(
+    request: ReadBuildContextRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReadBuildContextResponse>;
 }
 
 export const WorkerServiceClient = makeGenericClientConstructor(
