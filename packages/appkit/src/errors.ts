@@ -10,6 +10,7 @@ import {
   isErrorCode,
   STATUS_DETAILS_KEY,
 } from "@sallyport/contracts";
+import type { Fault } from "@sallyport/contracts/json";
 
 export interface AppErrorOptions {
   /** The field of the request that is at fault. */
@@ -46,6 +47,11 @@ export function isAppError(error: unknown, code?: ErrorCode): error is AppError 
 /** Shorthand for the most common refusal. */
 export function invalidArgument(field: string, message: string, hint?: string): AppError {
   return new AppError("InvalidArgument", `${field}: ${message}`, { field, hint });
+}
+
+/** The refusal of a request that does not fit its schema. */
+export function schemaRefusal({ field, reason }: Fault, cause?: unknown): AppError {
+  return new AppError("InvalidArgument", field === undefined ? reason : `${field}: ${reason}`, { field, cause });
 }
 
 /** What goes to a gRPC caller. Anything that is not an AppError becomes Internal, and says nothing of its cause. */

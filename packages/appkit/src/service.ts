@@ -1,5 +1,6 @@
 // Binds async handlers to a gRPC service. Every call passes here: it is authorized, named, logged in one line, its
-// errors translated, its cancellation turned into an AbortSignal, its stream paced.
+// errors translated, its cancellation turned into an AbortSignal, its stream paced. Calls that come over HTTP enter by
+// the same door, with the same bytes.
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import type {
@@ -11,7 +12,8 @@ import type {
 } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import { REQUEST_ID_KEY } from "@sallyport/contracts";
-import { AppError, isAppError, toGrpcStatus } from "./errors.ts";
+import { LOST_KEY, requestFault } from "@sallyport/contracts/json";
+import { AppError, isAppError, schemaRefusal, toGrpcStatus } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { Authenticate, Principal } from "./principals.ts";
 import { authorize } from "./principals.ts";
@@ -45,10 +47,27 @@ export type Handlers<Definition extends Record<string, Method>> = {
     : (request: Request<Definition[Name]>, context: CallContext) => Promise<Response<Definition[Name]>>;
 };
 
+/** A call that does not come over gRPC. */
+export interface DirectCall {
+  /** What proves the caller, as gRPC would carry it. */
+  readonly metadata: Metadata;
+  readonly authenticate: Authenticate;
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** The request's bytes; asked for once the caller is proven, so that a stranger's are not read. */
+  request(): Promise<Uint8Array> | Uint8Array;
+}
+
 /** A service with its handlers, ready for a server whose listener knows how callers prove themselves. */
 export interface BoundService {
   readonly definition: Record<string, Method>;
   bind(authenticate: Authenticate, logger: Logger): UntypedServiceImplementation;
+  /**
+   * Calls the method of this path, as a gRPC caller would, and yields the bytes of its answers: one for a unary method.
+   * Throws what the handler throws; leaving the loop ends the handler's.
+   */
+  call(path: string, call: DirectCall): AsyncGenerator<Uint8Array, void, undefined>;
 }
 
 /** Ties a generated service definition to its handlers. */
@@ -56,11 +75,15 @@ export function bindService<Definition extends Record<string, Method>>(
   definition: Definition,
   handlers: Handlers<Definition>,
 ): BoundService {
+  const methods = Object.entries<Method>(definition);
   return {
-    definition,
+    // A request that cannot be read is answered as any bad one, by its handler's door; grpc-js would say Internal.
+    definition: Object.fromEntries(
+      methods.map(([name, method]) => [name, { ...method, requestDeserialize: (bytes) => decode(method, bytes) }]),
+    ),
     bind(authenticate, logger) {
       const implementation: UntypedServiceImplementation = {};
-      for (const [name, method] of Object.entries(definition)) {
+      for (const [name, method] of methods) {
         const handler = handlers[name] as (request: unknown, context: CallContext) => unknown;
         implementation[name] = method.responseStream
           ? streaming(method.path, handler as StreamHandler, authenticate, logger)
@@ -68,7 +91,62 @@ export function bindService<Definition extends Record<string, Method>>(
       }
       return implementation;
     },
+    call(path, call) {
+      const [name, method] = methods.find(([, one]) => one.path === path) ?? [];
+      if (name === undefined || method === undefined) throw new TypeError(`${path} is not of this service`);
+      return direct(method, handlers[name] as UnaryHandler | StreamHandler, call);
+    },
   };
+}
+
+/** A request that its method cannot read. */
+class Unreadable {
+  readonly refusal: AppError;
+
+  constructor(refusal: AppError) {
+    this.refusal = refusal;
+  }
+}
+
+function decode(method: Method, bytes: Uint8Array): unknown {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const fault = buffer.includes(LOST_KEY) ? requestFault(method.path, bytes) : undefined;
+  if (fault !== undefined) return new Unreadable(schemaRefusal(fault));
+  try {
+    return method.requestDeserialize(buffer);
+  } catch (error) {
+    const found = requestFault(method.path, bytes);
+    return new Unreadable(schemaRefusal(found ?? { field: undefined, reason: "the request cannot be read" }, error));
+  }
+}
+
+function readable(request: unknown): unknown {
+  if (request instanceof Unreadable) throw request.refusal;
+  return request;
+}
+
+async function* direct(
+  method: Method,
+  handler: UnaryHandler | StreamHandler,
+  call: DirectCall,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { path } = method;
+  const entry = openEntry({ path, ...call, parent: call.logger });
+  const serialize = (message: unknown) => method.responseSerialize(message as never);
+  let ended: { readonly error: unknown } = { error: new AppError("Cancelled", "the caller went away") };
+  try {
+    const context = await entry.context(call.authenticate);
+    const request = readable(decode(method, await call.request()));
+    const answer = handler(request, context);
+    if (Symbol.asyncIterator in answer) for await (const message of answer) yield serialize(message);
+    else yield serialize(await answer);
+    ended = { error: undefined };
+  } catch (error) {
+    ended = { error };
+    throw error;
+  } finally {
+    entry.close(ended.error);
+  }
 }
 
 type UnaryHandler = (request: unknown, context: CallContext) => Promise<unknown>;
@@ -79,7 +157,7 @@ function unary(path: string, handler: UnaryHandler, authenticate: Authenticate, 
     const entry = openCall(path, call, logger);
     entry
       .context(authenticate)
-      .then((context) => handler(call.request, context))
+      .then((context) => handler(readable(call.request), context))
       .then(
         (response) => {
           entry.close(undefined);
@@ -99,7 +177,7 @@ function streaming(path: string, handler: StreamHandler, authenticate: Authentic
     const entry = openCall(path, call, logger);
     const pump = async () => {
       const context = await entry.context(authenticate);
-      for await (const message of handler(call.request, context)) {
+      for await (const message of handler(readable(call.request), context)) {
         if (context.signal.aborted) return;
         if (!call.write(message)) await once(call, "drain", { signal: context.signal });
       }
@@ -123,25 +201,37 @@ function openCall(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
   parent: Logger,
 ) {
-  const requestId = requestIdOf(call.metadata);
-  const logger = parent.child({ requestId });
+  const requestId = requestIdOf(call.metadata.get(REQUEST_ID_KEY)[0]);
   const controller = new AbortController();
-  const startedAt = performance.now();
   call.on("cancelled", () => controller.abort(new AppError("Cancelled", "the caller went away")));
   const headers = new Metadata();
   headers.set(REQUEST_ID_KEY, requestId);
   call.sendMetadata(headers);
+  return openEntry({ path, metadata: call.metadata, requestId, signal: controller.signal, parent });
+}
+
+/** What is the same for every call, however it came. */
+function openEntry(options: {
+  readonly path: string;
+  readonly metadata: Metadata;
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+  readonly parent: Logger;
+}) {
+  const { path, metadata, requestId, signal } = options;
+  const logger = options.parent.child({ requestId });
+  const startedAt = performance.now();
   let caller: Principal | undefined;
   return {
     requestId,
     async context(authenticate: Authenticate): Promise<CallContext> {
-      caller = await authorize(path, call.metadata, authenticate);
-      return { principal: caller, requestId, signal: controller.signal, logger };
+      caller = await authorize(path, metadata, authenticate);
+      return { principal: caller, requestId, signal, logger };
     },
     close(error: unknown): void {
       const fields = { path, caller: caller?.kind, ms: Math.round(performance.now() - startedAt) };
       if (error === undefined) logger.debug(fields, "call");
-      else if (controller.signal.aborted) logger.debug({ ...fields, code: "Cancelled" }, "call");
+      else if (signal.aborted) logger.debug({ ...fields, code: "Cancelled" }, "call");
       else if (isAppError(error)) logger.info({ ...fields, code: error.code, problem: error.message }, "call refused");
       else logger.error({ ...fields, code: "Internal", err: error }, "call failed");
     },
@@ -149,7 +239,6 @@ function openCall(
 }
 
 /** The caller's own name for the call when it is a plain word, else a fresh one. */
-function requestIdOf(metadata: Metadata): string {
-  const given = metadata.get(REQUEST_ID_KEY)[0];
+export function requestIdOf(given: unknown): string {
   return typeof given === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(given) ? given : randomUUID();
 }
