@@ -1,4 +1,5 @@
 // The api wired by hand: keys, database, services, doors. Serves only when all of it is there.
+import { join } from "node:path";
 import type { Clock } from "@sallyport/appkit/clock";
 import { AppError, isAppError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
@@ -6,11 +7,15 @@ import { Backoff } from "@sallyport/appkit/retry";
 import type { ApiConfig } from "./config.ts";
 import type { Listeners } from "./grpc/listeners.ts";
 import { startListeners } from "./grpc/listeners.ts";
+import { openBuildContexts } from "./services/build-contexts.ts";
+import { startImageJanitor } from "./services/image-janitor.ts";
 import { openIoTokens } from "./services/io-tokens.ts";
+import { startJanitor } from "./services/janitor.ts";
 import { loadMasterKey } from "./services/master-key.ts";
 import { ensurePlatform } from "./services/platform.ts";
 import { Turnstile } from "./services/turnstile.ts";
 import { WakeHub } from "./services/wake-hub.ts";
+import { startWatchdog } from "./services/watchdog.ts";
 import { openDatabase } from "./store/database.ts";
 import { migrate } from "./store/migrate.ts";
 import { startNotifications } from "./store/notifications.ts";
@@ -25,6 +30,7 @@ export interface ApiDeps {
 /** A running api. Disposal answers those who wait with Unavailable, and loses nothing that was committed. */
 export interface Api extends AsyncDisposable {
   readonly port: number;
+  readonly httpPort: number;
 }
 
 /** How long the database may take to answer for the first time. */
@@ -60,14 +66,19 @@ export async function startApi(config: ApiConfig, deps: ApiDeps): Promise<Api> {
   );
   const pageTokenKey = master.derive("page tokens");
   const creates = new Turnstile(CREATES);
-  const services = { db, hub, creates, clock, ioTokens, pageTokenKey, platformId: config.platformId };
+  const contexts = await openBuildContexts(join(config.stateDir, "contexts"));
+  const { platformId } = config;
+  const services = { db, hub, creates, clock, ioTokens, pageTokenKey, master, contexts, platformId };
   listeners = stack.use(await startListeners(services, { ...config, logger }));
   listeners.setServing(isConnected);
+  stack.use(startWatchdog({ db, hub, logger, clock, lostAfterMs: config.lostAfterMs }));
+  stack.use(startJanitor({ db, clock, logger }));
+  stack.use(startImageJanitor({ db, contexts, clock, logger }));
   stack.defer(() => hub.close(new AppError("Unavailable", "the api is stopping", { retryAfterMs: 500 })));
-  const { port } = listeners;
-  logger.info({ port, platformId: config.platformId }, "listening");
+  const { port, httpPort } = listeners;
+  logger.info({ port, httpPort, platformId: config.platformId }, "listening");
   const owned = stack.move();
-  return { port, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { port, httpPort, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 async function onceDatabaseAnswers<T>({ clock, logger, signal }: ApiDeps, attempt: () => Promise<T>): Promise<T> {

@@ -15,6 +15,7 @@ describe("readConfig", () => {
   it("fills in defaults", () => {
     expect(readConfig(GOOD)).toMatchObject({
       listen: { host: "127.0.0.1", port: 7350 },
+      httpListen: { host: "127.0.0.1", port: 7352 },
       database: { kind: "socket", socketDir: "/run/x", name: "sallyport", user: "sallyport" },
     });
   });

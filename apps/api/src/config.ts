@@ -1,17 +1,23 @@
 // The api's settings: environment in, frozen typed object out.
 import { absolutePath, ConfigError, readEnv } from "@sallyport/appkit/env";
 import { z } from "zod";
+import { LOST_AFTER_MS } from "./domain/limits.ts";
 import type { DatabaseAddress } from "./store/database.ts";
 
 export interface ApiConfig {
   readonly database: DatabaseAddress;
+  /** Where gRPC is served. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** Where the same is served over HTTP. */
+  readonly httpListen: { readonly host: string; readonly port: number };
   /** A directory of the api alone: holds the master key. */
   readonly stateDir: string;
   readonly operatorSocket: string;
   readonly workerSocket: string;
   readonly gatewaySocket: string;
   readonly platformId: string;
+  /** A worker that was silent for so long is given up, where that needs no operator. */
+  readonly lostAfterMs: number;
 }
 
 const hostAndPort = z
@@ -32,10 +38,16 @@ const SHAPE = {
   SALLYPORT_DB_NAME: z.string().default("sallyport"),
   SALLYPORT_DB_USER: z.string().default("sallyport"),
   SALLYPORT_API_LISTEN: hostAndPort.prefault("127.0.0.1:7350"),
+  SALLYPORT_API_HTTP_LISTEN: hostAndPort.prefault("127.0.0.1:7352"),
   SALLYPORT_API_STATE: absolutePath,
   SALLYPORT_OPERATOR_SOCKET: absolutePath,
   SALLYPORT_WORKER_SOCKET: absolutePath,
   SALLYPORT_GATEWAY_SOCKET: absolutePath,
+  SALLYPORT_LOST_AFTER_MS: z
+    .string()
+    .regex(/^\d{5,9}$/, "must be a number of milliseconds, at least 10000")
+    .transform(Number)
+    .prefault(String(LOST_AFTER_MS)),
   SALLYPORT_PLATFORM_ID: z.string().regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, "must be a lower-case ULID"),
 };
 
@@ -45,11 +57,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
   return Object.freeze({
     database: databaseOf(values),
     listen: values.SALLYPORT_API_LISTEN,
+    httpListen: values.SALLYPORT_API_HTTP_LISTEN,
     stateDir: values.SALLYPORT_API_STATE,
     operatorSocket: values.SALLYPORT_OPERATOR_SOCKET,
     workerSocket: values.SALLYPORT_WORKER_SOCKET,
     gatewaySocket: values.SALLYPORT_GATEWAY_SOCKET,
     platformId: values.SALLYPORT_PLATFORM_ID,
+    lostAfterMs: values.SALLYPORT_LOST_AFTER_MS,
   });
 }
 

@@ -6,12 +6,15 @@ import { METHOD_PRINCIPALS } from "@sallyport/contracts";
 import {
   AdminServiceService,
   AppServiceService,
+  callServerStream,
   callUnary,
   GatewayControlServiceService,
   GatewayServiceService,
+  ImageServiceService,
   SandboxIOService,
   SandboxServiceService,
   WorkerServiceService,
+  WorkspaceServiceService,
 } from "@sallyport/contracts/grpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FakeWorker, obedient } from "../test/fake-worker.ts";
@@ -32,6 +35,8 @@ afterAll(async () => {
 const SERVED = [
   SandboxServiceService,
   AppServiceService,
+  ImageServiceService,
+  WorkspaceServiceService,
   AdminServiceService,
   WorkerServiceService,
   GatewayServiceService,
@@ -101,7 +106,7 @@ describe("every method", () => {
 
 describe("an API token", () => {
   const list = (metadata: Metadata) => {
-    const request = { pageSize: 0, pageToken: "", includeEnded: false };
+    const request = { pageSize: 0, pageToken: "", includeEnded: false, tags: {} };
     return callUnary(api.sandboxes, api.sandboxes.listSandboxes, request, { metadata });
   };
 
@@ -140,11 +145,18 @@ describe("an API token", () => {
 });
 
 describe("two workspaces", () => {
+  const events = async (sandboxId: string, auth: { metadata: Metadata }) => {
+    const request = { sandboxId, afterSeq: 0, follow: true };
+    const stream = callServerStream(api.sandboxes, api.sandboxes.watchSandboxEvents, request, auth);
+    await stream.next();
+  };
+
   it("see nothing of each other, as if it were not there", async () => {
     const [mine, theirs] = [await makeWorkspace(api, "mine"), await makeWorkspace(api, "theirs")];
     const { sandboxes, apps } = api;
     await callUnary(apps, apps.lookupApp, { name: "secret-app", createIfMissing: true }, theirs.auth);
-    const request = createRequest({ appName: "secret-app", waitMs: 5_000 });
+    const tags = { team: "secret" };
+    const request = createRequest({ appName: "secret-app", name: "secret", tags, waitMs: 5_000 });
     const created = await callUnary(sandboxes, sandboxes.createSandbox, request, theirs.auth);
     const known = created.sandbox?.id ?? "";
     const unknown = "sb-01jd0000000000000000000000";
@@ -153,6 +165,10 @@ describe("two workspaces", () => {
       (sandboxId) => callUnary(sandboxes, sandboxes.waitSandbox, { sandboxId, waitMs: 100 }, mine.auth),
       (sandboxId) => callUnary(sandboxes, sandboxes.terminateSandbox, { sandboxId, waitMs: 0 }, mine.auth),
       (sandboxId) => callUnary(sandboxes, sandboxes.getIoAccess, { sandboxId }, mine.auth),
+      (sandboxId) => callUnary(sandboxes, sandboxes.setSandboxTags, { sandboxId, tags: {} }, mine.auth),
+      (sandboxId) => callUnary(sandboxes, sandboxes.sleepSandbox, { sandboxId, waitMs: 0 }, mine.auth),
+      (sandboxId) => callUnary(sandboxes, sandboxes.wakeSandbox, { sandboxId, waitMs: 0 }, mine.auth),
+      (sandboxId) => events(sandboxId, mine.auth),
     ];
     for (const call of calls) {
       const refused = await refusal(call(known));
@@ -160,11 +176,16 @@ describe("two workspaces", () => {
       const never = await refusal(call(unknown));
       expect({ ...refused, message: refused.message.replace(known, unknown) }).toEqual(never);
     }
-    const page = { pageSize: 0, pageToken: "", includeEnded: true };
+    const page = { pageSize: 0, pageToken: "", includeEnded: true, tags: {} };
     const listed = await callUnary(sandboxes, sandboxes.listSandboxes, page, mine.auth);
     expect(listed.sandboxes).toEqual([]);
     const byApp = { ...page, appName: "secret-app" };
     expect((await callUnary(sandboxes, sandboxes.listSandboxes, byApp, mine.auth)).sandboxes).toEqual([]);
+    const byName = (name: string, appName?: string) =>
+      refusal(callUnary(sandboxes, sandboxes.getSandboxByName, { name, appName }, mine.auth));
+    expect(await byName("secret", "secret-app")).toMatchObject({ code: "NotFound", field: "name" });
+    expect((await callUnary(sandboxes, sandboxes.listSandboxes, { ...page, tags }, mine.auth)).sandboxes).toEqual([]);
+    expect((await callUnary(api.workspaces, api.workspaces.getUsage, {}, mine.auth)).used?.sandboxes).toBe(0);
     const lookup = callUnary(apps, apps.lookupApp, { name: "secret-app", createIfMissing: false }, mine.auth);
     expect(await refusal(lookup)).toMatchObject({ code: "NotFound", field: "name" });
     const inTheirApp = callUnary(
@@ -193,6 +214,10 @@ describe("two workspaces", () => {
       () => callUnary(sandboxes, sandboxes.waitSandbox, { sandboxId, waitMs: 0 }, auth),
       () => callUnary(sandboxes, sandboxes.terminateSandbox, { sandboxId, waitMs: 0 }, auth),
       () => callUnary(sandboxes, sandboxes.getIoAccess, { sandboxId }, auth),
+      () => callUnary(sandboxes, sandboxes.setSandboxTags, { sandboxId, tags: {} }, auth),
+      () => callUnary(sandboxes, sandboxes.sleepSandbox, { sandboxId, waitMs: 0 }, auth),
+      () => callUnary(sandboxes, sandboxes.wakeSandbox, { sandboxId, waitMs: 0 }, auth),
+      () => events(sandboxId, auth),
     ]) {
       expect(await refusal(call())).toMatchObject({ code: "InvalidArgument", field: "sandbox_id" });
     }

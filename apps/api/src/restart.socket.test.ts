@@ -133,6 +133,7 @@ class KilledApi {
       SALLYPORT_DB_NAME: database.name,
       SALLYPORT_DB_USER: database.user,
       SALLYPORT_API_LISTEN: "127.0.0.1:0",
+      SALLYPORT_API_HTTP_LISTEN: "127.0.0.1:0",
       SALLYPORT_API_STATE: stateDir,
       SALLYPORT_OPERATOR_SOCKET: operatorSocket,
       SALLYPORT_WORKER_SOCKET: workerSocket,
@@ -193,7 +194,7 @@ describe("a database that goes away", () => {
       const token = await tokenFrom(config);
       const client = new SandboxServiceClient(address, credentials.createInsecure());
       const list = () => {
-        const request = { pageSize: 0, pageToken: "", includeEnded: false };
+        const request = { pageSize: 0, pageToken: "", includeEnded: false, tags: {} };
         return callUnary(client, client.listSandboxes, request, { metadata: bearer(token) });
       };
       await list();

@@ -28,7 +28,7 @@ const create = async (auth: Auth, change = {}) => {
   return (await callUnary(api.sandboxes, api.sandboxes.createSandbox, request, auth)).sandbox?.id ?? "";
 };
 const list = (auth: Auth, change = {}) => {
-  const request = { pageSize: 0, pageToken: "", includeEnded: false, ...change };
+  const request = { pageSize: 0, pageToken: "", includeEnded: false, tags: {}, ...change };
   return callUnary(api.sandboxes, api.sandboxes.listSandboxes, request, auth);
 };
 const terminate = (auth: Auth, sandboxId: string, waitMs = 5_000) =>

@@ -2,6 +2,7 @@
 import { credentials } from "@grpc/grpc-js";
 import type {
   DesiredInstance,
+  InstanceEvent,
   InstanceReport,
   Outcome,
   WatchDesiredRequest,
@@ -61,7 +62,8 @@ export class FakeWorker implements AsyncDisposable {
         for (const desired of message.instances) {
           const known = this.desired.get(desired.instanceId);
           this.desired.set(desired.instanceId, { ...desired, spec: desired.spec ?? known?.spec });
-          if (known?.wish !== desired.wish) await onWish(this, desired);
+          const isNew = known?.wish !== desired.wish || known.sleepGeneration !== desired.sleepGeneration;
+          if (isNew) await onWish(this, desired);
         }
       }
       this.ended = "well";
@@ -79,11 +81,12 @@ export class FakeWorker implements AsyncDisposable {
     return this;
   }
 
-  /** Reports a state with the next seq. */
-  report(desired: { instanceId: string; generation: number }, state: InstanceState, outcome?: Outcome) {
+  /** Reports a state with the next seq, and every wish to sleep or to wake as followed. */
+  report(desired: DesiredInstance, state: InstanceState, outcome?: Outcome, events: readonly InstanceEvent[] = []) {
     const seq = (this.#seqs.get(desired.instanceId) ?? 0) + 1;
     this.#seqs.set(desired.instanceId, seq);
-    return this.send([{ ...report(desired, state, seq), outcome }]);
+    const { asleep, sleepGeneration } = desired;
+    return this.send([{ ...report(desired, state, seq), outcome, asleep, sleepGeneration, events: [...events] }]);
   }
 
   send(reports: InstanceReport[]) {
@@ -105,6 +108,7 @@ export const HELLO: WatchDesiredRequest = {
   memoryMib: 1_000_000,
   maxInstances: 1_000,
   ioAddress: "127.0.0.1:7351",
+  ioUrl: "http://127.0.0.1:7353",
   images: [{ name: "default", digest: DIGEST }],
   runscVersion: "20240729.0",
 };
@@ -115,7 +119,18 @@ export function report(
   seq: number,
 ): InstanceReport {
   const { instanceId, generation } = desired;
-  return { instanceId, generation, seq, state, outcome: undefined, at: new Date(), networkGeneration: 1 };
+  return {
+    instanceId,
+    generation,
+    seq,
+    state,
+    outcome: undefined,
+    at: new Date(),
+    networkGeneration: 1,
+    asleep: false,
+    sleepGeneration: 0,
+    events: [],
+  };
 }
 
 export const EXITED: Outcome = outcome({ reason: EndReason.EXITED });
@@ -132,7 +147,7 @@ export function outcome(change: Partial<Outcome>): Outcome {
   };
 }
 
-/** Does what is wished: runs, and ends when told to. */
+/** Does what is wished: runs, sleeps and wakes, and ends when told to. */
 export const obedient: OnWish = async (worker, desired) => {
   if (desired.wish === Wish.RUN) await worker.report(desired, InstanceState.RUNNING);
   else await worker.report(desired, InstanceState.ENDED, TERMINATED);

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { systemClock } from "@sallyport/appkit/clock";
+import type { AppError } from "@sallyport/appkit/errors";
 import { fromGrpcError, isAppError } from "@sallyport/appkit/errors";
 import { silentLogger } from "@sallyport/appkit/logger";
-import type { CreateSandboxRequest } from "@sallyport/contracts";
+import type { CreateSandboxRequest, ListSandboxesRequest } from "@sallyport/contracts";
 import { CreateSandboxRequest as CreateSandboxMessage } from "@sallyport/contracts";
 import {
   AdminServiceClient,
@@ -17,6 +18,7 @@ import {
   GatewayServiceClient,
   SandboxServiceClient,
   WorkerServiceClient,
+  WorkspaceServiceClient,
 } from "@sallyport/contracts/grpc";
 import type { TestDatabase } from "@sallyport/testkit/postgres";
 import { createTestDatabase, queryDatabase } from "@sallyport/testkit/postgres";
@@ -39,6 +41,7 @@ export interface TestApi extends AsyncDisposable {
   readonly admin: AdminServiceClient;
   readonly workers: WorkerServiceClient;
   readonly gateways: GatewayServiceClient;
+  readonly workspaces: WorkspaceServiceClient;
   /** Ends this api and starts another on the same state. */
   restart(): Promise<TestApi>;
   sql(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
@@ -55,17 +58,23 @@ export async function freshConfig(database: TestDatabase): Promise<{ config: Api
   const config: ApiConfig = {
     database: { kind: "socket", ...database },
     listen: { host: "127.0.0.1", port: 0 },
+    httpListen: { host: "127.0.0.1", port: 0 },
     stateDir: join(directory, "state"),
     operatorSocket: join(directory, "operator.sock"),
     workerSocket: join(directory, "worker.sock"),
     gatewaySocket: join(directory, "gateway.sock"),
     platformId: PLATFORM_ID,
+    lostAfterMs: 300_000,
   };
   return { config, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
 export async function startTestApi(): Promise<TestApi> {
-  const database = await freshDatabase();
+  return attachTestApi(await freshDatabase());
+}
+
+/** An api on a database that is there already. */
+export async function attachTestApi(database: TestDatabase): Promise<TestApi> {
   const place = await freshConfig(database);
   return start(place, database);
 }
@@ -79,6 +88,7 @@ async function start(place: { config: ApiConfig } & AsyncDisposable, database: T
   const clients = {
     sandboxes: new SandboxServiceClient(address, insecure),
     apps: new AppServiceClient(address, insecure),
+    workspaces: new WorkspaceServiceClient(address, insecure),
     admin: new AdminServiceClient(`unix:${config.operatorSocket}`, insecure),
     workers: new WorkerServiceClient(`unix:${config.workerSocket}`, insecure),
     gateways: new GatewayServiceClient(`unix:${config.gatewaySocket}`, insecure),
@@ -132,16 +142,22 @@ export function createRequest(change: Partial<CreateSandboxRequest> = {}): Creat
   return { ...CreateSandboxMessage.decode(new Uint8Array()), idempotencyKey: randomUUID(), ...change };
 }
 
+/** A request for the first page of all living sandboxes. */
+export function listRequest(change: Partial<ListSandboxesRequest> = {}): ListSandboxesRequest {
+  return { pageSize: 0, pageToken: "", includeEnded: false, tags: {}, ...change };
+}
+
 /** What a call was refused with. Throws when it was not. */
 export async function refusal(
   call: Promise<unknown>,
-): Promise<{ code: string; field: string | undefined; message: string; hint: string | undefined }> {
+): Promise<Pick<AppError, "code" | "field" | "message" | "hint" | "retryAfterMs">> {
   try {
     await call;
   } catch (error) {
     const known = fromGrpcError(error);
     if (!isAppError(known)) throw known;
-    return { code: known.code, field: known.field, message: known.message, hint: known.hint };
+    const { code, field, message, hint, retryAfterMs } = known;
+    return { code, field, message, hint, retryAfterMs };
   }
   throw new Error("the call was not refused");
 }

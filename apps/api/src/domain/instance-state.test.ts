@@ -1,7 +1,7 @@
 // The state machine of an instance, exhaustively where it is small.
 import { describe, expect, it } from "vitest";
 import type { Observation, ObservedState, Outcome, Report } from "./instance-state.ts";
-import { applyReport, sandboxState, startResult } from "./instance-state.ts";
+import { applyLoss, applyReport, sandboxState, startResult } from "./instance-state.ts";
 
 const AT = new Date("2026-01-01T00:00:00Z");
 const EXITED: Outcome = { reason: "exited", exitCode: 3 };
@@ -14,12 +14,24 @@ function observation(change: Partial<Observation> = {}): Observation {
     endedAt: undefined,
     outcome: undefined,
     networkGeneration: 0,
+    asleep: false,
+    sleepFollowed: 0,
     ...change,
   };
 }
 
 function report(change: Partial<Report>): Report {
-  return { generation: 1, seq: 1, state: "running", outcome: undefined, at: AT, networkGeneration: 1, ...change };
+  return {
+    generation: 1,
+    seq: 1,
+    state: "running",
+    outcome: undefined,
+    at: AT,
+    networkGeneration: 1,
+    asleep: false,
+    sleepGeneration: 0,
+    ...change,
+  };
 }
 
 describe("sandboxState", () => {
@@ -67,8 +79,31 @@ describe("applyReport", () => {
     expect(applyReport(observation(), report({ state: "ended" }))?.outcome?.reason).toBe("init_failure");
   });
 
+  it("sleeps as reported, wakes with its end, and follows no wish backwards", () => {
+    const asleep = applyReport(observation({ sleepFollowed: 2 }), report({ asleep: true, sleepGeneration: 3 }));
+    expect(asleep).toMatchObject({ asleep: true, sleepFollowed: 3 });
+    const ended = report({ seq: 2, state: "ended", asleep: true, sleepGeneration: 1, outcome: EXITED });
+    expect(applyReport(asleep ?? observation(), ended)).toMatchObject({ asleep: false, sleepFollowed: 3 });
+  });
+
   it("keeps no outcome before the end", () => {
     expect(applyReport(observation(), report({ outcome: EXITED }))?.outcome).toBeUndefined();
+  });
+});
+
+describe("applyLoss", () => {
+  it.each(["unseen", "starting", "running", "stopping"] as const)("ends what was %s", (observed) => {
+    expect(applyLoss(observation({ observed, seq: 3, asleep: true }), AT)).toMatchObject({
+      observed: "ended",
+      endedAt: AT,
+      seq: 3,
+      asleep: false,
+      outcome: { reason: "lost" },
+    });
+  });
+
+  it("leaves an end as it is", () => {
+    expect(applyLoss(observation({ observed: "ended", endedAt: AT, outcome: EXITED }), AT)).toBeUndefined();
   });
 });
 

@@ -1,19 +1,27 @@
 // Where an instance is, and what its sandbox shows for it. Pure: the store keeps it, services act on it.
 //
-//   observed (only the worker's reports move it)      unseen ─► starting ─► running ─► stopping ─► ended
+//   observed (the worker's reports move it)           unseen ─► starting ─► running ─► stopping ─► ended
 //     unseen    committed, not reported on yet           └────────┴───────────┴───────────┴──────────▲
 //     starting  being prepared or claimed              any report that is newer (seq) may move it to any
 //     running   its command, if any, was started       state: the worker knows best. Only ended is final.
 //     stopping  being taken down
-//     ended     gone, with an outcome
+//     ended     gone, with an outcome; or given up with its worker ("lost"), which then owes its end: should the
+//               worker come back, it is told to stop it, and its report of the end settles the debt
 //
 //   wish (only the api writes it)                     run ─► stop, and never back
+//
+//   asleep (observed while running)                   awake ◄─► asleep: by use, by idleness, or by hand. A wish by
+//                                                     hand has a generation; the worker follows each once.
 //
 //   sandbox        observed
 //     ended        ended
 //     stopping     stopping; or anything else once the wish is stop
-//     running      running
+//     running      running (asleep or not: a condition, as unreachable is, and no state of its own)
 //     pending      unseen, starting
+//
+//   sandbox        pending ─► running ─► stopping ─► ended
+//                     │          └──────────────────────▲
+//                     └───────► stopping ───────────────┘   no way leads back
 
 export type ObservedState = "unseen" | "starting" | "running" | "stopping" | "ended";
 export type Wish = "run" | "stop";
@@ -48,6 +56,9 @@ export interface Observation {
   readonly endedAt: Date | undefined;
   readonly outcome: Outcome | undefined;
   readonly networkGeneration: number;
+  readonly asleep: boolean;
+  /** The newest wish to sleep or to wake that was followed. */
+  readonly sleepFollowed: number;
 }
 
 /** One report of the worker about one instance. */
@@ -58,6 +69,8 @@ export interface Report {
   readonly outcome: Outcome | undefined;
   readonly at: Date;
   readonly networkGeneration: number;
+  readonly asleep: boolean;
+  readonly sleepGeneration: number;
 }
 
 /** What the sandbox of an instance shows. */
@@ -78,8 +91,18 @@ export function applyReport(current: Observation, report: Report): Observation |
     endedAt: ended ? report.at : undefined,
     outcome: ended ? (report.outcome ?? UNEXPLAINED) : undefined,
     networkGeneration: Math.max(current.networkGeneration, report.networkGeneration),
+    asleep: report.asleep && !ended,
+    sleepFollowed: Math.max(current.sleepFollowed, report.sleepGeneration),
   };
 }
+
+/** What becomes of an instance whose worker is given up; undefined when it has ended already. */
+export function applyLoss(current: Observation, at: Date): Observation | undefined {
+  if (current.observed === "ended") return undefined;
+  return { ...current, observed: "ended", endedAt: at, outcome: LOST, asleep: false };
+}
+
+const LOST: Outcome = { reason: "lost", exitCode: 1, message: "its worker was silent for too long" };
 
 const UNEXPLAINED: Outcome = { reason: "init_failure", exitCode: 1, message: "the worker reported no outcome" };
 

@@ -10,6 +10,10 @@ export interface Range {
 export const CPU_MILLIS: Range = { min: 100, max: 64_000, unset: 1_000 };
 export const MEMORY_MIB: Range = { min: 128, max: 65_536, unset: 512 };
 export const LIFETIME_MS: Range = { min: 1_000, max: 86_400_000, unset: 3_600_000 };
+export const DISK_MIB: Range = { min: 16, max: 65_536, unset: 1_024 };
+/** Unset, a sandbox neither ends nor sleeps for idleness. */
+export const IDLE_TIMEOUT_MS: Omit<Range, "unset"> = { min: 1_000, max: 86_400_000 };
+export const SLEEP_AFTER_MS: Omit<Range, "unset"> = { min: 1_000, max: 86_400_000 };
 export const PTY_CELLS: Omit<Range, "unset"> = { min: 1, max: 1_000 };
 export const PAGE_SIZE: Range = { min: 1, max: 1_000, unset: 100 };
 
@@ -19,6 +23,10 @@ export const MAX_ARGUMENTS = 1_024;
 export const MAX_TEXT_BYTES: number = 128 * 1024;
 export const MAX_WORKDIR_BYTES = 4_095;
 export const MAX_API_TOKEN_NAME_CHARACTERS = 100;
+export const MAX_TAGS = 32;
+export const MAX_TAG_VALUE_CHARACTERS = 255;
+/** What an operator may set a quota to. */
+export const MAX_QUOTA = 1_000_000_000;
 
 /** Tasks of one sandbox, those of its kernel included. */
 export const PIDS_LIMIT = 1_024;
@@ -29,3 +37,12 @@ export const DEFAULT_WORKSPACE_NAME = "default";
 
 /** A worker that was silent for longer is not placed on, and its sandboxes are shown as unreachable. */
 export const WORKER_SILENCE_MS = 15_000;
+/** A worker that was silent for so long, while the control plane was well, is given up where law 7 lets it be. */
+export const LOST_AFTER_MS = 300_000;
+
+/** Older events of a sandbox go. */
+export const MAX_EVENTS_KEPT = 1_000;
+/** From then on a key may be used anew. */
+export const IDEMPOTENCY_KEY_LIFE_MS = 24 * 60 * 60 * 1_000;
+/** How long an ended sandbox and its events are remembered. */
+export const ENDED_SANDBOX_LIFE_MS = 7 * 24 * 60 * 60 * 1_000;

@@ -1,11 +1,12 @@
-// What names look like: of apps, workspaces, images, environment variables.
+// What names look like: of apps, workspaces, sandboxes, images, tags, environment variables.
 
 const LABEL = /^[a-z0-9-]{1,63}$/;
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$/;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const TAG_KEY = /^[A-Za-z0-9._/-]{1,63}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
-/** Whether an app or a workspace may be called so. */
+/** Whether an app, a workspace or a sandbox may be called so. */
 export function isLabel(text: string): boolean {
   return LABEL.test(text);
 }
@@ -18,6 +19,11 @@ export function isImageName(text: string): boolean {
 /** Whether an environment variable may be called so. */
 export function isEnvName(text: string): boolean {
   return ENV_NAME.test(text);
+}
+
+/** Whether a tag may be called so. */
+export function isTagKey(text: string): boolean {
+  return TAG_KEY.test(text);
 }
 
 /** Whether a text is "sha256:" and 64 hexadecimal digits. */

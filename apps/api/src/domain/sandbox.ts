@@ -1,6 +1,7 @@
 // What a sandbox is to the services: what was asked for, what the worker needs, what callers see.
 import type { NetworkPolicy, NetworkRules } from "@sallyport/policy";
 import type { Outcome, SandboxState, Wish } from "./instance-state.ts";
+import { DISK_MIB } from "./limits.ts";
 
 export interface PtySize {
   readonly columns: number;
@@ -21,6 +22,11 @@ export interface CreateSandboxInput {
   /** A policy in the shape of `@sallyport/policy`; null where the request names no mode that we know. */
   readonly network: unknown;
   readonly pty: PtySize | undefined;
+  readonly name: string | undefined;
+  readonly tags: ReadonlyMap<string, string>;
+  readonly idleTimeoutMs: number | undefined;
+  readonly sleepAfterMs: number | undefined;
+  readonly diskMiB: number | undefined;
   readonly waitMs: number;
 }
 
@@ -37,6 +43,22 @@ export interface InstanceSpec {
   readonly workdir: string;
   readonly pty: PtySize | undefined;
   readonly network: NetworkRules & { readonly generation: number };
+  readonly diskMiB: number;
+  /** Undefined: never. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly sleepAfterMs: number | undefined;
+  /** Whom everything in the sandbox runs as: the image's user. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A spec as it is kept: the release before wrote fewer members. */
+export type StoredSpec = Omit<InstanceSpec, LateMember> & Partial<Pick<InstanceSpec, LateMember>>;
+type LateMember = "diskMiB" | "idleTimeoutMs" | "sleepAfterMs" | "uid" | "gid";
+
+/** A kept spec with what held when it was written. */
+export function wholeSpec(stored: StoredSpec): InstanceSpec {
+  return { diskMiB: DISK_MIB.unset, idleTimeoutMs: undefined, sleepAfterMs: undefined, uid: 0, gid: 0, ...stored };
 }
 
 /** A sandbox as its workspace sees it. */
@@ -56,6 +78,12 @@ export interface Sandbox {
   readonly lifetimeMs: number;
   readonly command: readonly string[] | undefined;
   readonly unreachable: boolean;
+  readonly name: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly idleTimeoutMs: number | undefined;
+  readonly sleepAfterMs: number | undefined;
+  readonly diskMiB: number;
+  readonly asleep: boolean;
 }
 
 /** What the api wishes of one instance. */
@@ -66,4 +94,8 @@ export interface DesiredInstance {
   readonly wish: Wish;
   /** Present for a wish to run. */
   readonly spec: InstanceSpec | undefined;
+  /** Grows with each wish to sleep or to wake. */
+  readonly sleepGeneration: number;
+  /** What the newest of them wishes. */
+  readonly asleep: boolean;
 }

@@ -11,7 +11,9 @@ import {
   revokeToken,
 } from "../services/admin.ts";
 import type { ServiceDeps } from "../services/deps.ts";
-import { toApiToken, toWorkerStatus, toWorkspace } from "./convert.ts";
+import { allWorkers, declareWorkerLost } from "../services/lost-workers.ts";
+import { setWorkspaceQuota } from "../services/quota.ts";
+import { toApiToken, toQuota, toWorker, toWorkerStatus, toWorkspace } from "./convert.ts";
 
 export function adminService(deps: ServiceDeps): BoundService {
   return bindService(AdminServiceService, {
@@ -35,6 +37,17 @@ export function adminService(deps: ServiceDeps): BoundService {
       const status = await platformStatus(deps);
       const { platformId, livingSandboxes } = status;
       return { platformId, livingSandboxes, workers: status.workers.map(toWorkerStatus) };
+    },
+    async setWorkspaceQuota(request) {
+      const { workspace, memoryMib: memoryMiB, diskMib: diskMiB, sandboxes, cpuMillis, createsPerMinute } = request;
+      const change = { sandboxes, cpuMillis, memoryMiB, diskMiB, createsPerMinute };
+      return { quota: toQuota(await setWorkspaceQuota(deps, workspace, change)) };
+    },
+    async listWorkers() {
+      return { workers: (await allWorkers(deps)).map(toWorker) };
+    },
+    async declareWorkerLost(request) {
+      return { sandboxes: await declareWorkerLost(deps, request.workerId) };
     },
   });
 }

@@ -14,7 +14,8 @@ import {
 } from "@sallyport/contracts";
 import type { EndReason, Outcome, Report } from "../domain/instance-state.ts";
 import type { DesiredInstance, InstanceSpec } from "../domain/sandbox.ts";
-import type { InstanceReport, WorkerHello } from "../services/worker-sync.ts";
+import type { InstanceReport } from "../services/worker-reports.ts";
+import type { WorkerHello } from "../services/worker-sync.ts";
 import { END_REASONS } from "./convert.ts";
 
 const RULES_MODES: Readonly<Record<InstanceSpec["network"]["mode"], RulesMode>> = {
@@ -34,11 +35,13 @@ const REPORTED_STATES: ReadonlyMap<number, Report["state"]> = new Map([
   [InstanceStateCode.ENDED, "ended"],
 ]);
 
+/** The year 9999. */
+const MAX_TIME_MS = 253_402_300_799_000;
 /** More of a worker's prose is not kept. */
 const MAX_MESSAGE_CHARACTERS = 2_000;
 
 export function fromHello(request: WatchDesiredRequest): WorkerHello {
-  const { workerId, platformId, cpuMillis, maxInstances, ioAddress, images, runscVersion } = request;
+  const { workerId, platformId, cpuMillis, maxInstances, ioAddress, ioUrl, images, runscVersion } = request;
   return {
     workerId,
     platformId,
@@ -46,6 +49,7 @@ export function fromHello(request: WatchDesiredRequest): WorkerHello {
     memoryMiB: request.memoryMib,
     maxInstances,
     ioAddress,
+    ioUrl,
     images,
     runscVersion,
   };
@@ -55,9 +59,21 @@ export function fromHello(request: WatchDesiredRequest): WorkerHello {
 export function fromReport(report: InstanceReportMessage): InstanceReport | undefined {
   const state = REPORTED_STATES.get(report.state);
   if (state === undefined) return undefined;
-  const { instanceId, generation, seq, networkGeneration } = report;
+  const { instanceId, generation, seq, networkGeneration, asleep, sleepGeneration } = report;
   const outcome = report.outcome === undefined ? undefined : fromOutcome(report.outcome);
-  return { instanceId, generation, seq, networkGeneration, state, outcome, at: report.at ?? new Date() };
+  const events = report.events.map(({ seq: number, at, type, detail }) => ({
+    seq: number,
+    at: toTime(at),
+    type,
+    detail,
+  }));
+  const common = { instanceId, generation, seq, networkGeneration, asleep, sleepGeneration, events };
+  return { ...common, state, outcome, at: toTime(report.at) };
+}
+
+/** A time that the database can keep; now where there is none. */
+function toTime(at: Date | undefined): Date {
+  return at === undefined || Number.isNaN(at.getTime()) || Math.abs(at.getTime()) > MAX_TIME_MS ? new Date() : at;
 }
 
 function fromOutcome(outcome: OutcomeMessage): Outcome | undefined {
@@ -73,18 +89,20 @@ function kept(text: string | undefined): string | undefined {
 }
 
 export function toDesired(instance: DesiredInstance): DesiredInstanceMessage {
-  const { instanceId, sandboxId, generation, wish, spec } = instance;
+  const { instanceId, sandboxId, generation, wish, spec, sleepGeneration, asleep } = instance;
   return {
     instanceId,
     sandboxId,
     generation,
     wish: wish === "run" ? WishCode.RUN : WishCode.STOP,
     spec: spec === undefined ? undefined : toSpec(spec),
+    sleepGeneration,
+    asleep,
   };
 }
 
 function toSpec(spec: InstanceSpec): InstanceSpecMessage {
-  const { imageDigest, cpuMillis, memoryMiB, pids, lifetimeMs, workdir, pty } = spec;
+  const { imageDigest, cpuMillis, memoryMiB, pids, lifetimeMs, workdir, pty, uid, gid } = spec;
   return {
     imageDigest,
     cpuMillis,
@@ -93,6 +111,11 @@ function toSpec(spec: InstanceSpec): InstanceSpecMessage {
     lifetimeMs,
     workdir,
     pty,
+    uid,
+    gid,
+    diskMib: spec.diskMiB,
+    idleTimeoutMs: spec.idleTimeoutMs ?? 0,
+    sleepAfterMs: spec.sleepAfterMs ?? 0,
     command: spec.command === undefined ? undefined : { argv: [...spec.command] },
     env: Object.fromEntries(spec.env),
     network: toRules(spec.network),

@@ -5,15 +5,21 @@ import type {
   IoAccess as IoAccessMessage,
   NetworkPolicy as NetworkPolicyMessage,
   Outcome as OutcomeMessage,
+  SandboxEvent as SandboxEventMessage,
   Sandbox as SandboxMessage,
+  Worker,
   WorkerStatus,
   Workspace,
+  WorkspaceQuota,
 } from "@sallyport/contracts";
 import { EndReason as EndReasonCode, SandboxState as SandboxStateCode } from "@sallyport/contracts";
 import type { NetworkPolicy } from "@sallyport/policy";
 import type { EndReason, Outcome, SandboxState } from "../domain/instance-state.ts";
+import type { Quota } from "../domain/quota.ts";
 import type { CreateSandboxInput, Sandbox } from "../domain/sandbox.ts";
+import type { SandboxEvent } from "../domain/sandbox-event.ts";
 import type { IoAccess } from "../services/io-access.ts";
+import type { WorkerView } from "../services/lost-workers.ts";
 import type { ApiTokenRow } from "../store/api-tokens.ts";
 import type { WorkerStatusRow } from "../store/workers.ts";
 import type { WorkspaceRow } from "../store/workspaces.ts";
@@ -51,6 +57,11 @@ export function fromCreateRequest(request: CreateSandboxRequest): CreateSandboxI
     memoryMiB: request.memoryMib,
     command: request.command?.argv,
     env: new Map(Object.entries(request.env)),
+    name: request.name,
+    tags: new Map(Object.entries(request.tags)),
+    idleTimeoutMs: request.idleTimeoutMs,
+    sleepAfterMs: request.sleepAfterMs,
+    diskMiB: request.diskMib,
     network: request.network === undefined ? undefined : fromNetworkPolicy(request.network),
   };
 }
@@ -93,19 +104,37 @@ export function toSandbox(sandbox: Sandbox): SandboxMessage {
     network: toNetworkPolicy(sandbox.network),
     memoryMib: sandbox.memoryMiB,
     command: sandbox.command === undefined ? undefined : { argv: [...sandbox.command] },
+    name: sandbox.name,
+    tags: { ...sandbox.tags },
+    idleTimeoutMs: sandbox.idleTimeoutMs,
+    sleepAfterMs: sandbox.sleepAfterMs,
+    diskMib: sandbox.diskMiB,
+    asleep: sandbox.asleep,
   };
+}
+
+export function toSandboxEvent({ seq, at, type, detail }: SandboxEvent): SandboxEventMessage {
+  return { seq, at, type, detail: { ...detail } };
 }
 
 function toOutcome({ reason, exitCode, signal, message, startErrorField }: Outcome): OutcomeMessage {
   return { reason: END_REASONS[reason], exitCode, signal, message, startErrorField };
 }
 
-export function toIoAccess({ address, token, expiresAt }: IoAccess): IoAccessMessage {
-  return { address, token, expiresAt };
+export function toIoAccess({ address, url, token, expiresAt }: IoAccess): IoAccessMessage {
+  return { address, url, token, expiresAt };
 }
 
 export function toWorkspace(row: WorkspaceRow): Workspace {
   return { id: row.id, name: row.name, createdAt: row.created_at };
+}
+
+export function toQuota({ sandboxes, cpuMillis, memoryMiB, diskMiB, createsPerMinute }: Quota): WorkspaceQuota {
+  return { sandboxes, cpuMillis, memoryMib: memoryMiB, diskMib: diskMiB, createsPerMinute };
+}
+
+export function toWorker({ id, lastSeenAt, isUnreachable, instances }: WorkerView): Worker {
+  return { id, lastSeenAt, unreachable: isUnreachable, instances };
 }
 
 export function toApiToken(row: ApiTokenRow): ApiToken {

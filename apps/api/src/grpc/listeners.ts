@@ -1,19 +1,22 @@
-// The four doors. Every service is at each of them; who comes in by which, and what that one may call, proto/ decides.
+// The five doors. Every service is at each of them; who comes in by which, and what that one may call, proto/ decides.
 import type { GrpcListen, GrpcServer } from "@sallyport/appkit/grpc-server";
 import { startGrpcServer } from "@sallyport/appkit/grpc-server";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { Authenticate } from "@sallyport/appkit/principals";
 import { everyCallerIs } from "@sallyport/appkit/principals";
 import { AUTHORIZATION_KEY } from "@sallyport/contracts";
+import { openRestDoor } from "../http/rest.ts";
 import { holderOf } from "../services/authenticate.ts";
 import type { ServiceDeps } from "../services/deps.ts";
 import { adminService } from "./admin-handlers.ts";
 import { gatewayService } from "./gateway-handlers.ts";
-import { appService, sandboxService } from "./tenant-handlers.ts";
+import { imageService } from "./image-handlers.ts";
+import { appService, sandboxService, workspaceService } from "./tenant-handlers.ts";
 import { workerService } from "./worker-handlers.ts";
 
 export interface ListenerOptions {
   readonly listen: { readonly host: string; readonly port: number };
+  readonly httpListen: { readonly host: string; readonly port: number };
   readonly operatorSocket: string;
   readonly workerSocket: string;
   readonly gatewaySocket: string;
@@ -22,8 +25,10 @@ export interface ListenerOptions {
 
 /** All doors open. Disposal closes them. */
 export interface Listeners extends AsyncDisposable {
-  /** The TCP port. */
+  /** The TCP port of gRPC. */
   readonly port: number;
+  /** The TCP port of HTTP. */
+  readonly httpPort: number;
   /** What grpc.health.v1 answers at every door. */
   setServing(serving: boolean): void;
 }
@@ -33,6 +38,8 @@ export async function startListeners(deps: ServiceDeps, options: ListenerOptions
   const services = [
     sandboxService(deps),
     appService(deps),
+    workspaceService(deps),
+    imageService(deps),
     adminService(deps),
     workerService(deps),
     gatewayService(deps),
@@ -48,12 +55,16 @@ export async function startListeners(deps: ServiceDeps, options: ListenerOptions
   await open({ kind: "unix", path: options.operatorSocket, mode: 0o600 }, everyCallerIs({ kind: "operator" }));
   await open({ kind: "unix", path: options.workerSocket, mode: 0o600 }, everyCallerIs({ kind: "worker" }));
   await open({ kind: "unix", path: options.gatewaySocket, mode: 0o660 }, everyCallerIs({ kind: "gateway" }));
-  const tcp = await open({ kind: "tcp", ...options.listen }, byApiToken(deps));
+  const authenticate = byApiToken(deps);
+  const { httpListen, logger } = options;
+  const rest = stack.use(await openRestDoor({ listen: httpListen, services, authenticate, logger }));
+  const tcp = await open({ kind: "tcp", ...options.listen }, authenticate);
   if (tcp.port === undefined) throw new Error("a TCP listener has no port");
   const { port } = tcp;
   const owned = stack.move();
   return {
     port,
+    httpPort: rest.port,
     setServing(serving) {
       for (const server of servers) server.setServing(serving);
     },

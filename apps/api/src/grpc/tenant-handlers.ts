@@ -1,13 +1,24 @@
-// Thin handlers of what programs of a workspace call: SandboxService and AppService.
+// Thin handlers of what programs of a workspace call: SandboxService, AppService and WorkspaceService.
 import { AppError } from "@sallyport/appkit/errors";
 import type { BoundService, CallContext } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
-import { AppServiceService, SandboxServiceService } from "@sallyport/contracts/grpc";
+import { AppServiceService, SandboxServiceService, WorkspaceServiceService } from "@sallyport/contracts/grpc";
 import { lookupApp } from "../services/apps.ts";
 import { createSandbox } from "../services/create-sandbox.ts";
 import type { ServiceDeps } from "../services/deps.ts";
-import { getIoAccess, getSandbox, listPage, terminateSandbox, waitSandbox } from "../services/sandboxes.ts";
-import { fromCreateRequest, toIoAccess, toSandbox } from "./convert.ts";
+import { getUsage } from "../services/quota.ts";
+import {
+  getIoAccess,
+  getSandbox,
+  getSandboxByName,
+  listPage,
+  setTags,
+  terminateSandbox,
+  waitSandbox,
+} from "../services/sandboxes.ts";
+import { setAsleep } from "../services/sleep.ts";
+import { watchEvents } from "../services/watch-events.ts";
+import { fromCreateRequest, toIoAccess, toQuota, toSandbox, toSandboxEvent } from "./convert.ts";
 
 export function sandboxService(deps: ServiceDeps): BoundService {
   return bindService(SandboxServiceService, {
@@ -25,7 +36,8 @@ export function sandboxService(deps: ServiceDeps): BoundService {
       return { sandbox: toSandbox(record.sandbox) };
     },
     async listSandboxes(request, context) {
-      const page = await listPage(workspaceOf(context), deps, request);
+      const filter = { ...request, tags: new Map(Object.entries(request.tags)) };
+      const page = await listPage(workspaceOf(context), deps, filter);
       return {
         sandboxes: page.records.map((record) => toSandbox(record.sandbox)),
         nextPageToken: page.nextPageToken,
@@ -42,6 +54,37 @@ export function sandboxService(deps: ServiceDeps): BoundService {
     async getIoAccess(request, context) {
       return { ioAccess: toIoAccess(await getIoAccess(workspaceOf(context), deps, request.sandboxId)) };
     },
+    async getSandboxByName(request, context) {
+      const record = await getSandboxByName(workspaceOf(context), deps, request);
+      return { sandbox: toSandbox(record.sandbox) };
+    },
+    async setSandboxTags(request, context) {
+      const tags = new Map(Object.entries(request.tags));
+      const record = await setTags(workspaceOf(context), deps, request.sandboxId, tags);
+      return { sandbox: toSandbox(record.sandbox) };
+    },
+    async sleepSandbox(request, context) {
+      const record = await setAsleep(workspaceOf(context), deps, request, true, context.signal);
+      return { sandbox: toSandbox(record.sandbox) };
+    },
+    async wakeSandbox(request, context) {
+      const record = await setAsleep(workspaceOf(context), deps, request, false, context.signal);
+      return { sandbox: toSandbox(record.sandbox) };
+    },
+    async *watchSandboxEvents(request, context) {
+      for await (const event of watchEvents(workspaceOf(context), deps, request, context.signal)) {
+        yield { event: toSandboxEvent(event) };
+      }
+    },
+  });
+}
+
+export function workspaceService(deps: ServiceDeps): BoundService {
+  return bindService(WorkspaceServiceService, {
+    async getUsage(_request, context) {
+      const { quota, used } = await getUsage(workspaceOf(context), deps);
+      return { quota: toQuota(quota), used: toQuota(used) };
+    },
   });
 }
 
@@ -55,7 +98,7 @@ export function appService(deps: ServiceDeps): BoundService {
 }
 
 /** The principal table lets only workspaces in here; should it ever err, nothing is done in nobody's name. */
-function workspaceOf({ principal }: CallContext): string {
+export function workspaceOf({ principal }: CallContext): string {
   if (principal.kind === "workspace") return principal.workspaceId;
   throw new AppError("PermissionDenied", "only for a workspace");
 }

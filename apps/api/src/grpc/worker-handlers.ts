@@ -2,11 +2,14 @@
 import { invalidArgument } from "@sallyport/appkit/errors";
 import type { BoundService } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
-import type { DesiredInstance, WatchDesiredResponse } from "@sallyport/contracts";
+import type { DesiredImage, DesiredInstance, WatchDesiredResponse } from "@sallyport/contracts";
 import { InstanceSpec } from "@sallyport/contracts";
 import { WorkerServiceService } from "@sallyport/contracts/grpc";
 import type { ServiceDeps } from "../services/deps.ts";
-import { reportInstances, watchDesired } from "../services/worker-sync.ts";
+import { readContext, reportImage } from "../services/worker-images.ts";
+import { reportInstances } from "../services/worker-reports.ts";
+import { watchDesired } from "../services/worker-sync.ts";
+import { fromMakingReport, toDesiredImage } from "./convert-image.ts";
 import { fromHello, fromReport, toDesired } from "./convert-worker.ts";
 
 /** What the specs of one message may come to: tenants fill them, and no tenant may make a message that is refused. */
@@ -16,7 +19,15 @@ export function workerService(deps: ServiceDeps): BoundService {
   return bindService(WorkerServiceService, {
     async *watchDesired(request, context) {
       for await (const update of watchDesired(deps, fromHello(request), context.signal)) {
-        yield* inMessages(deps.platformId, update.full, update.instances.map(toDesired));
+        const images = update.images.map(toDesiredImage);
+        // Those in the making carry a Dockerfile: each has a message of its own, before one that lists all.
+        const making = images.filter((image) => image.source !== undefined);
+        for (const image of making) yield { platformId: deps.platformId, full: false, instances: [], images: [image] };
+        const rest = update.full
+          ? images.map((image) => ({ ...image, source: undefined, registryUsername: "", registryPassword: "" }))
+          : images.filter((image) => image.source === undefined);
+        if (!update.full && update.instances.length + rest.length === 0) continue;
+        yield* inMessages(deps.platformId, update.full, update.instances.map(toDesired), rest);
       }
     },
     async reportInstances(request) {
@@ -26,6 +37,12 @@ export function workerService(deps: ServiceDeps): BoundService {
         return report;
       });
       return { acks: await reportInstances(deps, request.workerId, reports) };
+    },
+    async reportImage(request) {
+      return { logOffset: await reportImage(deps, fromMakingReport(request)) };
+    },
+    async *readBuildContext(request) {
+      for await (const data of readContext(deps, request)) yield { data: Buffer.from(data) };
     },
   });
 }
@@ -38,6 +55,7 @@ function* inMessages(
   platformId: string,
   full: boolean,
   instances: readonly DesiredInstance[],
+  images: readonly DesiredImage[],
 ): Generator<WatchDesiredResponse> {
   const batches: DesiredInstance[][] = [[]];
   let bytes = 0;
@@ -51,7 +69,7 @@ function* inMessages(
     batches.at(-1)?.push(instance);
   }
   const last = batches.pop() ?? [];
-  for (const batch of batches) yield { platformId, full: false, instances: batch };
+  for (const batch of batches) yield { platformId, full: false, instances: batch, images: [] };
   const carried = full ? batches.flat().map((instance) => ({ ...instance, spec: undefined })) : [];
-  yield { platformId, full, instances: [...carried, ...last] };
+  yield { platformId, full, instances: [...carried, ...last], images: [...images] };
 }

@@ -5,6 +5,8 @@ import {
   CPU_MILLIS,
   DEFAULT_APP_NAME,
   DEFAULT_IMAGE_NAME,
+  DISK_MIB,
+  IDLE_TIMEOUT_MS,
   LIFETIME_MS,
   MAX_ARGUMENTS,
   MAX_IDEMPOTENCY_KEY_CHARACTERS,
@@ -12,10 +14,11 @@ import {
   MAX_WORKDIR_BYTES,
   MEMORY_MIB,
   PTY_CELLS,
+  SLEEP_AFTER_MS,
 } from "../domain/limits.ts";
 import { characterCount, hasControlCharacters, isEnvName, isImageName, quotedName } from "../domain/names.ts";
 import type { CreateSandboxInput, InstanceSpec, PtySize } from "../domain/sandbox.ts";
-import { checkLabel, checkNumber, checkWait } from "./check.ts";
+import { checkLabel, checkNumber, checkOptional, checkTags, checkWait } from "./check.ts";
 
 /** A create whose every field but the policy is good, defaults filled in. */
 export interface CheckedCreate {
@@ -24,7 +27,11 @@ export interface CheckedCreate {
   readonly appName: string;
   readonly image: string;
   readonly network: unknown;
-  readonly spec: Omit<InstanceSpec, "imageDigest" | "pids" | "network">;
+  readonly name: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly spec: Omit<InstanceSpec, "imageDigest" | "pids" | "network" | "uid" | "gid" | "workdir">;
+  /** The image's when undefined. */
+  readonly workdir: string | undefined;
   readonly waitMs: number;
 }
 
@@ -40,13 +47,18 @@ export function checkCreate(input: CreateSandboxInput): CheckedCreate {
     appName: checkLabel("app_name", input.appName ?? DEFAULT_APP_NAME),
     image: checkImage(input.image ?? DEFAULT_IMAGE_NAME),
     network: input.network,
+    name: input.name === undefined ? undefined : checkLabel("name", input.name),
+    tags: checkTags(input.tags),
+    workdir: input.workdir === undefined ? undefined : checkWorkdir(input.workdir),
     spec: {
       command,
       env: checkEnv(input.env),
-      workdir: checkWorkdir(input.workdir ?? "/"),
       lifetimeMs: checkNumber("lifetime_ms", input.lifetimeMs, LIFETIME_MS),
       cpuMillis: checkNumber("cpu_millis", input.cpuMillis, CPU_MILLIS),
       memoryMiB: checkNumber("memory_mib", input.memoryMiB, MEMORY_MIB),
+      diskMiB: checkNumber("disk_mib", input.diskMiB, DISK_MIB),
+      idleTimeoutMs: checkOptional("idle_timeout_ms", input.idleTimeoutMs, IDLE_TIMEOUT_MS),
+      sleepAfterMs: checkOptional("sleep_after_ms", input.sleepAfterMs, SLEEP_AFTER_MS),
       pty: input.pty === undefined ? undefined : checkPty(input.pty, command),
     },
     waitMs: checkWait(input.waitMs),
@@ -130,5 +142,12 @@ function hashOf(input: CreateSandboxInput): Buffer {
   const { appName, image, command, workdir, lifetimeMs, cpuMillis, memoryMiB, network, pty } = input;
   const sized = [lifetimeMs, cpuMillis, memoryMiB, pty?.columns, pty?.rows].map((number) => number ?? null);
   const content = [appName ?? null, image ?? null, command ?? null, env, workdir ?? null, sized, network ?? null];
-  return createHash("sha256").update(JSON.stringify(content)).digest();
+  const { name, idleTimeoutMs, sleepAfterMs, diskMiB } = input;
+  const tags = [...input.tags].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const late = [name, idleTimeoutMs, sleepAfterMs, diskMiB].map((value) => value ?? null);
+  // The release before knew none of these: without them, a retry across the upgrade finds its own key.
+  const isLate = tags.length > 0 || late.some((value) => value !== null);
+  return createHash("sha256")
+    .update(JSON.stringify(isLate ? [...content, late, tags] : content))
+    .digest();
 }

@@ -14,7 +14,7 @@ import { inTransaction } from "../store/database.ts";
 import { claimKey, findKey } from "../store/idempotency-keys.ts";
 import { listImageNames } from "../store/images.ts";
 import type { SandboxRecord } from "../store/sandboxes.ts";
-import { findSandbox, insertSandbox } from "../store/sandboxes.ts";
+import { findSandbox, findSandboxByName, insertSandbox } from "../store/sandboxes.ts";
 import { sandboxTopic, workerTopic } from "../store/topics.ts";
 import type { ImageCandidate } from "../store/workers.ts";
 import { isAnyWorkerConnected, lockCandidates } from "../store/workers.ts";
@@ -23,6 +23,9 @@ import { checkCreate } from "./check-create.ts";
 import type { ServiceDeps } from "./deps.ts";
 import type { IoAccess } from "./io-access.ts";
 import { ioAccessOf } from "./io-access.ts";
+import { checkQuota } from "./quota.ts";
+import type { ResolvedImage } from "./resolve-image.ts";
+import { resolveImage } from "./resolve-image.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** What a create answers. */
@@ -34,7 +37,7 @@ export interface CreatedSandbox {
 
 /**
  * Commits a sandbox and waits for its start as long as asked. Repeated with the same key and content it finds the same
- * sandbox, and goes on waiting for it. Throws InvalidArgument, NotFound (app, image), AlreadyExists (key),
+ * sandbox, and goes on waiting for it. Throws InvalidArgument, NotFound (app, image), AlreadyExists (key, name),
  * ResourceExhausted, Unavailable (no worker, or the start failed), DeadlineExceeded (it may start yet).
  */
 export async function createSandbox(
@@ -73,7 +76,10 @@ async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Prom
   if (!start.claimed) return { sandboxId: await knownSandbox(workspaceId, tx, checked), workerId: undefined };
   const policy = judgePolicy(checked.network, start.grantedCidrs);
   const appId = start.appId ?? (await missingApp(workspaceId, tx, appName));
-  const worker = await findPlace(tx, checked);
+  if (checked.name !== undefined) await checkNameIsFree(workspaceId, tx, appName, checked.name);
+  await checkQuota(workspaceId, tx, start.quota, checked.spec);
+  const image = await resolveImage(workspaceId, tx, checked.image);
+  const worker = await findPlace(tx, image, checked);
   await insertSandbox(workspaceId, tx, {
     sandboxId,
     instanceId: newId("instance"),
@@ -81,8 +87,14 @@ async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Prom
     workerId: worker.workerId,
     image: checked.image,
     network: policy,
+    name: checked.name,
+    tags: checked.tags,
     spec: {
       ...checked.spec,
+      env: [...new Map([...image.defaults.env, ...checked.spec.env])],
+      workdir: checked.workdir ?? image.defaults.workdir,
+      uid: image.defaults.uid,
+      gid: image.defaults.gid,
       imageDigest: worker.digest,
       pids: PIDS_LIMIT,
       network: { ...compile(policy, start.grantedCidrs), generation: 1 },
@@ -97,6 +109,16 @@ async function knownSandbox(workspaceId: string, tx: Db, checked: CheckedCreate)
   throw new AppError("AlreadyExists", "idempotency_key: was used for a create with other content", {
     field: "idempotency_key",
     hint: "choose a new key for each new sandbox",
+  });
+}
+
+/** The workspace is locked, so nobody takes the name meanwhile. */
+async function checkNameIsFree(workspaceId: string, tx: Db, appName: string, name: string): Promise<void> {
+  const holder = await findSandboxByName(workspaceId, tx, appName, name);
+  if (holder === undefined) return;
+  throw new AppError("AlreadyExists", `name: ${holder.sandbox.id} of the app "${appName}" is called "${name}"`, {
+    field: "name",
+    hint: "end it first, or choose another name",
   });
 }
 
@@ -118,8 +140,8 @@ async function missingApp(workspaceId: string, tx: Db, name: string): Promise<st
   });
 }
 
-async function findPlace(tx: Db, checked: CheckedCreate): Promise<ImageCandidate> {
-  const candidates = await lockCandidates(tx, checked.image);
+async function findPlace(tx: Db, image: ResolvedImage, checked: CheckedCreate): Promise<ImageCandidate> {
+  const candidates = await lockCandidates(tx, image.workerImage);
   if (candidates.length === 0) throw await nowhere(tx, checked.image);
   const placement = place(candidates, checked.spec);
   if (placement.kind === "full") throw full(placement.full);

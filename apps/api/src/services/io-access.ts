@@ -5,6 +5,8 @@ import type { ServiceDeps } from "./deps.ts";
 export interface IoAccess {
   /** host:port. */
   readonly address: string;
+  /** Base URL of the same over HTTP; empty when there is none. */
+  readonly url: string;
   readonly token: string;
   readonly expiresAt: Date;
 }
@@ -16,5 +18,5 @@ export async function ioAccessOf(
   record: SandboxRecord,
 ): Promise<IoAccess> {
   const grant = { workspaceId, sandboxId: record.sandbox.id, instanceId: record.instanceId };
-  return { address: record.ioAddress, ...(await deps.ioTokens.mint(grant)) };
+  return { address: record.ioAddress, url: record.ioUrl, ...(await deps.ioTokens.mint(grant)) };
 }

@@ -1,13 +1,15 @@
 // Finding, listing, awaiting and ending sandboxes of one workspace. Another's is NotFound, as one that never was.
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
 import { isId } from "@sallyport/contracts";
-import { PAGE_SIZE } from "../domain/limits.ts";
+import { DEFAULT_APP_NAME, PAGE_SIZE } from "../domain/limits.ts";
 import { openPageToken, sealPageToken } from "../domain/page-token.ts";
+import { inTransaction } from "../store/database.ts";
 import { wishStop } from "../store/instances.ts";
-import type { ListOptions, SandboxRecord } from "../store/sandboxes.ts";
-import { findSandbox, listSandboxes } from "../store/sandboxes.ts";
+import { appendEvents } from "../store/sandbox-events.ts";
+import type { ListFilter, SandboxRecord } from "../store/sandboxes.ts";
+import { findSandbox, findSandboxByName, listSandboxes, writeTags } from "../store/sandboxes.ts";
 import { sandboxTopic, workerTopic } from "../store/topics.ts";
-import { checkId, checkLabel, checkNumber, checkWait } from "./check.ts";
+import { checkId, checkLabel, checkNumber, checkTags, checkWait } from "./check.ts";
 import type { ServiceDeps } from "./deps.ts";
 import type { IoAccess } from "./io-access.ts";
 import { ioAccessOf } from "./io-access.ts";
@@ -20,8 +22,43 @@ export async function getSandbox(workspaceId: string, deps: ServiceDeps, id: str
   throw new AppError("NotFound", `there is no sandbox ${id}`, { field: "sandbox_id" });
 }
 
+/** Throws NotFound when no living sandbox of this workspace has the name. */
+export async function getSandboxByName(
+  workspaceId: string,
+  deps: ServiceDeps,
+  request: { readonly appName?: string | undefined; readonly name: string },
+): Promise<SandboxRecord> {
+  const appName = checkLabel("app_name", request.appName ?? DEFAULT_APP_NAME);
+  const name = checkLabel("name", request.name);
+  const record = await findSandboxByName(workspaceId, deps.db, appName, name);
+  if (record !== undefined) return record;
+  throw new AppError("NotFound", `no living sandbox of the app "${appName}" is called "${name}"`, { field: "name" });
+}
+
+/** Replaces all tags of a living sandbox. Throws SandboxEnded. */
+export async function setTags(
+  workspaceId: string,
+  deps: ServiceDeps,
+  sandboxId: string,
+  wanted: ReadonlyMap<string, string>,
+): Promise<SandboxRecord> {
+  const tags = checkTags(wanted);
+  await getSandbox(workspaceId, deps, sandboxId);
+  const isWritten = await inTransaction(deps.db, async (tx) => {
+    if (!(await writeTags(workspaceId, tx, sandboxId, tags))) return false;
+    const detail = { count: Object.keys(tags).length };
+    await appendEvents(tx, sandboxId, [{ type: "tags_changed", at: undefined, detail }]);
+    return true;
+  });
+  if (!isWritten) throw new AppError("SandboxEnded", `${sandboxId} has ended`, { field: "sandbox_id" });
+  deps.hub.wake(sandboxTopic(sandboxId));
+  return getSandbox(workspaceId, deps, sandboxId);
+}
+
 export interface ListRequest {
   readonly appName?: string | undefined;
+  readonly name?: string | undefined;
+  readonly tags: ReadonlyMap<string, string>;
   /** 0 for the default. */
   readonly pageSize: number;
   /** Empty for the first page. */
@@ -39,7 +76,9 @@ export interface ListPage {
 export async function listPage(workspaceId: string, deps: ServiceDeps, request: ListRequest): Promise<ListPage> {
   const appName = request.appName === undefined ? undefined : checkLabel("app_name", request.appName);
   const limit = checkNumber("page_size", request.pageSize || undefined, PAGE_SIZE);
-  const listing = ["sandboxes", workspaceId, appName, request.includeEnded];
+  const name = request.name === undefined ? undefined : checkLabel("name", request.name);
+  const tags = checkTags(request.tags);
+  const listing = ["sandboxes", workspaceId, appName, request.includeEnded, name, JSON.stringify(tags)];
   let beforeId: string | undefined;
   if (request.pageToken !== "") {
     beforeId = openPageToken(deps.pageTokenKey, listing, request.pageToken);
@@ -47,7 +86,7 @@ export async function listPage(workspaceId: string, deps: ServiceDeps, request: 
       throw invalidArgument("page_token", "is none that this listing gave", "start again without one");
     }
   }
-  const filter = { appName, includeEnded: request.includeEnded };
+  const filter = { appName, name, tags, includeEnded: request.includeEnded };
   const { records, isMore } = await readPage(workspaceId, deps, filter, beforeId, limit);
   const last = records.at(-1);
   const isOpen = isMore && last !== undefined;
@@ -60,7 +99,7 @@ const CHUNK = 100;
 async function readPage(
   workspaceId: string,
   deps: ServiceDeps,
-  filter: Pick<ListOptions, "appName" | "includeEnded">,
+  filter: ListFilter,
   beforeId: string | undefined,
   limit: number,
 ): Promise<{ readonly records: readonly SandboxRecord[]; readonly isMore: boolean }> {
@@ -83,8 +122,13 @@ const MAX_PAGE_BYTES = 768 * 1024;
 
 /** About what a record takes in a message: the parts that tenants make long, and something for the rest. */
 function sizeOf({ sandbox }: SandboxRecord): number {
-  const { command = [], network, outcome } = sandbox;
-  const texts = [...command, ...(typeof network === "string" ? [] : network.allow), outcome?.message ?? ""];
+  const { command = [], network, outcome, tags } = sandbox;
+  const texts = [
+    ...command,
+    ...Object.entries(tags).flat(),
+    ...(typeof network === "string" ? [] : network.allow),
+    outcome?.message ?? "",
+  ];
   return texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 4, 512);
 }
 
@@ -115,7 +159,10 @@ export async function terminateSandbox(
   checkWait(request.waitMs);
   const { sandbox, workerId } = await getSandbox(workspaceId, deps, request.sandboxId);
   if (sandbox.state !== "ended") {
-    await wishStop(workspaceId, deps.db, { sandboxId: sandbox.id, workerId });
+    await inTransaction(deps.db, async (tx) => {
+      const isNew = await wishStop(workspaceId, tx, { sandboxId: sandbox.id, workerId });
+      if (isNew) await appendEvents(tx, sandbox.id, [{ type: "stop_requested", at: undefined, detail: {} }]);
+    });
     deps.hub.wake(workerTopic(workerId));
     deps.hub.wake(sandboxTopic(sandbox.id));
   }

@@ -1,19 +1,18 @@
-// The api's half of the talk with workers: wishes down, observations up. The worker's word on what is, ours on what is wished.
+// Wishes down to workers: everything at once, then what changes. What comes up from them, worker-reports.ts takes.
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
-import type { Report } from "../domain/instance-state.ts";
-import { applyReport } from "../domain/instance-state.ts";
 import { isDigest, isImageName } from "../domain/names.ts";
 import type { DesiredInstance } from "../domain/sandbox.ts";
 import { inTransaction } from "../store/database.ts";
 import type { ImageRow } from "../store/images.ts";
 import { replaceImages } from "../store/images.ts";
-import type { ObservedInstance } from "../store/instances.ts";
-import { listDesired, lockObserved, wishToken, writeObserved } from "../store/instances.ts";
-import { sandboxTopic, workerTopic } from "../store/topics.ts";
+import { listDesired, wishToken } from "../store/instances.ts";
+import { workerTopic } from "../store/topics.ts";
 import type { WorkerOffer } from "../store/workers.ts";
-import { currentSession, registerWorker, touchWorker } from "../store/workers.ts";
+import { currentSession, registerWorker } from "../store/workers.ts";
 import { checkId, checkNumber } from "./check.ts";
 import type { ServiceDeps } from "./deps.ts";
+import type { DesiredImage } from "./worker-images.ts";
+import { ToldImages } from "./worker-images.ts";
 
 const FULL_EVERY_MS = 10_000;
 /** Wake-ups of other api processes may be lost. */
@@ -31,6 +30,7 @@ export interface WorkerHello extends WorkerOffer {
 export interface DesiredUpdate {
   readonly full: boolean;
   readonly instances: readonly DesiredInstance[];
+  readonly images: readonly DesiredImage[];
 }
 
 /** Everything at once, then changes as they commit, everything again every 10 s. Ends when the same worker opens another stream. */
@@ -49,13 +49,15 @@ export async function* watchDesired(
   });
   deps.hub.wake(workerTopic(workerId)); // a stream before this one ends now
   let told = new Set<string>();
+  const toldImages = new ToldImages();
   let nextFullAt = deps.clock.monotonicMs();
   for (;;) {
     const now = deps.clock.monotonicMs();
     const full = now >= nextFullAt;
-    const [newest, instances] = await Promise.all([
+    const [newest, instances, images] = await Promise.all([
       currentSession(deps.db, workerId),
       listDesired(deps.db, workerId, full ? [] : [...told]),
+      toldImages.next(deps, workerId, full),
     ]);
     if (newest !== session) throw new AppError("Cancelled", "another stream of this worker has begun");
     if (full) {
@@ -63,7 +65,7 @@ export async function* watchDesired(
       nextFullAt = now + FULL_EVERY_MS;
     }
     for (const instance of instances) told.add(wishToken(instance));
-    if (full || instances.length > 0) yield { full, instances };
+    if (full || instances.length + images.length > 0) yield { full, instances, images };
     const leftMs = Math.max(0, nextFullAt - deps.clock.monotonicMs());
     await subscription.next(Math.min(leftMs, LOOK_EVERY_MS), signal);
   }
@@ -84,6 +86,7 @@ function checkHello(deps: ServiceDeps, hello: WorkerHello): void {
     throw invalidArgument("io_address", "must be host:port");
   }
   if (!/^[\x20-\x7e]{0,100}$/.test(hello.runscVersion)) throw invalidArgument("runsc_version", "is no version");
+  if (!/^$|^https?:\/\/[\x21-\x7e]{1,253}$/.test(hello.ioUrl)) throw invalidArgument("io_url", "must be an HTTP URL");
   const names = new Set<string>();
   hello.images.forEach(({ name, digest }, index) => {
     if (!isImageName(name) || names.has(name))
@@ -92,67 +95,4 @@ function checkHello(deps: ServiceDeps, hello: WorkerHello): void {
       throw invalidArgument(`images[${index}].digest`, "must be sha256: and 64 hexadecimal digits");
     names.add(name);
   });
-}
-
-/** One report with the instance that it is about. */
-export interface InstanceReport extends Report {
-  readonly instanceId: string;
-}
-
-/** That the api has a report, or never will. */
-export interface Ack {
-  readonly instanceId: string;
-  readonly seq: number;
-  readonly unknown: boolean;
-}
-
-/** Applies what is newer than what we have, in one transaction, and acknowledges all of it. An empty report is a sign of life. */
-export async function reportInstances(
-  deps: ServiceDeps,
-  workerId: string,
-  reports: readonly InstanceReport[],
-): Promise<Ack[]> {
-  checkId("worker", "worker_id", workerId);
-  const [isRegistered, applied] = await Promise.all([
-    touchWorker(deps.db, workerId),
-    reports.length === 0 ? NOTHING_APPLIED : inTransaction(deps.db, (tx) => applyReports(tx, workerId, reports)),
-  ]);
-  if (!isRegistered) {
-    throw new AppError("FailedPrecondition", "worker_id: is not registered", {
-      field: "worker_id",
-      hint: "open WatchDesired first",
-    });
-  }
-  for (const sandboxId of applied.moved) deps.hub.wake(sandboxTopic(sandboxId));
-  return applied.acks;
-}
-
-interface Applied {
-  readonly acks: Ack[];
-  /** Sandboxes whose state may have moved. */
-  readonly moved: readonly string[];
-}
-
-const NOTHING_APPLIED: Applied = { acks: [], moved: [] };
-
-async function applyReports(
-  tx: ServiceDeps["db"],
-  workerId: string,
-  reports: readonly InstanceReport[],
-): Promise<Applied> {
-  const locked = await lockObserved(tx, workerId, [...new Set(reports.map((report) => report.instanceId))]);
-  const known = new Map(locked.map((instance) => [instance.instanceId, instance]));
-  const changed = new Map<string, ObservedInstance>();
-  const acks: Ack[] = [];
-  for (const report of reports) {
-    const { instanceId, seq } = report;
-    const current = changed.get(instanceId) ?? known.get(instanceId);
-    const unknown = current === undefined || report.generation > current.generation;
-    acks.push({ instanceId, seq, unknown });
-    if (unknown || report.generation < current.generation) continue;
-    const next = applyReport(current, report);
-    if (next !== undefined) changed.set(instanceId, { ...current, ...next });
-  }
-  for (const instance of changed.values()) await writeObserved(tx, instance);
-  return { acks, moved: [...changed.values()].map((instance) => instance.sandboxId) };
 }

@@ -1,12 +1,15 @@
 // Idempotency keys: claimed in the transaction of the create that they name, and before anything else in it.
 import { sql } from "kysely";
+import type { Quota } from "../domain/quota.ts";
 import type { Db } from "./database.ts";
+import { QUOTA_COLUMNS, toQuota } from "./workspaces.ts";
 
 /** What a create finds when it begins. */
 export interface CreateStart {
   /** Whether the key is ours now; otherwise another create has committed with it. */
   readonly claimed: boolean;
   readonly grantedCidrs: readonly string[];
+  readonly quota: Quota;
   /** The app asked for, where it exists. */
   readonly appId: string | undefined;
 }
@@ -19,7 +22,8 @@ export interface KnownCreate {
 
 /**
  * Claims the key for a sandbox to be, and reads what the create needs of its workspace, in one round trip. While another
- * transaction holds the same key, this waits for its end.
+ * transaction holds the same key, this waits for its end. Until commit the workspace is locked, so that its creates come
+ * one after the other and its quota and the names of its sandboxes hold.
  */
 export async function claimKey(
   workspaceId: string,
@@ -43,10 +47,17 @@ export async function claimKey(
     .leftJoin("apps", (join) =>
       join.onRef("apps.workspace_id", "=", "workspaces.id").on("apps.name", "=", claim.appName),
     )
-    .select(["granted_cidrs", "apps.id as app_id", sql<number>`(SELECT count(*) FROM claimed)`.as("claimed")])
+    .select([
+      ...QUOTA_COLUMNS,
+      "granted_cidrs",
+      "apps.id as app_id",
+      sql<number>`(SELECT count(*) FROM claimed)`.as("claimed"),
+    ])
     .where("workspaces.id", "=", workspaceId)
+    .forNoKeyUpdate("workspaces")
     .executeTakeFirstOrThrow();
-  return { claimed: row.claimed > 0, grantedCidrs: row.granted_cidrs, appId: row.app_id ?? undefined };
+  const { granted_cidrs: grantedCidrs, app_id: appId } = row;
+  return { claimed: row.claimed > 0, grantedCidrs, quota: toQuota(row), appId: appId ?? undefined };
 }
 
 /** The create that committed with this key. */

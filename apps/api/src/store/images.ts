@@ -8,7 +8,8 @@ export interface ImageRow {
 
 /** Makes a worker's images exactly these. */
 export async function replaceImages(db: Db, workerId: string, images: readonly ImageRow[]): Promise<void> {
-  await db.deleteFrom("images").where("worker_id", "=", workerId).execute();
+  // Those of workspaces it tells of one by one, as it makes them.
+  await db.deleteFrom("images").where("worker_id", "=", workerId).where("name", "not like", OF_WORKSPACES).execute();
   if (images.length === 0) return;
   await db
     .insertInto("images")
@@ -16,8 +17,17 @@ export async function replaceImages(db: Db, workerId: string, images: readonly I
     .execute();
 }
 
-/** The names of all images that some worker has. */
+const OF_WORKSPACES = "im-%";
+
+/** The names of all images of the platform that some worker has. */
 export async function listImageNames(db: Db): Promise<string[]> {
-  const rows = await db.selectFrom("images").select("name").distinct().orderBy("name").limit(50).execute();
+  const rows = await db
+    .selectFrom("images")
+    .select("name")
+    .distinct()
+    .where("name", "not like", OF_WORKSPACES)
+    .orderBy("name")
+    .limit(50)
+    .execute();
   return rows.map((row) => row.name);
 }

@@ -2,17 +2,18 @@
 import { sql } from "kysely";
 import type { Observation, Wish } from "../domain/instance-state.ts";
 import type { DesiredInstance } from "../domain/sandbox.ts";
+import { wholeSpec } from "../domain/sandbox.ts";
 import type { Db } from "./database.ts";
 import { notifying } from "./notifications.ts";
 import { sandboxTopic, workerTopic } from "./topics.ts";
 
-/** Wishes that a living instance of a sandbox stops. Changes nothing when that is wished already, or it has ended. */
+/** Wishes that a living instance of a sandbox stops. False when that is wished already, or it has ended. */
 export async function wishStop(
   workspaceId: string,
   db: Db,
   instance: { readonly sandboxId: string; readonly workerId: string },
-): Promise<void> {
-  await db
+): Promise<boolean> {
+  const rows = await db
     .updateTable("instances")
     .set({ wish: "stop" })
     .where("workspace_id", "=", workspaceId)
@@ -21,11 +22,59 @@ export async function wishStop(
     .where("observed", "<>", "ended")
     .returning([notifying(workerTopic(instance.workerId)), notifying(sandboxTopic(instance.sandboxId), "told_waiters")])
     .execute();
+  return rows.length > 0;
+}
+
+/**
+ * Wishes that a running instance of a sandbox sleeps or wakes; answers with the generation of that wish, which is an
+ * older one's when the same is wished already and was not followed yet. Undefined when it does not run, or is to stop.
+ */
+export async function wishSleep(
+  workspaceId: string,
+  db: Db,
+  instance: { readonly sandboxId: string; readonly instanceId: string; readonly workerId: string },
+  asleep: boolean,
+): Promise<number | undefined> {
+  const row = await db
+    .updateTable("instances")
+    .set({
+      sleep_wish: asleep,
+      sleep_generation: sql<number>`sleep_generation
+        + CASE WHEN sleep_generation > sleep_followed AND sleep_wish = ${asleep} THEN 0 ELSE 1 END`,
+    })
+    .where("workspace_id", "=", workspaceId)
+    .where("sandbox_id", "=", instance.sandboxId)
+    .where("id", "=", instance.instanceId)
+    .where("wish", "=", "run")
+    .where("observed", "=", "running")
+    .returning(["sleep_generation", notifying(workerTopic(instance.workerId))])
+    .executeTakeFirst();
+  return row?.sleep_generation;
+}
+
+/** Whether an instance of this workspace has followed a wish to sleep or to wake, or is past it. */
+export async function hasFollowedSleep(
+  workspaceId: string,
+  db: Db,
+  instanceId: string,
+  generation: number,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom("instances")
+    .select(["sleep_followed", "observed"])
+    .where("workspace_id", "=", workspaceId)
+    .where("id", "=", instanceId)
+    .executeTakeFirst();
+  return row === undefined || row.observed === "ended" || row.sleep_followed >= generation;
 }
 
 /** Names what a worker was told of an instance: another wish is another token. */
-export function wishToken(instance: { readonly instanceId: string; readonly wish: Wish }): string {
-  return `${instance.instanceId} ${instance.wish}`;
+export function wishToken(instance: {
+  readonly instanceId: string;
+  readonly wish: Wish;
+  readonly sleepGeneration: number;
+}): string {
+  return `${instance.instanceId} ${instance.wish} ${instance.sleepGeneration}`;
 }
 
 /** What is wished of a worker, but for what it was told already; all of it when nothing was told. */
@@ -37,12 +86,14 @@ export async function listDesired(db: Db, workerId: string, told: readonly strin
       "sandbox_id",
       "generation",
       "wish",
+      "sleep_generation",
+      "sleep_wish",
       // Not sent for a stop, so not read for one.
       (select) => select.case().when("wish", "=", "run").then(select.ref("spec")).end().as("spec"),
     ])
     .where("worker_id", "=", workerId)
-    .where("ended_at", "is", null)
-    .where(sql<boolean>`NOT (id || ' ' || wish = ANY (${told}))`)
+    .where(({ or, eb }) => or([eb("ended_at", "is", null), eb("end_owed", "=", true)]))
+    .where(sql<boolean>`NOT (id || ' ' || wish || ' ' || sleep_generation = ANY (${told}))`)
     .orderBy("id")
     .execute();
   return rows.map((row) => ({
@@ -50,7 +101,9 @@ export async function listDesired(db: Db, workerId: string, told: readonly strin
     sandboxId: row.sandbox_id,
     generation: row.generation,
     wish: row.wish,
-    spec: row.spec ?? undefined,
+    spec: row.spec === null ? undefined : wholeSpec(row.spec),
+    sleepGeneration: row.sleep_generation,
+    asleep: row.sleep_wish,
   }));
 }
 
@@ -59,10 +112,14 @@ export interface ObservedInstance extends Observation {
   readonly instanceId: string;
   readonly sandboxId: string;
   readonly generation: number;
+  /** The newest event of the worker's that was written. */
+  readonly eventSeq: number;
+  /** Over for us; its worker was given up, and has not said so yet. */
+  readonly endOwed: boolean;
 }
 
-/** A worker's instances of these ids, locked in the order of their ids. */
-export async function lockObserved(db: Db, workerId: string, ids: readonly string[]): Promise<ObservedInstance[]> {
+/** A worker's instances, of these ids or else all living ones, locked in the order of their ids. */
+export async function lockObserved(db: Db, workerId: string, ids?: readonly string[]): Promise<ObservedInstance[]> {
   const rows = await db
     .selectFrom("instances")
     .select([
@@ -75,9 +132,13 @@ export async function lockObserved(db: Db, workerId: string, ids: readonly strin
       "ended_at",
       "outcome",
       "network_generation",
+      "asleep",
+      "sleep_followed",
+      "event_seq",
+      "end_owed",
     ])
     .where("worker_id", "=", workerId)
-    .where(sql<boolean>`id = ANY (${ids})`)
+    .where(ids === undefined ? sql<boolean>`ended_at IS NULL` : sql<boolean>`id = ANY (${ids})`)
     .orderBy("id")
     .forNoKeyUpdate()
     .execute();
@@ -91,6 +152,10 @@ export async function lockObserved(db: Db, workerId: string, ids: readonly strin
     endedAt: row.ended_at ?? undefined,
     outcome: row.outcome ?? undefined,
     networkGeneration: row.network_generation,
+    asleep: row.asleep,
+    sleepFollowed: row.sleep_followed,
+    eventSeq: row.event_seq,
+    endOwed: row.end_owed,
   }));
 }
 
@@ -113,6 +178,12 @@ export async function writeObserved(db: Db, instance: ObservedInstance): Promise
       ended_at: instance.endedAt ?? null,
       outcome: instance.outcome === undefined ? null : JSON.stringify(instance.outcome),
       network_generation: instance.networkGeneration,
+      asleep: instance.asleep,
+      sleep_followed: instance.sleepFollowed,
+      event_seq: instance.eventSeq,
+      end_owed: instance.endOwed,
+      // A lost instance is still to be stopped, should its worker come back.
+      ...(instance.endOwed ? { wish: "stop" as const } : {}),
       // The tenant's environment may hold secrets, and is of no use any more.
       ...(instance.observed === "ended" ? { spec: sql`jsonb_set(spec, '{env}', '{}')` } : {}),
     })

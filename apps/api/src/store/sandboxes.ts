@@ -5,6 +5,7 @@ import { sql } from "kysely";
 import { sandboxState } from "../domain/instance-state.ts";
 import { WORKER_SILENCE_MS } from "../domain/limits.ts";
 import type { InstanceSpec, Sandbox } from "../domain/sandbox.ts";
+import type { NewEvent } from "../domain/sandbox-event.ts";
 import type { Db } from "./database.ts";
 import { notifying } from "./notifications.ts";
 import { workerTopic } from "./topics.ts";
@@ -16,6 +17,8 @@ export interface SandboxRecord {
   readonly workerId: string;
   /** host:port of the gateway that has its processes. */
   readonly ioAddress: string;
+  /** Where the same gateway answers over HTTP; empty when its worker did not say. */
+  readonly ioUrl: string;
 }
 
 /** A sandbox and its first instance, to be written. */
@@ -26,14 +29,20 @@ export interface NewSandbox {
   readonly workerId: string;
   readonly image: string;
   readonly network: NetworkPolicy;
+  readonly name: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
   readonly spec: InstanceSpec;
 }
 
 const FIRST_GENERATION = 1;
 
-/** Writes a sandbox and its first instance, and lets its worker be woken at commit: one round trip. */
+/** Writes a sandbox, its first instance and its first events, and lets its worker be woken at commit: one round trip. */
 export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbox): Promise<void> {
   const { spec } = made;
+  const events: readonly Pick<NewEvent, "type" | "detail">[] = [
+    { type: "created", detail: { image: made.image, ...(made.name === undefined ? {} : { name: made.name }) } },
+    { type: "placed", detail: { workerId: made.workerId, instanceId: made.instanceId } },
+  ];
   const size = { cpu_millis: spec.cpuMillis, memory_mib: spec.memoryMiB, generation: FIRST_GENERATION };
   await db
     .with("sandbox", (query) =>
@@ -47,7 +56,25 @@ export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbo
         lifetime_ms: spec.lifetimeMs,
         command: spec.command === undefined ? null : JSON.stringify(spec.command),
         ended_at: null,
+        name: made.name ?? null,
+        tags: JSON.stringify(made.tags),
+        idle_timeout_ms: spec.idleTimeoutMs ?? null,
+        sleep_after_ms: spec.sleepAfterMs ?? null,
+        disk_mib: spec.diskMiB,
+        event_seq: events.length,
       }),
+    )
+    .with("events", (query) =>
+      query.insertInto("sandbox_events").values(
+        events.map(({ type, detail }, index) => ({
+          sandbox_id: made.sandboxId,
+          seq: index + 1,
+          workspace_id: workspaceId,
+          at: sql<Date>`now()`,
+          type,
+          detail: JSON.stringify(detail),
+        })),
+      ),
     )
     .insertInto("instances")
     .values({
@@ -78,9 +105,49 @@ export async function findSandbox(workspaceId: string, db: Db, id: string): Prom
   return row === undefined ? undefined : toRecord(row);
 }
 
-export interface ListOptions {
+/** The living sandbox of this name in an app of this workspace. */
+export async function findSandboxByName(
+  workspaceId: string,
+  db: Db,
+  appName: string,
+  name: string,
+): Promise<SandboxRecord | undefined> {
+  const row = await records(db)
+    .where("sandboxes.workspace_id", "=", workspaceId)
+    .where("apps.name", "=", appName)
+    .where("sandboxes.name", "=", name)
+    .where("sandboxes.ended_at", "is", null)
+    .executeTakeFirst();
+  return row === undefined ? undefined : toRecord(row);
+}
+
+/** Replaces the tags of a living sandbox of this workspace; false when there is none. */
+export async function writeTags(
+  workspaceId: string,
+  db: Db,
+  sandboxId: string,
+  tags: Readonly<Record<string, string>>,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable("sandboxes")
+    .set({ tags: JSON.stringify(tags) })
+    .where("workspace_id", "=", workspaceId)
+    .where("id", "=", sandboxId)
+    .where("ended_at", "is", null)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows > 0n;
+}
+
+/** Which sandboxes are listed. */
+export interface ListFilter {
   readonly appName: string | undefined;
+  readonly name: string | undefined;
+  /** All of these. */
+  readonly tags: Readonly<Record<string, string>>;
   readonly includeEnded: boolean;
+}
+
+export interface ListOptions extends ListFilter {
   /** Only those made before this one. */
   readonly beforeId: string | undefined;
   readonly limit: number;
@@ -94,6 +161,10 @@ export async function listSandboxes(workspaceId: string, db: Db, options: ListOp
     .limit(options.limit);
   if (!options.includeEnded) query = query.where("sandboxes.ended_at", "is", null);
   if (options.appName !== undefined) query = query.where("apps.name", "=", options.appName);
+  if (options.name !== undefined) query = query.where("sandboxes.name", "=", options.name);
+  if (Object.keys(options.tags).length > 0) {
+    query = query.where(sql<boolean>`sandboxes.tags @> ${JSON.stringify(options.tags)}::jsonb`);
+  }
   if (options.beforeId !== undefined) query = query.where("sandboxes.id", "<", options.beforeId);
   return (await query.execute()).map(toRecord);
 }
@@ -129,14 +200,21 @@ function records(db: Db) {
       "sandboxes.memory_mib",
       "sandboxes.lifetime_ms",
       "sandboxes.command",
+      "sandboxes.name",
+      "sandboxes.tags",
+      "sandboxes.idle_timeout_ms",
+      "sandboxes.sleep_after_ms",
+      "sandboxes.disk_mib",
       "instances.id as instance_id",
       "instances.wish",
       "instances.observed",
       "instances.outcome",
       "instances.started_at",
       "instances.ended_at",
+      "instances.asleep",
       "workers.id as worker_id",
       "workers.io_address",
+      "workers.io_url",
       isSilent.as("silent"),
     ]);
 }
@@ -164,6 +242,13 @@ function toRecord(row: RecordRow): SandboxRecord {
     lifetimeMs: row.lifetime_ms,
     command: row.command ?? undefined,
     unreachable: state !== "ended" && row.silent,
+    name: row.name ?? undefined,
+    tags: row.tags,
+    idleTimeoutMs: row.idle_timeout_ms ?? undefined,
+    sleepAfterMs: row.sleep_after_ms ?? undefined,
+    diskMiB: row.disk_mib,
+    asleep: state !== "ended" && row.asleep,
   };
-  return { sandbox, instanceId: row.instance_id, workerId: row.worker_id, ioAddress: row.io_address };
+  const { instance_id: instanceId, worker_id: workerId, io_address: ioAddress, io_url: ioUrl } = row;
+  return { sandbox, instanceId, workerId, ioAddress, ioUrl };
 }

@@ -1,16 +1,30 @@
 // The tables, as kysely sees them. migrations/ makes them; the two change together.
 import type { NetworkPolicy } from "@sallyport/policy";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { ImageDefaults, ImageSource, ImageState } from "../domain/image.ts";
 import type { ObservedState, Outcome, Wish } from "../domain/instance-state.ts";
-import type { InstanceSpec } from "../domain/sandbox.ts";
+import type { StoredSpec } from "../domain/sandbox.ts";
+import type { EventDetail } from "../domain/sandbox-event.ts";
 
 /** Written by the database when left out. */
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
+/** NULL when left out. */
+type Unset<T> = ColumnType<T | null, T | null | undefined, T | null>;
 type Json<T extends object | null> = JSONColumnType<T, string | null, string | null>;
 
 export interface Schema {
   settings: { name: string; value: string };
-  workspaces: { id: string; name: string; granted_cidrs: Generated<string[]>; created_at: CreatedAt };
+  workspaces: {
+    id: string;
+    name: string;
+    granted_cidrs: Generated<string[]>;
+    created_at: CreatedAt;
+    quota_sandboxes: Unset<number>;
+    quota_cpu_millis: Unset<number>;
+    quota_memory_mib: Unset<number>;
+    quota_disk_mib: Unset<number>;
+    quota_creates_per_minute: Unset<number>;
+  };
   api_tokens: {
     id: string;
     workspace_id: string;
@@ -30,8 +44,36 @@ export interface Schema {
     session: number;
     registered_at: CreatedAt;
     last_seen_at: Date;
+    io_url: Generated<string>;
+    unreachable_since: Unset<Date>;
+    lost_at: Unset<Date>;
   };
   images: { worker_id: string; name: string; digest: string };
+  workspace_images: {
+    id: string;
+    workspace_id: string;
+    state: ImageState;
+    source: JSONColumnType<ImageSource>;
+    source_hash: Buffer;
+    context_complete: boolean;
+    worker_id: Unset<string>;
+    digest: Unset<string>;
+    size: Generated<number>;
+    defaults: ColumnType<ImageDefaults | null, string | null | undefined, string | null>;
+    error: Unset<string>;
+    log_size: Generated<number>;
+    created_at: CreatedAt;
+    deleted_at: Unset<Date>;
+  };
+  image_logs: { image_id: string; log_offset: number; text: string };
+  registry_credentials: {
+    workspace_id: string;
+    registry: string;
+    username: string;
+    master_key_id: string;
+    sealed_password: Buffer;
+    created_at: Date;
+  };
   sandboxes: {
     id: string;
     workspace_id: string;
@@ -45,6 +87,20 @@ export interface Schema {
     command: Json<string[] | null>;
     created_at: CreatedAt;
     ended_at: Date | null;
+    name: string | null;
+    tags: JSONColumnType<Record<string, string>>;
+    idle_timeout_ms: number | null;
+    sleep_after_ms: number | null;
+    disk_mib: number;
+    event_seq: number;
+  };
+  sandbox_events: {
+    sandbox_id: string;
+    seq: number;
+    workspace_id: string;
+    at: Date;
+    type: string;
+    detail: JSONColumnType<EventDetail>;
   };
   instances: {
     id: string;
@@ -55,7 +111,7 @@ export interface Schema {
     cpu_millis: number;
     memory_mib: number;
     wish: Wish;
-    spec: JSONColumnType<InstanceSpec>;
+    spec: JSONColumnType<StoredSpec>;
     observed: ObservedState;
     seq: number;
     network_generation: number;
@@ -63,6 +119,12 @@ export interface Schema {
     created_at: CreatedAt;
     started_at: Date | null;
     ended_at: Date | null;
+    asleep: Generated<boolean>;
+    sleep_followed: Generated<number>;
+    sleep_generation: Generated<number>;
+    sleep_wish: Generated<boolean>;
+    event_seq: Generated<number>;
+    end_owed: Generated<boolean>;
   };
   idempotency_keys: {
     workspace_id: string;

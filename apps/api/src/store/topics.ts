@@ -10,5 +10,10 @@ export function workerTopic(workerId: string): string {
   return `worker ${workerId}`;
 }
 
+/** An image has moved on, or its log has. */
+export function imageTopic(imageId: string): string {
+  return `image ${imageId}`;
+}
+
 /** The set of signing keys has changed. */
 export const KEYS_TOPIC = "keys";

@@ -13,6 +13,8 @@ export interface WorkerOffer {
   readonly memoryMiB: number;
   readonly maxInstances: number;
   readonly ioAddress: string;
+  /** Base URL of the same over HTTP; empty when there is none. */
+  readonly ioUrl: string;
   readonly runscVersion: string;
 }
 
@@ -23,8 +25,10 @@ export async function registerWorker(db: Db, offer: WorkerOffer): Promise<number
     memory_mib: offer.memoryMiB,
     max_instances: offer.maxInstances,
     io_address: offer.ioAddress,
+    io_url: offer.ioUrl,
     runsc_version: offer.runscVersion,
     last_seen_at: sql<Date>`now()`,
+    lost_at: null,
   };
   const row = await db
     .insertInto("workers")
@@ -49,7 +53,7 @@ export async function touchWorker(db: Db, workerId: string): Promise<boolean> {
     .with("touched", (query) =>
       query
         .updateTable("workers")
-        .set({ last_seen_at: sql<Date>`now()` })
+        .set({ last_seen_at: sql<Date>`now()`, lost_at: null })
         .where("id", "=", workerId)
         .where(sql<boolean>`last_seen_at < now() - interval '1 second'`),
     )
@@ -105,10 +109,73 @@ export async function lockCandidates(db: Db, image: string): Promise<ImageCandid
   }));
 }
 
+/** A worker to be judged by its silence. */
+export interface WorkerSighting {
+  readonly workerId: string;
+  readonly lastSeenAt: Date;
+  /** Whether its sandboxes were told of as unreachable. */
+  readonly isUnreachable: boolean;
+}
+
+/** All workers that have not been given up, with their newest signs of life. */
+export async function listSightings(db: Db): Promise<WorkerSighting[]> {
+  const rows = await db
+    .selectFrom("workers")
+    .select(["id", "last_seen_at", "unreachable_since"])
+    .where("lost_at", "is", null)
+    .execute();
+  return rows.map((row) => ({
+    workerId: row.id,
+    lastSeenAt: row.last_seen_at,
+    isUnreachable: row.unreachable_since !== null,
+  }));
+}
+
+/** A locked worker: until commit nothing is placed on it, and no sign of life of it is written. */
+export interface LockedWorker {
+  readonly lastSeenAt: Date;
+  readonly isHeard: boolean;
+  readonly isUnreachable: boolean;
+  readonly isLost: boolean;
+}
+
+export async function lockWorker(db: Db, workerId: string): Promise<LockedWorker | undefined> {
+  const row = await db
+    .selectFrom("workers")
+    .select(["last_seen_at", "unreachable_since", "lost_at", isConnected.as("connected")])
+    .where("id", "=", workerId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  return {
+    lastSeenAt: row.last_seen_at,
+    isHeard: row.connected,
+    isUnreachable: row.unreachable_since !== null,
+    isLost: row.lost_at !== null,
+  };
+}
+
+/** Notes what is thought of a locked worker. */
+export async function markWorker(db: Db, workerId: string, mark: "reachable" | "unreachable" | "lost"): Promise<void> {
+  const now = sql<Date>`now()`;
+  const marks = {
+    reachable: { unreachable_since: null },
+    unreachable: { unreachable_since: now },
+    lost: { lost_at: now, unreachable_since: sql<Date>`coalesce(unreachable_since, now())` },
+  } as const;
+  await db.updateTable("workers").set(marks[mark]).where("id", "=", workerId).execute();
+}
+
 /** Whether any worker is connected. */
 export async function isAnyWorkerConnected(db: Db): Promise<boolean> {
   const row = await db.selectFrom("workers").select("id").where(isConnected).limit(1).executeTakeFirst();
   return row !== undefined;
+}
+
+/** The ids of all connected workers. */
+export async function listConnectedWorkers(db: Db): Promise<string[]> {
+  const rows = await db.selectFrom("workers").select("id").where(isConnected).orderBy("id").execute();
+  return rows.map((row) => row.id);
 }
 
 /** For the operator: a worker as the api sees it. */

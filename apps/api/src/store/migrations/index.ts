@@ -1,7 +1,11 @@
 // The migrations in order. Each is expand or contract alone: the release before must work with the schema of this one.
 import type { Migration } from "kysely/migration";
 import { up as foundation } from "./0001-foundation.ts";
+import { up as lifeCycle } from "./0002-life-cycle.ts";
+import { up as images } from "./0003-images.ts";
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-foundation": { up: foundation },
+  "0002-life-cycle": { up: lifeCycle },
+  "0003-images": { up: images },
 };
