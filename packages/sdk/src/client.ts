@@ -2,7 +2,12 @@
 // The connection to a platform, as users hold it, and the one that everybody shares by default.
 import type { ClientOptions } from "./config.ts";
 import { resolveConfig } from "./config.ts";
-import { Connections } from "./transport.ts";
+import type { CallOptions } from "./scope.ts";
+import { Connections, scopeOf } from "./transport.ts";
+import type { WorkspaceUsage } from "./usage.ts";
+import { getUsage } from "./usage.ts";
+
+const USAGE_TIMEOUT_MS = 60_000;
 
 let internals: (client: Client) => Connections;
 
@@ -25,6 +30,15 @@ export class Client implements AsyncDisposable {
    */
   constructor(options: ClientOptions = {}) {
     this.#connections = new Connections(resolveConfig(options));
+  }
+
+  /**
+   * What the workspace of this client's token may use, and uses.
+   *
+   * @throws SallyportError `Unauthenticated`; `Unavailable`; `DeadlineExceeded` after `timeoutMs` (60,000).
+   */
+  async usage(options: Omit<CallOptions, "client"> = {}): Promise<WorkspaceUsage> {
+    return getUsage(this.#connections, scopeOf("Client.usage", options, this.#connections, USAGE_TIMEOUT_MS));
   }
 
   /** Closes the connections; calls that run reject with `Cancelled`. Sandboxes go on. */

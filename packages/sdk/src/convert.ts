@@ -12,7 +12,6 @@ import { sdkError } from "./errors.ts";
 import type { ExitStatus } from "./exit-status.ts";
 import { toExitStatus } from "./exit-status.ts";
 import type { Image } from "./image.ts";
-import { imageReference } from "./image.ts";
 import type { NetworkOption, NetworkPolicy } from "./network.ts";
 import { fromWirePolicy, toWirePolicy } from "./network.ts";
 import type { CallOptions } from "./scope.ts";
@@ -28,18 +27,37 @@ export type CreateOptions = CallOptions &
   NetworkOption & {
     /** Default: the app `default`, made when first used. Any other must exist. */
     readonly app?: App | string | undefined;
-    /** Default: {@link Image.default}. */
+    /**
+     * Default: {@link Image.default}. A text other than "default" or the id of an image is a reference of a registry.
+     * What is not made yet is pulled or built first; without `timeoutMs` that has no deadline.
+     */
     readonly image?: Image | string | undefined;
+    /** 1 to 63 of `[a-z0-9-]`, unique among the living sandboxes of its app: {@link Sandbox.fromName} finds it. */
+    readonly name?: string | undefined;
+    /** At most 32. Keys: 1 to 63 of `[A-Za-z0-9._/-]`; values: at most 255 characters. {@link Sandbox.list} filters by them. */
+    readonly tags?: Readonly<Record<string, string>> | undefined;
     /** Environment of the command and of every process. Names match `[A-Za-z_][A-Za-z0-9_]*`; 128 KiB in all. */
     readonly env?: Readonly<Record<string, string>> | undefined;
     /** Working directory of the command and of every process; absolute. Default: `/`. */
     readonly workdir?: string | undefined;
     /** How long the sandbox may live after its start, in milliseconds: 1,000 to 86,400,000. Default: 3,600,000. */
     readonly lifetimeMs?: number | undefined;
+    /**
+     * Ended, with reason `idle`, after so many milliseconds without an open connection, a running process beside the
+     * command, or a call: 1,000 to 86,400,000. Default: never.
+     */
+    readonly idleTimeoutMs?: number | undefined;
+    /**
+     * Asleep (frozen: it keeps its memory and uses no processor) after so many milliseconds without such use, until the
+     * next use wakes it: 1,000 to 86,400,000. Lifetime and idle timeout go on meanwhile. Default: never.
+     */
+    readonly sleepAfterMs?: number | undefined;
     /** Processors: 0.1 to 64. Default: 1. */
     readonly cpu?: number | undefined;
     /** Memory limit, the sandbox's kernel included: 128 to 65,536 MiB. Default: 512. */
     readonly memoryMiB?: number | undefined;
+    /** How much it may write to its file system: 16 to 65,536 MiB. Default: 1,024. */
+    readonly diskMiB?: number | undefined;
     /** Gives the command a terminal; `true` is 80 × 24. */
     readonly pty?: boolean | PtySize | undefined;
   };
@@ -66,6 +84,15 @@ export interface SandboxInfo {
   readonly lifetimeMs: number;
   /** Its machine has been silent for a while; it may well be running. */
   readonly unreachable: boolean;
+  readonly name: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Undefined: never. */
+  readonly idleTimeoutMs: number | undefined;
+  /** Undefined: never. */
+  readonly sleepAfterMs: number | undefined;
+  readonly diskMiB: number;
+  /** Frozen: whatever uses it wakes it. */
+  readonly asleep: boolean;
 }
 
 const STATES: ReadonlyMap<SandboxState, SandboxStateName> = new Map<SandboxState, SandboxStateName>([
@@ -78,16 +105,22 @@ const STATES: ReadonlyMap<SandboxState, SandboxStateName> = new Map<SandboxState
 export function toCreateRequest(
   command: readonly string[] | undefined,
   options: CreateOptions,
+  image: string | undefined,
   idempotencyKey: string,
   waitMs: number,
 ): CreateSandboxRequest {
-  const { app, image, cpu } = options;
+  const { app, cpu } = options;
   return {
     idempotencyKey,
     appName: typeof app === "object" ? app.name : app,
-    image: image === undefined ? undefined : imageReference(image),
+    image,
     command: command === undefined ? undefined : toCommand(command),
     env: toEnv(options.env),
+    name: options.name,
+    tags: toTags(options.tags),
+    idleTimeoutMs: wholeNumber("idleTimeoutMs", options.idleTimeoutMs, Number.MAX_SAFE_INTEGER),
+    sleepAfterMs: wholeNumber("sleepAfterMs", options.sleepAfterMs, Number.MAX_SAFE_INTEGER),
+    diskMib: wholeNumber("diskMiB", options.diskMiB, MAX_UINT32),
     workdir: options.workdir,
     lifetimeMs: wholeNumber("lifetimeMs", options.lifetimeMs, Number.MAX_SAFE_INTEGER),
     cpuMillis: wholeNumber("cpu", cpu === undefined ? undefined : Math.round(cpu * 1_000), MAX_UINT32),
@@ -111,6 +144,14 @@ export function toCommand(argv: readonly string[]): Command {
 export function toEnv(env: Readonly<Record<string, string>> | undefined): Record<string, string> {
   for (const [name, value] of Object.entries(env ?? {})) wellFormed(`env.${name}`, value);
   return { ...env };
+}
+
+export function toTags(tags: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  for (const [key, value] of Object.entries(tags ?? {})) {
+    wellFormed("tags", key);
+    wellFormed(`tags.${key}`, value);
+  }
+  return { ...tags };
 }
 
 export function toPty(pty: boolean | PtySize | undefined): WirePtySize | undefined {
@@ -143,6 +184,12 @@ export function toInfo(sandbox: WireSandbox): SandboxInfo {
     memoryMiB: sandbox.memoryMib,
     lifetimeMs: sandbox.lifetimeMs,
     unreachable: sandbox.unreachable,
+    name: sandbox.name,
+    tags: Object.freeze({ ...sandbox.tags }),
+    idleTimeoutMs: sandbox.idleTimeoutMs,
+    sleepAfterMs: sandbox.sleepAfterMs,
+    diskMiB: sandbox.diskMib,
+    asleep: sandbox.asleep,
   });
 }
 

@@ -7,6 +7,8 @@ import type { SandboxIo } from "./sandbox-io.ts";
 export interface OutputReadOptions {
   /** Told of bytes that are no longer kept, which are then skipped. Default: reading them rejects with `FailedPrecondition`. */
   readonly onGap?: ((gap: { readonly from: number; readonly to: number }) => void) | undefined;
+  /** `false`: ends with what is there, though the process may write more. Default: `true`. */
+  readonly follow?: boolean | undefined;
 }
 
 /**
@@ -102,13 +104,13 @@ export class ProcessOutput extends ReadableStream<Uint8Array> implements Output 
 async function* readChunks(
   source: OutputSource,
   offset: number,
-  { onGap }: OutputReadOptions,
+  { onGap, follow = true }: OutputReadOptions,
   cancelled: AbortSignal,
 ): AsyncGenerator<Uint8Array, void> {
   source.check?.();
   const signal = source.closed === undefined ? cancelled : AbortSignal.any([cancelled, source.closed]);
   const scope = source.io.scope(`reading ${source.name}`, { signal });
-  for await (const event of source.io.read(scope, source.execId, source.stream, offset)) {
+  for await (const event of source.io.read(scope, source.execId, source.stream, { offset, follow })) {
     if (event.type === "bytes") {
       yield event.data;
     } else if (onGap !== undefined) {

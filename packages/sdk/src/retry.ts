@@ -7,6 +7,8 @@ import { readFailure } from "./translate.ts";
 
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1_000;
+/** gRPC's deadline comes after the scope's, so that its failure is read as the scope's end and not as an outage. */
+const CLOCK_SLACK_MS = 5;
 /** A connection that broke after so long had worked; an answer that came after so long was no refusal at the door. */
 const WORKED_MS = { broken: 1_000, answered: 15_000 } as const;
 
@@ -35,7 +37,7 @@ export class Attempt {
 
   /** For callUnary and callServerStream. */
   get options(): GrpcCallOptions {
-    const timeoutMs = Math.min(this.scope.remainingMs, this.#maxMs);
+    const timeoutMs = Math.min(this.scope.remainingMs + CLOCK_SLACK_MS, this.#maxMs);
     return {
       signal: this.scope.signal,
       timeoutMs: Number.isFinite(timeoutMs) ? timeoutMs : undefined,

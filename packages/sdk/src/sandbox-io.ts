@@ -9,6 +9,7 @@ import { SallyportError, sdkError } from "./errors.ts";
 import { Attempt, DEFAULT_OUTAGE_MS, Outage, persist } from "./retry.ts";
 import type { CallOptions } from "./scope.ts";
 import { Scope } from "./scope.ts";
+import { SharedWork } from "./shared-work.ts";
 import { readFailure } from "./translate.ts";
 import type { Connections } from "./transport.ts";
 import { bearer } from "./transport.ts";
@@ -37,7 +38,7 @@ export class SandboxIo {
   readonly connections: Connections;
   readonly #released = new AbortController();
   #access: IoAccess | undefined;
-  #renewal: Promise<IoAccess> | undefined;
+  #renewal: SharedWork<IoAccess> | undefined;
 
   constructor(sandboxId: string, connections: Connections, access: IoAccess | undefined) {
     this.sandboxId = sandboxId;
@@ -108,17 +109,23 @@ export class SandboxIo {
     }
   }
 
-  /** Reads an output from an offset to its end, through outages, without loss or repetition. */
-  async *read(scope: Scope, execId: string, stream: OutputStream, from: number): AsyncGenerator<OutputEvent, void> {
+  /** Reads an output from an offset to its end (or, not following, what is there), through outages, without loss or repetition. */
+  async *read(
+    scope: Scope,
+    execId: string,
+    stream: OutputStream,
+    from: { readonly offset: number; readonly follow: boolean },
+  ): AsyncGenerator<OutputEvent, void> {
     const outage = new Outage(() => DEFAULT_OUTAGE_MS);
     const refusals = new Refusals();
-    let offset = from;
+    const { follow } = from;
+    let { offset } = from;
     for (;;) {
       scope.throwIfOver();
       const attempt = new Attempt(scope, Number.POSITIVE_INFINITY);
       try {
         const { stub, metadata } = await this.#ready(scope);
-        const request = { execId, stream, offset, follow: true };
+        const request = { execId, stream, offset, follow };
         for await (const { event } of callServerStream(stub, stub.readOutput, request, {
           ...attempt.options,
           metadata,
@@ -139,7 +146,44 @@ export class SandboxIo {
           offset += data.length;
           yield { type: "bytes", data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
         }
+        if (!follow) return;
         // Ended without saying that the output did: the gateway stops.
+        const error = sdkError("Unavailable", "the gateway ended the stream early");
+        await outage.ride({ error, broken: true, answered: false }, attempt);
+      } catch (thrown) {
+        const failure = readFailure(thrown, scope);
+        if (!failure.broken) {
+          refusals.count(failure.error);
+          this.#access = undefined;
+        } else {
+          await outage.ride(failure, attempt);
+        }
+      }
+    }
+  }
+
+  /**
+   * Makes a streaming call and yields its messages; after a break `open` is called again, to go on where it was. The
+   * end of a call counts as a break unless `isComplete`.
+   */
+  async *stream<T>(
+    scope: Scope,
+    open: (stub: SandboxIOClient, options: GrpcCallOptions) => AsyncIterable<T>,
+    isComplete: () => boolean,
+  ): AsyncGenerator<T, void> {
+    const outage = new Outage(() => DEFAULT_OUTAGE_MS);
+    const refusals = new Refusals();
+    for (;;) {
+      scope.throwIfOver();
+      const attempt = new Attempt(scope, Number.POSITIVE_INFINITY);
+      try {
+        const { stub, metadata } = await this.#ready(scope);
+        for await (const message of open(stub, { ...attempt.options, metadata })) {
+          outage.over();
+          refusals.none();
+          yield message;
+        }
+        if (isComplete()) return;
         const error = sdkError("Unavailable", "the gateway ended the stream early");
         await outage.ride({ error, broken: true, answered: false }, attempt);
       } catch (thrown) {
@@ -157,18 +201,15 @@ export class SandboxIo {
   async #ready(scope: Scope): Promise<{ stub: SandboxIOClient; metadata: Metadata }> {
     let access = this.#access;
     if (access === undefined || isStale(access)) {
-      this.#renewal ??= this.#renew().finally(() => {
-        this.#renewal = undefined;
-      });
-      access = await scope.waitFor(this.#renewal);
+      if (this.#renewal?.isOpen !== true) this.#renewal = new SharedWork((signal) => this.#renew(signal));
+      access = await this.#renewal.waitFor(scope);
     }
     return { stub: this.connections.gateway(access.address), metadata: bearer(access.token) };
   }
 
-  async #renew(): Promise<IoAccess> {
+  async #renew(signal: AbortSignal): Promise<IoAccess> {
     const request = { sandboxId: this.sandboxId };
-    // Shared by all who wait for it: each leaves by its own limits.
-    const scope = this.lastingScope("getting access to SandboxIO", RENEW_TIMEOUT_MS);
+    const scope = new Scope("getting access to SandboxIO", { signal, timeoutMs: RENEW_TIMEOUT_MS });
     const { ioAccess } = await this.connections.callApi(scope, ({ sandboxes }, options) =>
       callUnary(sandboxes, sandboxes.getIoAccess, request, options),
     );

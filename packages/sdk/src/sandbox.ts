@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // Sandboxes, as users hold them.
 import { randomUUID } from "node:crypto";
-import type { IoAccess, Sandbox as WireSandbox } from "@sallyport/contracts";
+import type { IoAccess, StartExecRequest, Sandbox as WireSandbox } from "@sallyport/contracts";
 import { ENTRYPOINT_EXEC_ID, MAX_WAIT_MS, OutputStream } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import type { App } from "./app.ts";
@@ -9,39 +9,43 @@ import { connectionsOf } from "./client.ts";
 import type { CreateOptions, PtySize, SandboxInfo } from "./convert.ts";
 import { toCommand, toCreateRequest, toEnv, toInfo, toPty, toPtySize, wholeNumber } from "./convert.ts";
 import { createSandbox, UNDECIDED } from "./create.ts";
-import { SallyportError, sdkError } from "./errors.ts";
+import { SallyportError } from "./errors.ts";
+import type { EventsOptions, SandboxEvent } from "./events.ts";
+import { readEvents } from "./events.ts";
 import type { ExitStatus, RunResult } from "./exit-status.ts";
-import { describeExit } from "./exit-status.ts";
+import type { FileSystem } from "./file-system.ts";
+import { SandboxFiles } from "./file-system.ts";
+import { imageName } from "./image.ts";
 import type { Input } from "./input.ts";
 import { ProcessInput } from "./input.ts";
+import type { ListOptions } from "./life-cycle.ts";
+import {
+  awaitEnd,
+  DEFAULT_TIMEOUT_MS,
+  getSandbox,
+  getSandboxByName,
+  listSandboxes,
+  setAsleep,
+  setTags,
+} from "./life-cycle.ts";
 import type { Output } from "./output.ts";
 import { ProcessOutput } from "./output.ts";
 import type { ExecOptions, Process } from "./process.ts";
 import { ProcessHandle } from "./process.ts";
+import type { ProcessInfo } from "./process-list.ts";
+import { listProcesses } from "./process-list.ts";
+import { runToEnd } from "./run.ts";
+import { processFailed, refuseWithoutCommand, sandboxEnded } from "./sandbox-failures.ts";
 import { SandboxIo } from "./sandbox-io.ts";
 import type { CallOptions, Scope } from "./scope.ts";
 import type { Connections } from "./transport.ts";
 import { scopeOf } from "./transport.ts";
-
-/** Which sandboxes {@link Sandbox.list} lists. `timeoutMs` is the deadline of each page. */
-export interface ListOptions extends CallOptions {
-  /** Only this app's. */
-  readonly app?: App | string | undefined;
-  /** Ended ones too, while the platform remembers them. */
-  readonly includeEnded?: boolean | undefined;
-}
 
 /** How {@link Sandbox.run} runs. `timeoutMs` is the deadline of the whole run; past it the process is killed. */
 export interface RunOptions extends ExecOptions {
   /** Rejects with `ProcessFailed` unless the process exits 0. */
   readonly check?: boolean | undefined;
 }
-
-const DEFAULT_TIMEOUT_MS = 60_000;
-const POLL_MS = 20_000;
-const POLL_ATTEMPT_MS = 30_000;
-const SHOWN_STDERR_LINES = 10;
-const SHOWN_STDERR_CHARACTERS = 2_000;
 
 /**
  * A sandbox: a short-lived container under gVisor. `await using` terminates it at the end of the block; without it,
@@ -61,6 +65,9 @@ export class Sandbox implements AsyncDisposable {
   /** Standard error of the sandbox's own command. */
   readonly stderr: Output;
 
+  /** Its files. */
+  readonly fs: FileSystem;
+
   readonly #connections: Connections;
   readonly #io: SandboxIo;
   #info: SandboxInfo;
@@ -74,6 +81,7 @@ export class Sandbox implements AsyncDisposable {
     this.stdin = new ProcessInput(io, ENTRYPOINT_EXEC_ID, check);
     this.stdout = new ProcessOutput({ ...output, stream: OutputStream.STDOUT, name: "stdout" });
     this.stderr = new ProcessOutput({ ...output, stream: OutputStream.STDERR, name: "stderr" });
+    this.fs = new SandboxFiles(io);
     this.#connections = connections;
     this.#io = io;
     this.#info = toInfo(sandbox);
@@ -96,10 +104,16 @@ export class Sandbox implements AsyncDisposable {
     if (typeof options !== "object") throw new TypeError("Sandbox.create takes an array of strings and options");
     const connections = connectionsOf(options.client);
     const scope = scopeOf("Sandbox.create", options, connections, DEFAULT_TIMEOUT_MS);
-    const waitMs = Math.min(MAX_WAIT_MS, Math.ceil(scope.remainingMs));
-    const request = toCreateRequest(command, options, randomUUID(), waitMs);
-    scope.throwIfOver();
-    const { sandbox, ioAccess } = await createSandbox(connections, request, scope);
+    // All that is refused is refused before anything is made.
+    toCreateRequest(command, options, undefined, "", 0);
+    const makeScope = () => (options.timeoutMs === undefined ? scopeOf("Sandbox.create", options, connections) : scope);
+    const image = await imageName(options.image, connections, makeScope);
+    const createScope =
+      options.timeoutMs === undefined ? scopeOf("Sandbox.create", options, connections, DEFAULT_TIMEOUT_MS) : scope;
+    const waitMs = Math.min(MAX_WAIT_MS, Math.ceil(createScope.remainingMs));
+    const request = toCreateRequest(command, options, image, randomUUID(), waitMs);
+    createScope.throwIfOver();
+    const { sandbox, ioAccess } = await createSandbox(connections, request, createScope);
     return new Sandbox(connections, sandbox, ioAccess);
   }
 
@@ -110,25 +124,21 @@ export class Sandbox implements AsyncDisposable {
     return new Sandbox(connections, await getSandbox(connections, scope, id));
   }
 
-  /** The living sandboxes of the workspace, newest first. */
+  /**
+   * A handle of the living sandbox of this name.
+   *
+   * @throws SallyportError `NotFound` when no living sandbox of the app has the name.
+   */
+  static async fromName(app: App | string, name: string, options: CallOptions = {}): Promise<Sandbox> {
+    const connections = connectionsOf(options.client);
+    const scope = scopeOf("Sandbox.fromName", options, connections, DEFAULT_TIMEOUT_MS);
+    return new Sandbox(connections, await getSandboxByName(connections, scope, app, name));
+  }
+
+  /** The living sandboxes of the workspace, newest first; what is made while it lists is not among them. */
   static async *list(options: ListOptions = {}): AsyncGenerator<Sandbox, void> {
     const connections = connectionsOf(options.client);
-    const { app } = options;
-    const filter = {
-      appName: typeof app === "object" ? app.name : app,
-      pageSize: 0,
-      includeEnded: options.includeEnded ?? false,
-    };
-    let pageToken = "";
-    do {
-      const scope = scopeOf("Sandbox.list", options, connections, DEFAULT_TIMEOUT_MS);
-      const request = { ...filter, pageToken };
-      const page = await connections.callApi(scope, ({ sandboxes }, call) =>
-        callUnary(sandboxes, sandboxes.listSandboxes, request, call),
-      );
-      for (const sandbox of page.sandboxes) yield new Sandbox(connections, sandbox);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
+    for await (const sandbox of listSandboxes(connections, options)) yield new Sandbox(connections, sandbox);
   }
 
   /** What the platform last said of it to this handle; {@link Sandbox.poll} asks again. */
@@ -145,19 +155,10 @@ export class Sandbox implements AsyncDisposable {
    */
   async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const scope = this.#io.scope("Sandbox.run", options);
-    const process = await this.#start(command, options, scope, options.stdin !== undefined);
-    let result: RunResult;
-    try {
-      const [status, stdout, stderr] = await Promise.all([
-        process.waitWithin(scope),
-        scope.waitFor(process.stdout.text()),
-        scope.waitFor(process.stderr.text()),
-      ]);
-      result = { ...status, stdout, stderr };
-    } catch (error) {
-      this.#connections.inBackground(process.abandon());
-      throw error;
-    }
+    const result =
+      options.stdin === undefined
+        ? await this.#runInOneCall(command, options, scope)
+        : await this.#runFed(command, options, scope);
     if (options.check === true && result.exitCode !== 0) throw processFailed(command, result);
     return result;
   }
@@ -179,42 +180,59 @@ export class Sandbox implements AsyncDisposable {
     await this.#io.call(scope, (stub, call) => callUnary(stub, stub.resizeExec, request, call));
   }
 
+  /** Its processes, running and ended, while their output is kept; its own command is `entrypoint`. */
+  async processes(options: CallOptions = {}): Promise<readonly ProcessInfo[]> {
+    return listProcesses(this.#io, this.#io.scope("Sandbox.processes", options, DEFAULT_TIMEOUT_MS));
+  }
+
+  /** A handle of a process by its id, e.g. one that another program started. Nothing is asked: calls of it may be `NotFound`. */
+  process(id: string): Process {
+    return new ProcessHandle(this.#io, id, undefined);
+  }
+
+  /** Replaces all its tags. @throws SallyportError `InvalidArgument` with field `tags.KEY`; `SandboxEnded`. */
+  async setTags(tags: Readonly<Record<string, string>>, options: CallOptions = {}): Promise<void> {
+    const scope = this.#io.scope("Sandbox.setTags", options, DEFAULT_TIMEOUT_MS);
+    this.#info = toInfo(await setTags(this.#connections, scope, this.id, tags));
+  }
+
+  /**
+   * Puts it to sleep, whatever uses it: it is frozen, keeps its memory and uses no processor. The next use wakes it.
+   *
+   * @throws SallyportError `SandboxEnded`; `FailedPrecondition` unless it runs.
+   */
+  async sleep(options: CallOptions = {}): Promise<void> {
+    await this.#setAsleep(this.#io.scope("Sandbox.sleep", options, DEFAULT_TIMEOUT_MS), true);
+  }
+
+  /** Wakes it; one that is awake stays so. @throws SallyportError `SandboxEnded`; `FailedPrecondition` unless it runs. */
+  async wake(options: CallOptions = {}): Promise<void> {
+    await this.#setAsleep(this.#io.scope("Sandbox.wake", options, DEFAULT_TIMEOUT_MS), false);
+  }
+
+  /** What happened to it, oldest first; with `follow`, on to its end, through outages, without loss or repetition. */
+  async *events(options: EventsOptions = {}): AsyncGenerator<SandboxEvent, void> {
+    const timeoutMs = options.follow === true ? undefined : DEFAULT_TIMEOUT_MS;
+    yield* readEvents(this.#connections, this.#io.scope("Sandbox.events", options, timeoutMs), this.id, options);
+  }
+
   /** Its end if it has ended, else undefined. */
   async poll(options: CallOptions = {}): Promise<ExitStatus | undefined> {
     if (this.#info.exitStatus === undefined) {
-      this.#learn(
-        await getSandbox(this.#connections, this.#io.scope("Sandbox.poll", options, DEFAULT_TIMEOUT_MS), this.id),
-      );
+      const scope = this.#io.scope("Sandbox.poll", options, DEFAULT_TIMEOUT_MS);
+      this.#info = toInfo(await getSandbox(this.#connections, scope, this.id));
     }
     return this.#info.exitStatus;
   }
 
   /** Waits until it has ended. No deadline by default. */
   async wait(options: CallOptions = {}): Promise<ExitStatus> {
-    const scope = this.#io.scope("Sandbox.wait", options);
-    return this.#untilEnded(scope, async (waitMs) => {
-      const request = { sandboxId: this.id, waitMs };
-      const { sandbox } = await this.#connections.callApi(
-        scope,
-        ({ sandboxes }, call) => callUnary(sandboxes, sandboxes.waitSandbox, request, call),
-        { maxAttemptMs: POLL_ATTEMPT_MS },
-      );
-      return sandbox;
-    });
+    return this.#untilEnded(this.#io.scope("Sandbox.wait", options), "waitSandbox");
   }
 
   /** Ends it and everything in it, and waits until it has ended. Ending an ended one changes nothing. */
   async terminate(options: CallOptions = {}): Promise<void> {
-    const scope = this.#io.scope("Sandbox.terminate", options, DEFAULT_TIMEOUT_MS);
-    await this.#untilEnded(scope, async (waitMs) => {
-      const request = { sandboxId: this.id, waitMs };
-      const { sandbox } = await this.#connections.callApi(
-        scope,
-        ({ sandboxes }, call) => callUnary(sandboxes, sandboxes.terminateSandbox, request, call),
-        { maxAttemptMs: POLL_ATTEMPT_MS },
-      );
-      return sandbox;
-    });
+    await this.#untilEnded(this.#io.scope("Sandbox.terminate", options, DEFAULT_TIMEOUT_MS), "terminateSandbox");
   }
 
   /**
@@ -234,32 +252,56 @@ export class Sandbox implements AsyncDisposable {
     this.#io.release();
   }
 
-  async #untilEnded(scope: Scope, ask: (waitMs: number) => Promise<WireSandbox | undefined>): Promise<ExitStatus> {
+  async #untilEnded(scope: Scope, method: "waitSandbox" | "terminateSandbox"): Promise<ExitStatus> {
     for (;;) {
       const { exitStatus } = this.#info;
       if (exitStatus !== undefined) return exitStatus;
       scope.throwIfOver();
-      this.#learn(await ask(Math.min(POLL_MS, Math.ceil(scope.remainingMs))));
+      this.#info = toInfo(await awaitEnd(this.#connections, scope, this.id, method));
     }
   }
 
-  #learn(sandbox: WireSandbox | undefined): void {
-    if (sandbox === undefined) throw sdkError("Internal", "the platform answered without a sandbox");
-    this.#info = toInfo(sandbox);
+  async #setAsleep(scope: Scope, asleep: boolean): Promise<void> {
+    this.#info = toInfo(await setAsleep(this.#connections, scope, this.id, asleep));
+    if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
+  }
+
+  async #runInOneCall(command: readonly string[], options: ExecOptions, scope: Scope): Promise<RunResult> {
+    if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
+    const request = toStart(command, options);
+    scope.throwIfOver();
+    let started = false;
+    try {
+      return await runToEnd(this.#io, scope, request, () => {
+        started = true;
+      });
+    } catch (error) {
+      if (started || (SallyportError.is(error) && UNDECIDED.has(error.code))) {
+        this.#connections.inBackground(new ProcessHandle(this.#io, request.execId, undefined).abandon());
+      }
+      throw started ? error : await this.#explainStartFailure(error);
+    }
+  }
+
+  async #runFed(command: readonly string[], options: ExecOptions, scope: Scope): Promise<RunResult> {
+    const process = await this.#start(command, options, scope, true);
+    try {
+      const [status, stdout, stderr] = await Promise.all([
+        process.waitWithin(scope),
+        scope.waitFor(process.stdout.text()),
+        scope.waitFor(process.stderr.text()),
+      ]);
+      return { ...status, stdout, stderr };
+    } catch (error) {
+      this.#connections.inBackground(process.abandon());
+      throw error;
+    }
   }
 
   async #start(command: readonly string[], options: ExecOptions, scope: Scope, stdin: boolean): Promise<ProcessHandle> {
     if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
-    const request = {
-      // Chosen here, so that a repeated start starts nothing twice.
-      execId: randomUUID(),
-      command: toCommand(command),
-      env: toEnv(options.env),
-      workdir: options.workdir,
-      pty: toPty(options.pty),
-      stdin,
-      lifetimeMs: wholeNumber("lifetimeMs", options.lifetimeMs, Number.MAX_SAFE_INTEGER),
-    };
+    const request = { ...toStart(command, options), stdin };
+    scope.throwIfOver();
     try {
       await this.#io.call(scope, (stub, call) => callUnary(stub, stub.startExec, request, call));
     } catch (error) {
@@ -284,36 +326,18 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
+function toStart(command: readonly string[], options: ExecOptions): Omit<StartExecRequest, "stdin"> {
+  return {
+    // Chosen here, so that a repeated start starts nothing twice.
+    execId: randomUUID(),
+    command: toCommand(command),
+    env: toEnv(options.env),
+    workdir: options.workdir,
+    pty: toPty(options.pty),
+    lifetimeMs: wholeNumber("lifetimeMs", options.lifetimeMs, Number.MAX_SAFE_INTEGER),
+  };
+}
+
 function isCommand(first: readonly string[] | CreateOptions | undefined): first is readonly string[] {
   return Array.isArray(first);
-}
-
-async function getSandbox(connections: Connections, scope: Scope, sandboxId: string): Promise<WireSandbox> {
-  const { sandbox } = await connections.callApi(scope, ({ sandboxes }, call) =>
-    callUnary(sandboxes, sandboxes.getSandbox, { sandboxId }, call),
-  );
-  if (sandbox === undefined) throw sdkError("Internal", "the platform answered without a sandbox");
-  return sandbox;
-}
-
-function refuseWithoutCommand(): void {
-  throw sdkError("FailedPrecondition", "the sandbox was created without a command", {
-    hint: "create it with one, or use run() or exec()",
-  });
-}
-
-function sandboxEnded(info: SandboxInfo, cause?: unknown): SallyportError {
-  const how = info.exitStatus === undefined ? "" : ` (${describeExit(info.exitStatus)})`;
-  return sdkError("SandboxEnded", `${info.id} has ended${how}`, { cause });
-}
-
-function processFailed(command: readonly string[], result: RunResult): SallyportError {
-  const tail = result.stderr
-    .trimEnd()
-    .split("\n")
-    .slice(-SHOWN_STDERR_LINES)
-    .join("\n")
-    .slice(-SHOWN_STDERR_CHARACTERS);
-  const message = `${JSON.stringify(command[0])} failed: ${describeExit(result)}${tail === "" ? "" : `\n${tail}`}`;
-  return sdkError("ProcessFailed", message, { result });
 }

@@ -81,16 +81,26 @@ export class Scope {
   async waitFor<T>(shared: Promise<T>): Promise<T> {
     this.throwIfOver();
     const done = new AbortController();
-    const signal = AbortSignal.any([this.signal, done.signal]);
-    const over = delay(Math.min(this.remainingMs, MAX_TIMER_MS), undefined, { signal }).then(
-      () => this.throwIfOver(),
-      () => this.throwIfOver(),
-    );
+    const over = this.#throwOnceOver(done.signal);
     try {
       return await Promise.race([shared, over.then(() => shared)]);
     } finally {
       done.abort();
       over.catch(ignoreOutcome);
+    }
+  }
+
+  /** Throws once the call is over; returns once `done`. */
+  async #throwOnceOver(done: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([this.signal, done]);
+    while (!done.aborted) {
+      try {
+        await delay(Math.min(Math.ceil(this.remainingMs), MAX_TIMER_MS), undefined, { signal });
+      } catch {
+        // Only an abort ends the delay early, and the lines around tell of it.
+      }
+      // A timer may fire up to a millisecond early, or at the longest it can wait: then the rest is waited for too.
+      if (!done.aborted) this.throwIfOver();
     }
   }
 }

@@ -40,6 +40,18 @@ describe("output", () => {
     expect(callsOf("readOutput")).toBeGreaterThan(3);
   });
 
+  it("goes on where a run in one call was cut, again and again", async () => {
+    const running = sandbox.run(["count", "1500", "2"]);
+    for (let round = 1; round <= 3; round += 1) {
+      await expect.poll(() => callsOf("runExec")).toBeGreaterThanOrEqual(round);
+      platform.killGateway();
+      await platform.startGateway();
+    }
+    expect(await running).toEqual({ exitCode: 0, reason: "exited", stdout: numbers(1_500), stderr: "" });
+    expect(callsOf("runExec")).toBeGreaterThan(3);
+    expect(callsOf("startExec")).toBe(0);
+  });
+
   it("resumes where an answer of the gateway broke it off", async () => {
     platform.fail("readOutput", { code: "Unavailable" }, { code: "Unavailable" }, { code: "Unauthenticated" });
     const process = await sandbox.exec(["echo", "through"]);

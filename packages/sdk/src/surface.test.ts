@@ -1,6 +1,6 @@
 // The public types, held by the compiler: what users may write, and what they may not.
 import { describe, expectTypeOf, it } from "vitest";
-import type { CallOptions, CreateOptions, ErrorCode, ExitStatus, Output, Process, RunResult } from "./index.ts";
+import type { CallOptions, CreateOptions, ErrorCode, ExitStatus, Json, Output, Process, RunResult } from "./index.ts";
 import { App, Client, Image, SallyportError, Sandbox } from "./index.ts";
 
 /** Never called: it only has to compile. */
@@ -16,6 +16,18 @@ async function userProgram(maybe: number | undefined, signal: AbortSignal): Prom
     signal,
     pty: true,
   });
+  await Sandbox.create({ name: "db", tags: { a: "1" }, idleTimeoutMs: 1, sleepAfterMs: maybe, diskMiB: maybe });
+  await Sandbox.fromName(app, "db", { signal, timeoutMs: 1 });
+  for await (const one of Sandbox.list({ app: "web", tags: { a: "1" }, signal })) await one.detach();
+  await sandbox.setTags({ a: "1" }, { signal });
+  await sandbox.sleep({ timeoutMs: 1 });
+  await sandbox.wake({ signal });
+  for await (const event of sandbox.events({ follow: true, signal, timeoutMs: maybe })) {
+    expectTypeOf(event.at).toEqualTypeOf<Date>();
+    expectTypeOf(event.detail).toEqualTypeOf<Json>();
+  }
+  // @ts-expect-error A tag is a text.
+  await sandbox.setTags({ a: 1 });
   await Sandbox.create({ blockNetwork: true });
   await Sandbox.create({ blockNetwork: false, outboundCidrAllowlist: ["2001:db8::/32"] });
   await Sandbox.create();

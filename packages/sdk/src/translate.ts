@@ -28,6 +28,11 @@ const SDK_FIELDS: Readonly<Record<string, string>> = {
   memory_mib: "memoryMiB",
   memoryMib: "memoryMiB",
   lifetime_ms: "lifetimeMs",
+  idle_timeout_ms: "idleTimeoutMs",
+  sleep_after_ms: "sleepAfterMs",
+  disk_mib: "diskMiB",
+  diskMib: "diskMiB",
+  after_seq: "afterSeq",
   "command.argv": "command",
   sandbox_id: "id",
   sandboxId: "id",
@@ -45,6 +50,11 @@ export function readFailure(thrown: unknown, scope: Scope): Failure {
   // Errors of ours come from a call within the attempt, which has done its own riding out.
   if (!isServiceError(thrown)) return decided(thrown instanceof Error ? thrown : new Error(String(thrown)));
   const detail = detailOf(thrown);
+  if (detail === undefined && isMisshapen(thrown)) {
+    return decided(
+      sdkError("Internal", `a message could not be written or read: ${thrown.details}`, { cause: thrown }),
+    );
+  }
   if (detail === undefined && BREAK_STATUSES.has(thrown.code)) return { ...lost(thrown, scope), answered: false };
   const code = detail !== undefined && isErrorCode(detail.code) ? detail.code : codeOfGrpcStatus(thrown.code);
   const field = detail?.field === undefined ? undefined : sdkField(detail.field);
@@ -57,6 +67,11 @@ export function readFailure(thrown: unknown, scope: Scope): Failure {
   });
   const broken = code === "Unavailable" || code === "DeadlineExceeded";
   return { error, broken, answered: true, retryAfterMs: detail?.retryAfterMs };
+}
+
+/** A message that this end could not write or read, which grpc-js calls Internal, as it does a reset stream. */
+function isMisshapen({ code, details }: ServiceError): boolean {
+  return code === 13 && /^(Request message serialization failure|Response message parsing error)/.test(details);
 }
 
 function decided(error: Error): Failure {

@@ -4,13 +4,20 @@ import type { ChannelCredentials, ChannelOptions, ClientOptions as GrpcClientOpt
 import { Channel, credentials, Metadata } from "@grpc/grpc-js";
 import { AUTHORIZATION_KEY } from "@sallyport/contracts";
 import type { GrpcCallOptions } from "@sallyport/contracts/grpc";
-import { AppServiceClient, SandboxIOClient, SandboxServiceClient } from "@sallyport/contracts/grpc";
+import {
+  AppServiceClient,
+  ImageServiceClient,
+  SandboxIOClient,
+  SandboxServiceClient,
+  WorkspaceServiceClient,
+} from "@sallyport/contracts/grpc";
 import type { ClientConfig } from "./config.ts";
 import { isLoopback } from "./config.ts";
 import { sdkError } from "./errors.ts";
 import type { RetryLimits } from "./retry.ts";
-import { DEFAULT_OUTAGE_MS, persist } from "./retry.ts";
+import { Attempt, DEFAULT_OUTAGE_MS, Outage, persist } from "./retry.ts";
 import { Scope } from "./scope.ts";
+import { readFailure } from "./translate.ts";
 
 /** An api that has never answered is more likely misspelt than restarting. */
 const NEVER_SEEN_OUTAGE_MS = 5_000;
@@ -35,6 +42,8 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 export interface ApiStubs {
   readonly sandboxes: SandboxServiceClient;
   readonly apps: AppServiceClient;
+  readonly images: ImageServiceClient;
+  readonly workspaces: WorkspaceServiceClient;
 }
 
 /** How a call of the api is made. */
@@ -82,19 +91,49 @@ export class Connections {
     call: (api: ApiStubs, options: GrpcCallOptions) => Promise<T>,
     limits: ApiCallLimits = {},
   ): Promise<T> {
-    const outageMs = () => (this.#apiSeen ? DEFAULT_OUTAGE_MS : NEVER_SEEN_OUTAGE_MS);
     return persist(
       scope,
-      { outageMs, maxAttemptMs: limits.maxAttemptMs ?? QUICK_ATTEMPT_MS, isFinal: limits.isFinal },
-      async (attempt) => {
-        const { onHeaders, ...options } = attempt.options;
-        const seen = () => {
-          this.#apiSeen = true;
-          onHeaders?.();
-        };
-        return call(this.#stubs(), { ...options, onHeaders: seen, metadata: bearer(this.#config.token) });
+      {
+        outageMs: () => this.#outageMs(),
+        maxAttemptMs: limits.maxAttemptMs ?? QUICK_ATTEMPT_MS,
+        isFinal: limits.isFinal,
       },
+      async (attempt) => call(this.#stubs(), this.#apiOptions(attempt)),
     );
+  }
+
+  /** Reads a stream of the api to its end; after a break `open` is called again, and goes on where its reader is. */
+  async *streamApi<T>(
+    scope: Scope,
+    open: (api: ApiStubs, options: GrpcCallOptions) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void> {
+    const outage = new Outage(() => this.#outageMs());
+    for (;;) {
+      scope.throwIfOver();
+      const attempt = new Attempt(scope, Number.POSITIVE_INFINITY);
+      try {
+        for await (const message of open(this.#stubs(), this.#apiOptions(attempt))) {
+          outage.over();
+          yield message;
+        }
+        return;
+      } catch (error) {
+        await outage.ride(readFailure(error, scope), attempt);
+      }
+    }
+  }
+
+  #outageMs(): number {
+    return this.#apiSeen ? DEFAULT_OUTAGE_MS : NEVER_SEEN_OUTAGE_MS;
+  }
+
+  #apiOptions(attempt: Attempt): GrpcCallOptions {
+    const { onHeaders, ...options } = attempt.options;
+    const seen = () => {
+      this.#apiSeen = true;
+      onHeaders?.();
+    };
+    return { ...options, onHeaders: seen, metadata: bearer(this.#config.token) };
   }
 
   /** SandboxIO of the gateway at this address, which the api named. */
@@ -136,6 +175,8 @@ export class Connections {
     this.#api ??= {
       sandboxes: this.#stub(SandboxServiceClient, this.#config.address),
       apps: this.#stub(AppServiceClient, this.#config.address),
+      images: this.#stub(ImageServiceClient, this.#config.address),
+      workspaces: this.#stub(WorkspaceServiceClient, this.#config.address),
     };
     return this.#api;
   }
