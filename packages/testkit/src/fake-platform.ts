@@ -1,80 +1,37 @@
 // The gRPC face of a platform without sandboxes: real protos on real sockets, programs in memory, and every failure a
 // client has to bear on command. For tests of SDK and CLI.
+import type { EventEmitter } from "node:events";
 import { once } from "node:events";
 import type { ServerWritableStream, ServiceError, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
 import type {
   CreateSandboxRequest,
-  ErrorCode,
   IoAccess,
+  ListSandboxesRequest,
+  ReadFileRequest,
+  ReadFileResponse,
   ReadOutputRequest,
   ReadOutputResponse,
-  Sandbox,
+  RemoveFileRequest,
+  RunExecRequest,
+  RunExecResponse,
+  WriteFileRequest,
 } from "@sallyport/contracts";
+import { AUTHORIZATION_KEY, EndReason, OutputStream, SandboxState } from "@sallyport/contracts";
 import {
-  AUTHORIZATION_KEY,
-  ENTRYPOINT_EXEC_ID,
-  EndReason,
-  ERROR_CODES,
-  encodeStatusDetails,
-  OutputStream,
-  SandboxState,
-  STATUS_DETAILS_KEY,
-} from "@sallyport/contracts";
-import { AppServiceService, SandboxIOService, SandboxServiceService } from "@sallyport/contracts/grpc";
+  AppServiceService,
+  SandboxIOService,
+  SandboxServiceService,
+  WorkspaceServiceService,
+} from "@sallyport/contracts/grpc";
+import type { FakeFailure } from "./fake-failure.ts";
+import { wireError } from "./fake-failure.ts";
+import { brokenAfter } from "./fake-files.ts";
+import { lifeCycleHandlers, usageOf } from "./fake-life-cycle.ts";
+import type { TellOptions } from "./fake-output.ts";
+import { tellAll, tellOutput, writeAll } from "./fake-output.ts";
 import { FakeProcess, PROGRAMS } from "./fake-process.ts";
-
-/** What a method is made to do instead of its work. */
-export interface FakeFailure {
-  readonly code: ErrorCode;
-  readonly field?: string;
-  readonly retryAfterMs?: number;
-  /** The work is done first, and only the answer is lost. */
-  readonly after?: boolean;
-}
-
-/** A sandbox of the fake platform. */
-export class FakeSandbox {
-  readonly processes: Map<string, FakeProcess> = new Map();
-  readonly view: Sandbox;
-  readonly request: CreateSandboxRequest;
-  readonly ioTokens: Set<string> = new Set();
-
-  constructor(id: string, request: CreateSandboxRequest) {
-    this.request = request;
-    this.view = {
-      id,
-      appId: "ap-00000000000000000000000001",
-      appName: request.appName ?? "default",
-      image: request.image ?? "default",
-      state: SandboxState.RUNNING,
-      createdAt: new Date(),
-      startedAt: new Date(),
-      cpuMillis: request.cpuMillis ?? 1_000,
-      memoryMib: request.memoryMib ?? 512,
-      lifetimeMs: request.lifetimeMs ?? 3_600_000,
-      command: request.command,
-      network: request.network ?? { mode: { $case: "open", value: {} } },
-      unreachable: false,
-    };
-    if (request.command === undefined) return;
-    const entrypoint = new FakeProcess(request.command.argv, request.env, true);
-    this.processes.set(ENTRYPOINT_EXEC_ID, entrypoint);
-    const follow = () => {
-      if (entrypoint.outcome !== undefined) this.end(entrypoint.outcome);
-    };
-    entrypoint.on("change", follow);
-    follow();
-  }
-
-  end(outcome: NonNullable<Sandbox["outcome"]>): void {
-    if (this.view.state === SandboxState.ENDED) return;
-    this.view.state = SandboxState.ENDED;
-    this.view.outcome = outcome;
-    this.view.endedAt = new Date();
-    for (const process of this.processes.values()) process.end({ reason: EndReason.TERMINATED, exitCode: 137 });
-  }
-}
+import { FakeSandbox } from "./fake-sandbox.ts";
 
 /** A fake platform that listens on free ports of the loopback. */
 export class FakePlatform implements AsyncDisposable {
@@ -86,6 +43,14 @@ export class FakePlatform implements AsyncDisposable {
   ioTokenMs = 3_600_000;
   /** Answers of createSandbox wait so long. */
   createDelayMs = 0;
+  /** Outputs are sent in pieces of at most so many bytes. */
+  maxChunkBytes: number = 64 * 1024;
+  /** Every read of an output breaks off with `Unavailable` after so many messages. */
+  endReadsAfter: number = Number.POSITIVE_INFINITY;
+  /** Named to clients in place of the gateway's own address: a proxy's before it. */
+  gatewayAddress: string | undefined;
+  /** Calls that were taken up and have not ended. */
+  openCalls = 0;
   #ports = { api: 0, gateway: 0 };
   readonly #byKey = new Map<string, FakeSandbox>();
   readonly #failures = new Map<string, FakeFailure[]>();
@@ -102,6 +67,10 @@ export class FakePlatform implements AsyncDisposable {
 
   get apiUrl(): string {
     return `http://127.0.0.1:${this.#ports.api}`;
+  }
+
+  get gatewayPort(): number {
+    return this.#ports.gateway;
   }
 
   /** The next calls of a method fail. */
@@ -127,6 +96,9 @@ export class FakePlatform implements AsyncDisposable {
           return { app: { id: "ap-00000000000000000000000001", name: request.name } };
         },
       ),
+    });
+    this.#api.addService(WorkspaceServiceService, {
+      getUsage: this.#unary("getUsage", this.#byApiToken, async () => usageOf([...this.sandboxes.values()])),
     });
     this.#ports.api = await listen(this.#api, this.#ports.api);
   }
@@ -187,19 +159,18 @@ export class FakePlatform implements AsyncDisposable {
       getSandbox: handle("getSandbox", async ({ sandboxId }: { sandboxId: string }) => ({
         sandbox: this.#find(sandboxId).view,
       })),
-      listSandboxes: handle(
-        "listSandboxes",
-        async (request: { pageToken: string; includeEnded: boolean; appName?: string }) => {
-          const wanted = [...this.sandboxes.values()]
-            .map((sandbox) => sandbox.view)
-            .filter((view) => request.includeEnded || view.state !== SandboxState.ENDED)
-            .filter((view) => request.appName === undefined || view.appName === request.appName);
-          const from = Number(request.pageToken === "" ? "0" : request.pageToken);
-          // Two to a page, so that a few sandboxes make several.
-          const nextPageToken = from + 2 < wanted.length ? String(from + 2) : "";
-          return { sandboxes: wanted.slice(from, from + 2), nextPageToken };
-        },
-      ),
+      listSandboxes: handle("listSandboxes", async (request: ListSandboxesRequest) => {
+        const wanted = [...this.sandboxes.values()]
+          .map((sandbox) => sandbox.view)
+          .filter((view) => request.includeEnded || view.state !== SandboxState.ENDED)
+          .filter((view) => request.appName === undefined || view.appName === request.appName)
+          .filter((view) => request.name === undefined || view.name === request.name)
+          .filter((view) => Object.entries(request.tags).every(([key, value]) => view.tags[key] === value));
+        const from = Number(request.pageToken === "" ? "0" : request.pageToken);
+        // Two to a page, so that a few sandboxes make several.
+        const nextPageToken = from + 2 < wanted.length ? String(from + 2) : "";
+        return { sandboxes: wanted.slice(from, from + 2), nextPageToken };
+      }),
       waitSandbox: handle("waitSandbox", async ({ sandboxId, waitMs }: { sandboxId: string; waitMs: number }) => {
         const sandbox = this.#find(sandboxId);
         await until(() => sandbox.view.state === SandboxState.ENDED, waitMs);
@@ -209,6 +180,15 @@ export class FakePlatform implements AsyncDisposable {
         const sandbox = this.#find(sandboxId);
         sandbox.end({ reason: EndReason.TERMINATED, exitCode: 137 });
         return { sandbox: sandbox.view };
+      }),
+      ...lifeCycleHandlers({
+        handle,
+        find: (id) => this.#find(id),
+        all: () => [...this.sandboxes.values()],
+        begin: async (method, call) => {
+          await this.#begin(method, call);
+          this.#byApiToken(call.metadata);
+        },
       }),
       getIoAccess: handle("getIoAccess", async ({ sandboxId }: { sandboxId: string }) => ({
         ioAccess: this.#grant(this.#find(sandboxId)),
@@ -223,20 +203,21 @@ export class FakePlatform implements AsyncDisposable {
     ) => this.#unary(method, this.#byIoToken, work as (request: Q, sandbox: FakeSandbox | undefined) => Promise<R>);
     return {
       startExec: handle("startExec", async (request: StartExec, sandbox) => {
-        if (sandbox.processes.has(request.execId)) return {};
-        if (sandbox.view.state === SandboxState.ENDED) throw wireError({ code: "SandboxEnded" });
-        const argv = request.command?.argv ?? [];
-        if (PROGRAMS[argv[0] ?? ""] === undefined) throw wireError({ code: "InvalidArgument", field: "command" });
-        const env = { ...sandbox.request.env, ...request.env };
-        sandbox.processes.set(request.execId, new FakeProcess(argv, env, request.stdin));
+        startIn(sandbox, request);
         return {};
       }),
-      readOutput: (call: ServerWritableStream<ReadOutputRequest, ReadOutputResponse>) => {
-        this.#readOutput(call).then(
-          () => call.end(),
-          (error: unknown) => call.emit("error", error),
-        );
-      },
+      runExec: (call: ServerWritableStream<RunExecRequest, RunExecResponse>) =>
+        this.#tell("runExec", call, (sandbox, options) => {
+          startIn(sandbox, { ...call.request, stdin: false });
+          return tellAll(processOf(sandbox, call.request.execId), call.request, options);
+        }),
+      readOutput: (call: ServerWritableStream<ReadOutputRequest, ReadOutputResponse>) =>
+        this.#tell("readOutput", call, (sandbox, options) => {
+          const { execId, follow, offset, stream } = call.request;
+          const process = processOf(sandbox, execId);
+          const output = stream === OutputStream.STDOUT ? process.stdout : process.stderr;
+          return tellOutput(output, { ...options, offset, follow });
+        }),
       writeInput: handle(
         "writeInput",
         async (request: { execId: string; offset: number; data: Buffer; end: boolean }, sandbox) => {
@@ -254,6 +235,26 @@ export class FakePlatform implements AsyncDisposable {
         processOf(sandbox, request.execId).signal(request.signal);
         return {};
       }),
+      listExecs: handle("listExecs", async (_request, sandbox) => ({
+        execs: [...sandbox.processes].map(([execId, process]) => ({
+          execId,
+          command: { argv: [...process.argv] },
+          startedAt: sandbox.view.startedAt,
+          outcome: process.outcome,
+          pty: false,
+        })),
+      })),
+      readFile: (call: ServerWritableStream<ReadFileRequest, ReadFileResponse>) =>
+        this.#tell("readFile", call, (sandbox, { endReadsAfter, maxChunkBytes }) =>
+          brokenAfter(sandbox.fs.read(call.request, maxChunkBytes), endReadsAfter),
+        ),
+      writeFile: this.#unary("writeFile", this.#byIoToken, async (request: WriteFileRequest, sandbox) =>
+        sandbox?.fs.write(request),
+      ),
+      removeFile: this.#unary("removeFile", this.#byIoToken, async ({ path }: RemoveFileRequest, sandbox) => {
+        sandbox?.fs.remove(path);
+        return {};
+      }),
       resizeExec: handle(
         "resizeExec",
         async (request: { execId: string; size: { columns: number; rows: number } }, sandbox) => {
@@ -264,35 +265,45 @@ export class FakePlatform implements AsyncDisposable {
     };
   }
 
-  async #readOutput(call: ServerWritableStream<ReadOutputRequest, ReadOutputResponse>): Promise<void> {
-    this.calls.push("readOutput");
-    call.sendMetadata(new Metadata());
-    const failure = this.#failures.get("readOutput")?.shift();
-    if (failure !== undefined) throw wireError(failure);
-    const process = processOf(this.#byIoToken(call.metadata), call.request.execId);
-    const output = call.request.stream === OutputStream.STDOUT ? process.stdout : process.stderr;
+  #tell<Message>(
+    method: string,
+    call: ServerWritableStream<unknown, Message>,
+    messages: (sandbox: FakeSandbox, options: Omit<TellOptions, "offset" | "follow">) => AsyncIterable<Message>,
+  ): void {
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort());
-    let { offset } = call.request;
-    if (offset < output.start) {
-      offset = output.start;
-      call.write({ event: { $case: "gap", value: { offset } } });
+    call.sendMetadata(new Metadata());
+    const { endReadsAfter, maxChunkBytes } = this;
+    const { signal } = gone;
+    const work = async () => {
+      await this.#begin(method, call);
+      const sandbox = this.#byIoToken(call.metadata);
+      await writeAll(call, messages(sandbox, { endReadsAfter, maxChunkBytes, signal }), signal);
+    };
+    this.openCalls += 1;
+    const telling = work().finally(() => {
+      this.openCalls -= 1;
+    });
+    telling.then(
+      () => call.end(),
+      (error: unknown) => call.emit("error", error),
+    );
+  }
+
+  async #begin(method: string, call: EventEmitter): Promise<void> {
+    this.calls.push(method);
+    const failure = this.#failures.get(method)?.shift();
+    if (failure !== undefined) await this.#fail(failure, call);
+  }
+
+  async #fail(failure: FakeFailure, call: EventEmitter): Promise<never> {
+    if (failure.instead === "hang") await once(call, "cancelled");
+    if (failure.instead === "cut") {
+      this.killApi();
+      this.killGateway();
+      await Promise.all([this.startApi(), this.startGateway()]);
     }
-    while (!gone.signal.aborted) {
-      if (offset < output.length) {
-        const data = output.slice(offset, offset + 64 * 1024);
-        const sent = call.write({ event: { $case: "chunk", value: { offset, data } } });
-        offset += data.length;
-        if (!sent) await once(call, "drain", { signal: gone.signal });
-      } else if (output.ended) {
-        call.write({ event: { $case: "end", value: { offset } } });
-        return;
-      } else if (call.request.follow) {
-        await once(output, "change", { signal: gone.signal });
-      } else {
-        return;
-      }
-    }
+    throw wireError(failure);
   }
 
   #unary<Q, R>(
@@ -300,17 +311,21 @@ export class FakePlatform implements AsyncDisposable {
     authenticate: (metadata: Metadata) => FakeSandbox | undefined,
     work: (request: Q, sandbox: FakeSandbox | undefined) => Promise<R>,
   ): UntypedServiceImplementation[string] {
-    const run = async (call: { request: Q; metadata: Metadata }): Promise<R> => {
+    const run = async (call: UnaryCall<Q>): Promise<R> => {
       this.calls.push(method);
       const failure = this.#failures.get(method)?.shift();
-      if (failure !== undefined && failure.after !== true) throw wireError(failure);
+      if (failure !== undefined && failure.after !== true) await this.#fail(failure, call);
       const response = await work(call.request, authenticate(call.metadata));
-      if (failure !== undefined) throw wireError(failure);
+      if (failure !== undefined) await this.#fail(failure, call);
       return response;
     };
-    return (call: { request: Q; metadata: Metadata; sendMetadata(metadata: Metadata): void }, callback: Answer<R>) => {
+    return (call: UnaryCall<Q>, callback: Answer<R>) => {
       call.sendMetadata(new Metadata());
-      run(call).then(
+      this.openCalls += 1;
+      const answer = run(call).finally(() => {
+        this.openCalls -= 1;
+      });
+      answer.then(
         (response) => callback(null, response),
         (error: unknown) => callback(error as ServiceError),
       );
@@ -327,32 +342,35 @@ export class FakePlatform implements AsyncDisposable {
     const token = `io-${++this.#serial}`;
     sandbox.ioTokens.add(token);
     const expiresAt = new Date(Date.now() + this.ioTokenMs);
-    return { address: `127.0.0.1:${this.#ports.gateway}`, token, expiresAt };
+    const address = this.gatewayAddress ?? `127.0.0.1:${this.#ports.gateway}`;
+    return { address, token, expiresAt, url: `http://${address}` };
   }
 }
 
 interface StartExec {
   readonly execId: string;
-  readonly command?: { argv: string[] };
+  readonly command?: { argv: string[] } | undefined;
   readonly env: Record<string, string>;
   readonly stdin: boolean;
 }
 
+type UnaryCall<Q> = EventEmitter & { request: Q; metadata: Metadata; sendMetadata(metadata: Metadata): void };
+
 type Answer<R> = (error: ServiceError | null, response?: R) => void;
+
+function startIn(sandbox: FakeSandbox, request: StartExec): void {
+  if (sandbox.processes.has(request.execId)) return;
+  if (sandbox.view.state === SandboxState.ENDED) throw wireError({ code: "SandboxEnded" });
+  const argv = request.command?.argv ?? [];
+  if (PROGRAMS[argv[0] ?? ""] === undefined) throw wireError({ code: "InvalidArgument", field: "command" });
+  const env = { ...sandbox.request.env, ...request.env };
+  sandbox.processes.set(request.execId, new FakeProcess(argv, env, request.stdin));
+}
 
 function processOf(sandbox: FakeSandbox, execId: string): FakeProcess {
   const process = sandbox.processes.get(execId);
   if (process === undefined) throw wireError({ code: "NotFound", field: "exec_id" });
   return process;
-}
-
-function wireError(failure: FakeFailure): ServiceError {
-  const { code, field, retryAfterMs } = failure;
-  const message = field === undefined ? `the fake platform says ${code}` : `${field}: the fake platform says ${code}`;
-  const metadata = new Metadata();
-  const detail = { code, field, retryAfterMs, requestId: "fake-request", retryable: ERROR_CODES[code].retryable };
-  metadata.set(STATUS_DETAILS_KEY, encodeStatusDetails(message, detail));
-  return Object.assign(new Error(message), { code: ERROR_CODES[code].grpc, details: message, metadata });
 }
 
 function listen(server: Server, port: number): Promise<number> {

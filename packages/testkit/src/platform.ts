@@ -15,16 +15,21 @@ export interface PlatformOptions {
   /** An existing home to start again in; a new temporary one when unset. */
   readonly home?: string;
   /** Those of an earlier start in the same home; free ones when unset. */
-  readonly ports?: readonly [api: number, io: number];
+  readonly ports?: PlatformPorts;
   readonly env?: Readonly<Record<string, string>>;
 }
+
+/** TCP ports of a platform, in the order of {@link freePorts}. */
+export type PlatformPorts = readonly [api: number, io: number, apiHttp: number, ioHttp: number];
 
 /** A running platform. Disposal is `down` and removes a home that this module made. */
 export interface TestPlatform extends AsyncDisposable {
   readonly home: string;
   readonly apiUrl: string;
+  /** Base URL of the api over HTTP. */
+  readonly restUrl: string;
   readonly release: string;
-  readonly ports: readonly [api: number, io: number];
+  readonly ports: PlatformPorts;
   /** What the supervisor says: children with their pids. */
   status(): Promise<PlatformStatus>;
   /** A new workspace and an API token for it. */
@@ -51,6 +56,8 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
     SALLYPORT_HOME: home,
     SALLYPORT_API_LISTEN: apiListen,
     SALLYPORT_IO_LISTEN: `127.0.0.1:${ports[1]}`,
+    SALLYPORT_API_HTTP_LISTEN: `127.0.0.1:${ports[2]}`,
+    SALLYPORT_IO_HTTP_LISTEN: `127.0.0.1:${ports[3]}`,
     ...options.env,
   };
   const reap = "/opt/sallyport/native/current/sallyport-reap";
@@ -88,6 +95,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
     release,
     ports,
     apiUrl: `http://${apiListen}`,
+    restUrl: `http://127.0.0.1:${ports[2]}`,
     status,
     async createWorkspace(name) {
       const { workspace } = await callUnary(admin, admin.createWorkspace, { name });
@@ -114,9 +122,9 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
   };
 }
 
-/** Two TCP ports of loopback that are free now. */
-export async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()];
+/** TCP ports of loopback that are free now, for all that a platform listens at. */
+export async function freePorts(): Promise<PlatformPorts> {
+  const servers = [createServer(), createServer(), createServer(), createServer()];
   const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, "127.0.0.1");
@@ -127,9 +135,11 @@ export async function freePorts(): Promise<[number, number]> {
     }),
   );
   for (const server of servers) server.close();
-  const [first, second] = ports;
-  if (first === undefined || second === undefined) throw new Error("no free ports");
-  return [first, second];
+  const [api, io, apiHttp, ioHttp] = ports;
+  if (api === undefined || io === undefined || apiHttp === undefined || ioHttp === undefined) {
+    throw new Error("no free ports");
+  }
+  return [api, io, apiHttp, ioHttp];
 }
 
 async function childLogs(home: string): Promise<string> {
