@@ -1,6 +1,7 @@
 // Random and mutated frames, before and after HELLO, from a generator whose seed is printed: init answers or closes, and
 // never ends, hangs or makes a sanitizer speak. SALLYPORT_FUZZ_SEED repeats a run, SALLYPORT_FUZZ_ROUNDS makes it longer.
 import { expect, it } from "vitest";
+import { generator } from "./generator.ts";
 import { descendants, InitProcess } from "./init-process.ts";
 import { Peer } from "./peer.ts";
 import * as wire from "./wire.ts";
@@ -9,17 +10,6 @@ const SEED = Number(process.env["SALLYPORT_FUZZ_SEED"] ?? Math.floor(Math.random
 const ROUNDS = Number(process.env["SALLYPORT_FUZZ_ROUNDS"] ?? 1_000);
 const FRAMES_PER_ROUND = 60;
 const PATH = `PATH=${process.env["PATH"]}`;
-
-/** mulberry32: small, and the same on every machine. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 class Fuzzer {
   readonly #random: () => number;
