@@ -7,6 +7,8 @@ import type { Logger } from "@sallyport/appkit/logger";
 import { everyCallerIs } from "@sallyport/appkit/principals";
 import type { GatewayConfig } from "./config.ts";
 import { controlService } from "./control-service.ts";
+import { TOOL_PATH } from "./files/tool.ts";
+import { openRestDoor } from "./http/rest.ts";
 import { Instances } from "./instances.ts";
 import { ioService } from "./io-service.ts";
 import { ioAuthenticate } from "./io-token.ts";
@@ -19,8 +21,12 @@ export interface GatewayDeps {
   readonly logger: Logger;
   /** Where SandboxIO is served: a listening TCP socket that somebody else made, in a network we are not in. */
   readonly ioListener: Server;
+  /** Where the same is served over HTTP: such a socket too. Nowhere when unset. */
+  readonly httpListener?: Server;
   readonly clock?: Clock;
   readonly dial?: Dial;
+  /** Where init's program is in every sandbox. */
+  readonly initProgram?: string;
 }
 
 /** Streams end by being cut: their callers go on at another offset later. Short, for two servers stop in turn. */
@@ -31,12 +37,13 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const { logger } = deps;
   const clock = deps.clock ?? systemClock;
   const dial = deps.dial ?? dialTcp;
+  const initProgram = deps.initProgram ?? TOOL_PATH;
   const early = holdConnections(deps.ioListener);
   await using stack = new AsyncDisposableStack();
   const { bounds, retainedBytes, retentionMs, stateDirectory } = config;
   const keys = stack.use(await Keys.start({ stateDirectory, apiSocket: config.apiSocket, logger }));
   const instances = stack.use(
-    new Instances({ stateDirectory, bounds, retentionMs, retainedBytes, dial, clock, logger }),
+    new Instances({ stateDirectory, bounds, retentionMs, retainedBytes, initProgram, dial, clock, logger }),
   );
   const opener = new Opener({ find: (instanceId) => instances.find(instanceId), dial });
   stack.use(await startOpenListener({ socketPath: config.openSocket, opener, logger }));
@@ -49,15 +56,21 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       drainMs: DRAIN_MS,
     }),
   );
+  const services = [ioService(instances)];
+  const authenticate = ioAuthenticate(keys, clock);
   stack.use(
     await startGrpcServer({
       listen: { kind: "accepted", listener: deps.ioListener },
-      services: [ioService(instances)],
-      authenticate: ioAuthenticate(keys, clock),
+      services,
+      authenticate,
       logger,
       drainMs: DRAIN_MS,
     }),
   );
+  if (deps.httpListener !== undefined) {
+    const { httpListener: listener } = deps;
+    stack.use(await openRestDoor({ listener, services, authenticate, logger, drainMs: DRAIN_MS }));
+  }
   early.release();
   const running = stack.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };

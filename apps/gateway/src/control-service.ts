@@ -54,6 +54,16 @@ export function controlService(instances: Instances): BoundService {
       return {};
     },
 
+    async suspendInstance(request) {
+      instances.get(request.instanceId).suspend(request.force);
+      return {};
+    },
+
+    async resumeInstance(request) {
+      instances.get(request.instanceId).resume();
+      return {};
+    },
+
     watchInstances: (_request, { signal }) => instances.watch(signal),
   });
 }
@@ -65,10 +75,11 @@ interface AttachParts {
   readonly ipv4: string;
   readonly ipv6: string;
   readonly initSecret: Uint8Array;
+  readonly asleep: boolean;
 }
 
 function attachOptionsOf(request: AttachParts): AttachOptions {
-  const { generation, initSecret, instanceId, ipv4, ipv6, sandboxId } = request;
+  const { asleep, generation, initSecret, instanceId, ipv4, ipv6, sandboxId } = request;
   if (!isId("instance", instanceId)) throw invalidArgument("instance_id", "is no instance id");
   if (!isId("sandbox", sandboxId)) throw invalidArgument("sandbox_id", "is no sandbox id");
   if (isIP(ipv4) !== 4) throw invalidArgument("ipv4", "is no IPv4 address");
@@ -76,5 +87,5 @@ function attachOptionsOf(request: AttachParts): AttachOptions {
   if (initSecret.length !== SECRET_BYTES) throw invalidArgument("init_secret", `must be ${SECRET_BYTES} bytes`);
   const addresses = ipv6 === "" ? [ipv4] : [ipv4, ipv6];
   // A copy: the message's bytes are a view of a network buffer.
-  return { instanceId, sandboxId, generation, addresses, secret: Uint8Array.from(initSecret) };
+  return { instanceId, sandboxId, generation, asleep, addresses, secret: Uint8Array.from(initSecret) };
 }

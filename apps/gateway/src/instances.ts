@@ -7,8 +7,8 @@ import type { Clock } from "@sallyport/appkit/clock";
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { WatchInstancesResponse } from "@sallyport/contracts";
-import type { Attachment } from "./instance.ts";
-import { Instance } from "./instance.ts";
+import type { Attachment, EventKind } from "./instance.ts";
+import { EVENT_KINDS, Instance } from "./instance.ts";
 import type { Dial } from "./open.ts";
 import type { SpoolBounds } from "./processes.ts";
 import type { InstanceRecord } from "./spool/records.ts";
@@ -23,6 +23,8 @@ export interface InstancesOptions {
   readonly retentionMs: number;
   /** The most bytes that detached instances keep together. */
   readonly retainedBytes: number;
+  /** Where init's program is in every sandbox. */
+  readonly initProgram: string;
   readonly dial: Dial;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,6 +35,8 @@ export interface AttachOptions extends Attachment {
   readonly instanceId: string;
   readonly sandboxId: string;
   readonly generation: number;
+  /** Whether it is frozen. */
+  readonly asleep: boolean;
 }
 
 const SWEEP_MS = 30_000;
@@ -83,7 +87,7 @@ export class Instances implements AsyncDisposable {
       instance = this.#add(directory, record);
     }
     if (instance.sandboxId !== sandboxId) throw invalidArgument("sandbox_id", "the instance is of another sandbox");
-    await instance.attach(options, signal);
+    await instance.attach(options, options.asleep, signal);
   }
 
   /** Closes an instance's doors. One that is not known is detached already. */
@@ -93,14 +97,18 @@ export class Instances implements AsyncDisposable {
 
   /** Tells of every attached instance once, then of each event. Ends by the signal alone. */
   async *watch(signal: AbortSignal): AsyncGenerator<WatchInstancesResponse, never, undefined> {
-    const watcher: Watcher = { dirty: new Set(), change: new Change() };
+    const watcher: Watcher = { dirty: new Map(), change: new Change() };
     this.#watchers.add(watcher);
     try {
-      for (const instance of this.#byId.values()) if (instance.attached) watcher.dirty.add(instance);
+      for (const instance of this.#byId.values())
+        if (instance.attached) watcher.dirty.set(instance, new Set(EVENT_KINDS));
       for (;;) {
-        for (const instance of watcher.dirty) {
+        for (const [instance, kinds] of watcher.dirty) {
           watcher.dirty.delete(instance);
-          if (!instance.detached) yield { instanceId: instance.id, event: instance.event };
+          for (const kind of EVENT_KINDS) {
+            const event = kinds.has(kind) && !instance.detached ? instance.eventOf(kind) : undefined;
+            if (event !== undefined) yield { instanceId: instance.id, event };
+          }
         }
         if (watcher.dirty.size === 0) await watcher.change.next(signal);
       }
@@ -116,18 +124,20 @@ export class Instances implements AsyncDisposable {
   }
 
   #add(directory: string, record: InstanceRecord): Instance {
-    const { bounds, clock, dial, logger } = this.#options;
+    const { bounds, clock, dial, initProgram, logger } = this.#options;
     const instance = new Instance({
       directory,
       trash: this.#trash,
       record,
       bounds,
+      initProgram,
       dial,
       clock,
       logger: logger.child({ instanceId: record.instanceId }),
-      onEvent: (changed) => {
+      onEvent: (changed, kind) => {
         for (const watcher of this.#watchers) {
-          watcher.dirty.add(changed);
+          // However often it changes, a slow watcher is told of each kind once, as it is by then.
+          watcher.dirty.set(changed, (watcher.dirty.get(changed) ?? new Set()).add(kind));
           watcher.change.announce();
         }
       },
@@ -183,6 +193,6 @@ export class Instances implements AsyncDisposable {
 }
 
 interface Watcher {
-  readonly dirty: Set<Instance>;
+  readonly dirty: Map<Instance, Set<EventKind>>;
   readonly change: Change;
 }

@@ -6,6 +6,8 @@ import { bindService } from "@sallyport/appkit/service";
 import type { ReadOutputRequest, ReadOutputResponse, StartExecRequest } from "@sallyport/contracts";
 import { MAX_CHUNK_BYTES, MAX_WAIT_MS, OutputStream } from "@sallyport/contracts";
 import { SandboxIOService } from "@sallyport/contracts/grpc";
+import { execOf } from "./exec-list.ts";
+import { fileHandlers } from "./files/file-service.ts";
 import type { InitConnection } from "./init/connection.ts";
 import { encodeResize, encodeSignal } from "./init/messages.ts";
 import type { ExecBase, Instance } from "./instance.ts";
@@ -14,7 +16,7 @@ import { INIT_ANSWER_MS, MAX_CALLS_PER_INSTANCE } from "./limits.ts";
 import { signalNumber } from "./outcome.ts";
 import type { Process } from "./process.ts";
 import type { StartOptions } from "./processes.ts";
-import { readStream } from "./spool/reader.ts";
+import { tellAll, tellOutput } from "./tell-output.ts";
 import {
   argvOf,
   envList,
@@ -36,6 +38,17 @@ export function ioService(instances: Instances): BoundService {
         const base = await openBase(instance, context.signal);
         await instance.processes.start(startOptionsOf(execId, request, base), context.signal);
         return {};
+      }),
+
+    runExec: (request, context) =>
+      countedStream(instances, context, async function* (instance) {
+        const { stdoutOffset: stdout, stderrOffset: stderr, ...start } = request;
+        const execId = execIdOf(request.execId);
+        mustBeWithin("stdout_offset", stdout, 0, Number.MAX_SAFE_INTEGER);
+        mustBeWithin("stderr_offset", stderr, 0, Number.MAX_SAFE_INTEGER);
+        const base = await openBase(instance, context.signal);
+        await instance.processes.start(startOptionsOf(execId, { ...start, stdin: false }, base), context.signal);
+        yield* tellAll(instance.processes.get(execId), { stdout, stderr }, context.signal);
       }),
 
     readOutput: (request, context) => readOutput(instances, request, context),
@@ -84,6 +97,15 @@ export function ioService(instances: Instances): BoundService {
         await tellInit(instance, process, context.signal, (handle) => encodeResize(handle, size.columns, size.rows));
         return {};
       }),
+
+    listExecs: (_request, context) =>
+      counted(instances, context, async (instance) => ({ execs: Array.from(instance.processes.all, execOf) })),
+
+    ...fileHandlers({
+      run: (context, call) => counted(instances, context, call),
+      stream: (context, call) => countedStream(instances, context, call),
+      open: openBase,
+    }),
   };
   return bindService(SandboxIOService, handlers);
 }
@@ -93,29 +115,13 @@ async function* readOutput(
   request: ReadOutputRequest,
   context: CallContext,
 ): AsyncGenerator<ReadOutputResponse> {
-  const instance = instanceOf(instances, context);
-  const place = takeCall(instance);
-  try {
+  yield* countedStream(instances, context, async function* (instance) {
     const process = processOf(instance, request.execId);
     const { follow, offset } = request;
     mustBeWithin("offset", offset, 0, Number.MAX_SAFE_INTEGER);
     const { spool } = flowOf(process, request.stream);
-    for await (const event of readStream(spool, { offset, follow, signal: context.signal })) yield responseOf(event);
-  } finally {
-    place.leave();
-  }
-}
-
-function responseOf(event: Awaited<ReturnType<ReturnType<typeof readStream>["next"]>>["value"]): ReadOutputResponse {
-  if (event === undefined) return {};
-  switch (event.kind) {
-    case "chunk":
-      return { event: { $case: "chunk", value: { offset: event.offset, data: event.data } } };
-    case "gap":
-      return { event: { $case: "gap", value: { offset: event.offset } } };
-    case "end":
-      return { event: { $case: "end", value: { offset: event.offset } } };
-  }
+    yield* tellOutput(spool, { offset, follow, signal: context.signal });
+  });
 }
 
 /** Runs a call as one of the instance's. */
@@ -127,7 +133,24 @@ async function counted<Result>(
   const instance = instanceOf(instances, context);
   const place = takeCall(instance);
   try {
+    await instance.awake(context.signal);
     return await call(instance);
+  } finally {
+    place.leave();
+  }
+}
+
+/** As {@link counted}, for a call that answers in a stream. */
+async function* countedStream<Item>(
+  instances: Instances,
+  context: CallContext,
+  call: (instance: Instance) => AsyncIterable<Item>,
+): AsyncGenerator<Item> {
+  const instance = instanceOf(instances, context);
+  const place = takeCall(instance);
+  try {
+    await instance.awake(context.signal);
+    yield* call(instance);
   } finally {
     place.leave();
   }
@@ -164,8 +187,7 @@ function flowOf(process: Process, stream: OutputStream): Process["stdout"] {
       return process.stdout;
     case OutputStream.STDERR:
       return process.stderr;
-    case OutputStream.UNSPECIFIED:
-    case OutputStream.UNRECOGNIZED:
+    default: // unspecified, or any other number: the wire carries what it likes
       throw invalidArgument("stream", "must be stdout or stderr");
   }
 }

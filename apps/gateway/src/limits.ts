@@ -13,6 +13,27 @@ export const MAX_READERS_PER_STREAM = 16;
 /** WriteInput calls of one process that wait for their turn. */
 export const MAX_WAITING_WRITES = 16;
 
+/** Processes of one instance that work on files for callers at the same time; further calls wait for a place. */
+export const MAX_STREAM_PROCESSES = 64;
+/** One that is told to stop is killed after so long. */
+export const STREAM_PROCESS_STOP_MS = 5_000;
+/** Files of one instance that are being written at the same time. */
+export const MAX_OPEN_WRITES = 32;
+/** Writes of one instance that ended lately and whose last piece may be repeated, and for how long. */
+export const MAX_FINISHED_WRITES = 256;
+export const WRITE_REMEMBERED_MS = 60_000;
+/** A write whose next piece does not come within this is given up. */
+export const WRITE_IDLE_MS = 60_000;
+/** Pieces of one file that wait for their turn. */
+export const MAX_WAITING_PIECES = 8;
+/** Path of a file, in bytes: as the kernel counts, less the byte that ends it. */
+export const MAX_PATH_BYTES = 4_095;
+/** Entries of one message of a directory's list, and of one directory (as init's tool counts). */
+export const MAX_FILES_PER_MESSAGE = 256;
+export const MAX_LISTED_FILES = 262_144;
+
+/** Bytes of a command that are kept to be shown in a list. */
+export const MAX_KEPT_ARGV_BYTES = 512;
 /** argv and env of a command: entries and bytes (with the byte that ends each). */
 export const MAX_ARGV_ENTRIES = 1_024;
 export const MAX_ARGV_BYTES = 128 * 1024;
@@ -39,6 +60,15 @@ export const MAX_IDLE_FRAMES_PER_SECOND = 8_192;
 export const OUTPUT_END_GRACE_MS = 2_000;
 /** A reader that goes away without reaching the end keeps its place so long: it may be reconnecting. */
 export const READER_GRACE_MS = 15_000;
+
+/** An instance must be unused for so long before that is told; how long it has been so is told exactly. */
+export const USE_SETTLE_MS = 100;
+/** How long a call or a connection waits for a sleeping sandbox to be woken. */
+export const WAKE_WAIT_MS = 10_000;
+/** Freezing takes less; an init that still talks so long after is not listened to until it is resumed. */
+export const SUSPENDED_LISTEN_MS = 3_000;
+/** A link that does not answer within this after a sleep is dialled anew. */
+export const RESUME_ANSWER_MS = 1_000;
 
 /** CONNECT requests whose head is not complete yet. */
 export const MAX_PENDING_HEADS = 1_024;

@@ -11,6 +11,10 @@ await runMain({
   logLevel: process.env["SALLYPORT_LOG_LEVEL"],
   async start({ logger, listener }) {
     const config = readConfig(process.env);
-    return await startGateway(config, { logger, ioListener: await listener("io") });
+    return await startGateway(config, {
+      logger,
+      ioListener: await listener("io"),
+      httpListener: await listener("http"),
+    });
   },
 });

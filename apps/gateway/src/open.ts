@@ -1,6 +1,7 @@
 // The one place that opens connections into sandboxes (law 20): who may, to which port, how many, and when last.
 import type { Socket } from "node:net";
 import { connect } from "node:net";
+import { isAppError } from "@sallyport/appkit/errors";
 import { INIT_PORT } from "@sallyport/contracts";
 import type { ConnectStatus } from "@sallyport/dataplane";
 import type { Instance } from "./instance.ts";
@@ -84,7 +85,9 @@ export class Opener {
     const place = instance.takeConnection(MAX_CONNECTIONS_PER_INSTANCE);
     if (place === undefined) throw new OpenRefused(503, `the sandbox has ${MAX_CONNECTIONS_PER_INSTANCE} connections`);
     try {
-      const socket = await this.#dialAny(instance, port, AbortSignal.any([signal, place.signal]));
+      const either = AbortSignal.any([signal, place.signal]);
+      await awake(instance, either);
+      const socket = await this.#dialAny(instance, port, either);
       place.hold(socket);
       return socket;
     } catch (error) {
@@ -108,6 +111,17 @@ export class Opener {
     if (refused) throw new OpenRefused(502, "nothing listens on the port");
     throw new OpenRefused(503, "the sandbox does not answer");
   }
+}
+
+/** Waits for a sleeping sandbox to be woken. */
+async function awake(instance: Instance, signal: AbortSignal): Promise<void> {
+  try {
+    await instance.awake(signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw isAppError(error) ? new OpenRefused(503, error.message) : error;
+  }
+  if (instance.detached) throw new OpenRefused(410, "the sandbox has ended");
 }
 
 function ignoreBecauseCloseFollows(): void {

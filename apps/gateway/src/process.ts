@@ -174,7 +174,7 @@ export class Process implements AsyncDisposable {
   }
 
   #end(exit: NonNullable<ExecRecord["exit"]>): void {
-    this.update({ exit });
+    this.update({ exit, endedAtMs: this.#options.clock.now() });
     this.#stop.abort(new Error("the process ended"));
     this.input.close();
     this.#options.host.progressed(this);

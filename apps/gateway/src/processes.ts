@@ -7,7 +7,6 @@ import type { Logger } from "@sallyport/appkit/logger";
 import { ENTRYPOINT_EXEC_ID } from "@sallyport/contracts";
 import type { InitConnection } from "./init/connection.ts";
 import { InitProtocolError } from "./init/errors.ts";
-import type { LinkHandler } from "./init/link.ts";
 import type { InitMessage, OutputFd, ProcessMessage, StartCommand } from "./init/messages.ts";
 import { encodeStart } from "./init/messages.ts";
 import { INIT_ANSWER_MS, MAX_ENDED_PROCESSES, MAX_RUNNING_PROCESSES, MAX_UNSTORED_BYTES } from "./limits.ts";
@@ -16,7 +15,7 @@ import type { ProcessHost } from "./process.ts";
 import { Process } from "./process.ts";
 import { SpoolBudget } from "./spool/budget.ts";
 import type { ExecRecord } from "./spool/records.ts";
-import { discard, findExecs, makeFolder, writeExecRecord } from "./spool/records.ts";
+import { discard, findExecs, makeFolder, newExecRecord, writeExecRecord } from "./spool/records.ts";
 import { startError } from "./start-error.ts";
 import { withSignal } from "./wait.ts";
 
@@ -57,7 +56,7 @@ interface PendingStart {
 /** Handles of forgotten processes whose last words may still be on their way. */
 const REMEMBERED_HANDLES = 4_096;
 
-export class Processes implements LinkHandler, AsyncDisposable {
+export class Processes implements AsyncDisposable {
   readonly #options: ProcessesOptions;
   readonly #budget: SpoolBudget;
   readonly #host: ProcessHost;
@@ -141,11 +140,15 @@ export class Processes implements LinkHandler, AsyncDisposable {
     }
   }
 
-  connected(connection: InitConnection): void {
-    const listed = new Map(connection.welcome.processes.map((message) => [message.execId, message]));
-    const handles = new Set(connection.welcome.processes.map((message) => message.handle));
-    const { length } = connection.welcome.processes;
-    if (listed.size !== length || handles.size !== length) throw new InitProtocolError("a process listed twice");
+  /** Whether init means one of these by that handle. */
+  owns(handle: number): boolean {
+    return this.#byHandle.has(handle) || this.#forgotten.has(handle);
+  }
+
+  /** Init was met, and lists these. */
+  connected(connection: InitConnection, messages: readonly ProcessMessage[]): void {
+    const listed = new Map(messages.map((message) => [message.execId, message]));
+    if (listed.size !== messages.length) throw new InitProtocolError("a process listed twice");
     for (const process of this.#byId.values()) {
       const complete = process.record.exit !== null && process.outputsEnded;
       if (process.record.started && !complete && !listed.has(process.execId)) {
@@ -221,9 +224,7 @@ export class Processes implements LinkHandler, AsyncDisposable {
     this.#evictEnded(this.#byId.size - running);
     const now = this.#options.clock.now();
     const deadlineAtMs = lifetimeMs === undefined ? null : now + lifetimeMs;
-    this.#record(
-      newRecord({ execId: command.execId, createdAtMs: now, fingerprint, stdin: command.stdin, deadlineAtMs }),
-    );
+    this.#record(newExecRecord(command, { createdAtMs: now, fingerprint, deadlineAtMs }));
   }
 
   /** Persisted before init hears of it: whatever happens between, the id finds its process again. */
@@ -283,7 +284,10 @@ export class Processes implements LinkHandler, AsyncDisposable {
       const { clock } = this.#options;
       const { execId, stdinOpen } = message;
       process = this.#record(
-        newRecord({ execId, createdAtMs: clock.now(), fingerprint: "", stdin: stdinOpen, deadlineAtMs: null }),
+        newExecRecord(
+          { execId, argv: [], pty: undefined, stdin: stdinOpen },
+          { createdAtMs: clock.now(), fingerprint: "", deadlineAtMs: null },
+        ),
       );
       process.stdout.spool.skipTo(message.stdout.start);
       process.stderr.spool.skipTo(message.stderr.start);
@@ -382,11 +386,4 @@ export class Processes implements LinkHandler, AsyncDisposable {
 
 function flowOf(process: Process, fd: OutputFd): OutputFlow {
   return fd === 1 ? process.stdout : process.stderr;
-}
-
-function newRecord(
-  given: Pick<ExecRecord, "execId" | "createdAtMs" | "fingerprint" | "stdin" | "deadlineAtMs">,
-): ExecRecord {
-  const later = { started: false, timedOut: false, inputEnd: null, stdoutEnd: null, stderrEnd: null, exit: null };
-  return { version: 1, ...given, ...later };
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { invalidArgument } from "@sallyport/appkit/errors";
 import type { Command, PtySize } from "@sallyport/contracts";
 import { ENTRYPOINT_EXEC_ID, EXEC_ID_PATTERN } from "@sallyport/contracts";
+import { RESERVED_EXEC_ID_PREFIX } from "./files/stream-processes.ts";
 import type { StartCommand } from "./init/messages.ts";
 import {
   MAX_ARGV_BYTES,
@@ -26,6 +27,9 @@ export interface CommandParts {
 export function execIdOf(text: string): string {
   if (!EXEC_ID_PATTERN.test(text)) throw invalidArgument("exec_id", "1 to 64 of A-Z a-z 0-9 _ - are allowed");
   if (text === ENTRYPOINT_EXEC_ID) throw invalidArgument("exec_id", `"${text}" is the sandbox's own command`);
+  if (text.startsWith(RESERVED_EXEC_ID_PREFIX)) {
+    throw invalidArgument("exec_id", `ids that begin with ${RESERVED_EXEC_ID_PREFIX} are the platform's`);
+  }
   return text;
 }
 

@@ -83,6 +83,23 @@ export class ChildGateway implements AsyncDisposable {
     await eventually("the keys", async () => await succeeds(this.io.start("ready", ["true"])), 15_000);
   }
 
+  /** The same for an instance that is frozen: its init is met later. */
+  async makeReadyAsleep(): Promise<void> {
+    const attached = async () => await succeeds(attachInstance(this.control, 1, this.#init.secret, 5_000, true));
+    await eventually("the attachment", attached, 15_000);
+    const base = { instanceId: idOf("in", 1), env: { PATH: "/usr/bin:/bin" }, workdir: "/" };
+    await callUnary(this.control, this.control.openInstance, base);
+  }
+
+  /** As the freezer does. */
+  stopInit(): void {
+    process.kill(this.#init.pid, "SIGSTOP");
+  }
+
+  continueInit(): void {
+    process.kill(this.#init.pid, "SIGCONT");
+  }
+
   async restart(): Promise<void> {
     await this.kill();
     await this.fork();

@@ -3,6 +3,7 @@ import { runMain } from "@sallyport/appkit/lifecycle";
 import { startGateway } from "../src/app.ts";
 import type { GatewayConfig } from "../src/config.ts";
 import { mappedDial } from "./harness.ts";
+import { PROGRAM } from "./real-init.ts";
 
 const config = JSON.parse(process.env["TEST_CONFIG"] ?? "") as GatewayConfig;
 const ports = new Map(JSON.parse(process.env["TEST_PORTS"] ?? "") as [string, number][]);
@@ -11,5 +12,10 @@ await runMain({
   name: "gateway",
   logLevel: process.env["SALLYPORT_LOG_LEVEL"] ?? "error",
   start: async ({ logger, listener }) =>
-    await startGateway(config, { logger, ioListener: await listener("io"), dial: mappedDial(ports) }),
+    await startGateway(config, {
+      logger,
+      ioListener: await listener("io"),
+      dial: mappedDial(ports),
+      initProgram: PROGRAM,
+    }),
 });

@@ -1,5 +1,6 @@
 // A gateway on temporary folders and port 0, with the clients that worker and SDK would be. Inits are reached under
 // made-up slot addresses that a replaced dialler maps to local ports.
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo, Server } from "node:net";
@@ -10,7 +11,16 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { fromGrpcError, isAppError } from "@sallyport/appkit/errors";
 import { createLogger, silentLogger } from "@sallyport/appkit/logger";
-import type { Outcome, ReadOutputResponse, StartExecRequest } from "@sallyport/contracts";
+import type {
+  Exec,
+  FileInfo,
+  Outcome,
+  ReadFileRequest,
+  ReadOutputResponse,
+  RunExecRequest,
+  StartExecRequest,
+  WriteFileRequest,
+} from "@sallyport/contracts";
 import { OutputStream } from "@sallyport/contracts";
 import { callServerStream, callUnary, GatewayControlServiceClient, SandboxIOClient } from "@sallyport/contracts/grpc";
 import { startGateway } from "../src/app.ts";
@@ -20,6 +30,7 @@ import { dialTcp } from "../src/open.ts";
 import type { SpoolBounds } from "../src/processes.ts";
 import type { SigningKey } from "./fake-api.ts";
 import { FakeApi, makeKey, signToken } from "./fake-api.ts";
+import { PROGRAM } from "./real-init.ts";
 
 export const MIB = 1024 * 1024;
 const BOUNDS: SpoolBounds = { streamBytes: 64 * MIB, instanceBytes: 1024 * MIB, readerGraceMs: 15_000 };
@@ -76,6 +87,7 @@ export class Harness implements AsyncDisposable {
   #gateway: AsyncDisposable | undefined;
   #listener: Server | undefined;
   #ioPort = 0;
+  #httpPort = 0;
 
   private constructor(config: GatewayConfig, key: SigningKey) {
     this.config = config;
@@ -95,14 +107,26 @@ export class Harness implements AsyncDisposable {
     return this.#ioPort;
   }
 
+  /** Where the same is served over HTTP. */
+  get httpPort(): number {
+    return this.#httpPort;
+  }
+
   async startGateway(): Promise<void> {
-    const listener = createServer();
-    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    const [listener, httpListener] = [await listening(), await listening()];
     this.#ioPort = (listener.address() as AddressInfo).port;
+    this.#httpPort = (httpListener.address() as AddressInfo).port;
     this.#listener = listener;
     const level = process.env["SALLYPORT_LOG_LEVEL"];
     const logger = level === undefined ? silentLogger : createLogger("gateway", level);
-    this.#gateway = await startGateway(this.config, { logger, ioListener: listener, dial: mappedDial(this.ports) });
+    const dial = mappedDial(this.ports);
+    this.#gateway = await startGateway(this.config, {
+      logger,
+      ioListener: listener,
+      httpListener,
+      dial,
+      initProgram: PROGRAM,
+    });
     await eventually("keys", () => existsSync(join(this.config.stateDirectory, "keys.json")));
   }
 
@@ -111,6 +135,11 @@ export class Harness implements AsyncDisposable {
     await this.#gateway?.[Symbol.asyncDispose]();
     this.#gateway = undefined;
     this.#listener?.close();
+  }
+
+  /** A token for the sandbox of this number. */
+  token(number: number): Promise<string> {
+    return signToken(this.key, { sandboxId: idOf("sb", number), instanceId: idOf("in", number) });
   }
 
   async attach({ number, port, secret }: Target, waitMs = 5_000): Promise<void> {
@@ -147,14 +176,21 @@ export class Harness implements AsyncDisposable {
   }
 }
 
+async function listening(): Promise<Server> {
+  const listener = createServer();
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  return listener;
+}
+
 export async function attachInstance(
   control: GatewayControlServiceClient,
   number: number,
   secret: Uint8Array,
   waitMs: number,
+  asleep = false,
 ): Promise<void> {
   const ids = { instanceId: idOf("in", number), sandboxId: idOf("sb", number), generation: 1 };
-  const where = { ipv4: addressOf(number), ipv6: "", initSecret: Buffer.from(secret), waitMs };
+  const where = { ipv4: addressOf(number), ipv6: "", initSecret: Buffer.from(secret), waitMs, asleep };
   await callUnary(control, control.attachInstance, { ...ids, ...where });
 }
 
@@ -171,6 +207,11 @@ export class IoClient {
   async start(execId: string, argv: string[], more: Partial<StartExecRequest> = {}): Promise<void> {
     const request = { execId, command: { argv }, env: {}, stdin: false, ...more };
     await callUnary(this.client, this.client.startExec, request, this.#options());
+  }
+
+  run(execId: string, argv: string[], more: Partial<RunExecRequest> = {}, signal?: AbortSignal) {
+    const request = { execId, command: { argv }, env: {}, stdoutOffset: 0, stderrOffset: 0, ...more };
+    return callServerStream(this.client, this.client.runExec, request, { ...this.#options(), signal });
   }
 
   read(
@@ -204,6 +245,50 @@ export class IoClient {
 
   async resize(execId: string, columns: number, rows: number): Promise<void> {
     await callUnary(this.client, this.client.resizeExec, { execId, size: { columns, rows } }, this.#options());
+  }
+
+  async execs(): Promise<readonly Exec[]> {
+    return (await callUnary(this.client, this.client.listExecs, {}, this.#options())).execs;
+  }
+
+  readFile(path: string, request: Partial<ReadFileRequest> = {}, signal?: AbortSignal) {
+    const whole = { path, offset: 0, length: undefined, ...request };
+    return callServerStream(this.client, this.client.readFile, whole, { ...this.#options(), signal });
+  }
+
+  /** The bytes of a file, and that its end was told. */
+  async fileBytes(path: string, request: Partial<ReadFileRequest> = {}): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let ended = false;
+    for await (const { event } of this.readFile(path, request)) {
+      if (event?.$case === "data") chunks.push(event.value);
+      ended ||= event?.$case === "end";
+    }
+    if (!ended) throw new Error("the file's end was not told");
+    return Buffer.concat(chunks);
+  }
+
+  async writeFile(path: string, data: string | Buffer, more: Partial<WriteFileRequest> = {}, signal?: AbortSignal) {
+    const whole = { writeId: randomUUID(), path, offset: 0, data: Buffer.from(data), end: true, ...more };
+    const options = { ...this.#options(), signal };
+    return (await callUnary(this.client, this.client.writeFile, whole, options)).acceptedOffset;
+  }
+
+  async list(path: string): Promise<FileInfo[]> {
+    const answers = callServerStream(this.client, this.client.listFiles, { path }, this.#options());
+    return (await Array.fromAsync(answers)).flatMap(({ files }) => files);
+  }
+
+  async stat(path: string): Promise<FileInfo | undefined> {
+    return (await callUnary(this.client, this.client.statFile, { path }, this.#options())).file;
+  }
+
+  async mkdir(path: string, recursive = false): Promise<void> {
+    await callUnary(this.client, this.client.makeDirectory, { path, recursive }, this.#options());
+  }
+
+  async remove(path: string, recursive = false): Promise<void> {
+    await callUnary(this.client, this.client.removeFile, { path, recursive }, this.#options());
   }
 
   close(): void {

@@ -4,7 +4,7 @@ import { EndReason, OutputStream } from "@sallyport/contracts";
 import { callServerStream, callUnary } from "@sallyport/contracts/grpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { IoClient } from "./harness.ts";
-import { eventually, Harness, idOf, refusal } from "./harness.ts";
+import { chunkOf, eventually, Harness, idOf, refusal } from "./harness.ts";
 import type { RealInit } from "./real-init.ts";
 import { startRealInit } from "./real-init.ts";
 
@@ -30,6 +30,32 @@ describe("SandboxIO", () => {
     expect(await io.text("echo")).toBe("out\n");
     expect(await io.text("echo", OutputStream.STDERR)).toBe("err\n");
     expect(await io.wait("echo")).toEqual({ reason: EndReason.EXITED, exitCode: 7 });
+  });
+
+  it("runs a command to its end in one call, and once", async () => {
+    const all = async (more: { stdoutOffset?: number }) => {
+      const texts = { stdout: "", stderr: "" };
+      let last: unknown;
+      for await (const { event } of io.run("whole", ["sh", "-c", "echo out; echo err >&2; exit 7"], more)) {
+        last = event?.$case === "outcome" ? event.value : undefined;
+        if (event?.$case === "stdout" || event?.$case === "stderr")
+          texts[event.$case] += chunkOf(event.value).toString();
+      }
+      return { ...texts, last };
+    };
+    const outcome = { reason: EndReason.EXITED, exitCode: 7 };
+    expect(await all({})).toEqual({ stdout: "out\n", stderr: "err\n", last: outcome });
+    expect(await all({ stdoutOffset: 2 })).toEqual({ stdout: "t\n", stderr: "err\n", last: outcome });
+    expect(await refusal(Array.fromAsync(io.run("nothing", ["no-such-program"])))).toBe("InvalidArgument command");
+  });
+
+  it("lets a run's outputs go when its caller leaves", async () => {
+    const left = new AbortController();
+    const running = io.run("flood", ["sh", "-c", "yes; true"], {}, left.signal);
+    for await (const { event } of running) if (event?.$case === "stdout") break;
+    left.abort();
+    await io.signal("flood", "SIGKILL");
+    expect(await io.wait("flood")).toMatchObject({ reason: EndReason.SIGNALLED });
   });
 
   it("gives environment and working directory", async () => {
@@ -174,7 +200,7 @@ describe("the worker's calls", () => {
     for (let round = 0; round < 2; round += 1) {
       const stop = new AbortController();
       for await (const told of callServerStream(control, control.watchInstances, {}, { signal: stop.signal })) {
-        if (told.instanceId !== instanceId || told.event === undefined) continue;
+        if (told.instanceId !== instanceId || told.event?.$case === "activity") continue;
         expect(told.event).toEqual({ $case: "entrypointEnded", value: { reason: EndReason.EXITED, exitCode: 5 } });
         break;
       }

@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { fileURLToPath } from "node:url";
 
-const PROGRAM = fileURLToPath(new URL("../../init/build/sallyport-init", import.meta.url));
+/** The real init's program, which is the tool for files too. */
+export const PROGRAM: string = fileURLToPath(new URL("../../init/build/sallyport-init", import.meta.url));
 
 /** A running init. Disposal kills it with everything that it started. */
 export interface RealInit extends AsyncDisposable {

@@ -39,6 +39,7 @@ export class InitConnection {
   #idleFrames = 0;
   #idleSinceMs = 0;
   #reading = true;
+  #listening = true;
   #running = false;
   #lost: Error | undefined;
 
@@ -74,7 +75,7 @@ export class InitConnection {
       this.#socket.on("data", onData);
       this.#socket.once("close", () => ended.reject(new InitConnectionLost("init closed the connection")));
       this.#running = true;
-      if (this.#reading) this.#socket.resume();
+      this.#applyFlow();
       return await ended.promise;
     } finally {
       this.close();
@@ -123,9 +124,13 @@ export class InitConnection {
   /** Stops and starts reading: for a disk that cannot follow. */
   setReading(reading: boolean): void {
     this.#reading = reading;
-    if (!this.#running) return;
-    if (reading) this.#socket.resume();
-    else this.#socket.pause();
+    this.#applyFlow();
+  }
+
+  /** The same, for an init that should be frozen. Whichever of the two is stopped, nothing is read. */
+  setListening(listening: boolean): void {
+    this.#listening = listening;
+    this.#applyFlow();
   }
 
   /** Ends the connection now. */
@@ -136,6 +141,12 @@ export class InitConnection {
       this.#pings.clear();
     }
     this.#socket.destroy();
+  }
+
+  #applyFlow(): void {
+    if (!this.#running) return;
+    if (this.#reading && this.#listening) this.#socket.resume();
+    else this.#socket.pause();
   }
 
   #answerPing(nonce: bigint): void {

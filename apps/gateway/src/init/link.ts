@@ -1,8 +1,10 @@
 // Keeps one connection to one init: dials, greets, runs, and dials again when it ends, until it is closed or the init
-// proves hostile. What the messages mean is the handler's business.
+// proves hostile. While the sandbox sleeps it neither dials nor judges: a connection that is there is left as it is.
+// What the messages mean is the handler's business.
 import type { Socket } from "node:net";
 import type { Clock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
+import { RESUME_ANSWER_MS, SUSPENDED_LISTEN_MS } from "../limits.ts";
 import { Change } from "../wait.ts";
 import type { InitConnection } from "./connection.ts";
 import { meetInit } from "./connection.ts";
@@ -25,6 +27,8 @@ export interface LinkOptions {
   /** 32 bytes. */
   readonly secret: Uint8Array;
   readonly handler: LinkHandler;
+  /** Whether the sandbox sleeps: nothing is dialled before {@link InitLink.resume}. */
+  readonly paused: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -47,10 +51,13 @@ export class InitLink implements AsyncDisposable {
   readonly #running: Promise<void>;
   #connection: InitConnection | undefined;
   #failure: InitProtocolError | undefined;
+  #paused: boolean;
+  #deafening: NodeJS.Timeout | undefined;
   readonly #change = new Change();
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#paused = options.paused;
     this.#running = this.#run(this.#stop.signal);
   }
 
@@ -73,7 +80,29 @@ export class InitLink implements AsyncDisposable {
     }
   }
 
+  /** The sandbox is about to be frozen. What it said until then is still heard. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#deafening = setTimeout(() => this.#connection?.setListening(false), SUSPENDED_LISTEN_MS).unref();
+  }
+
+  /** The sandbox goes on. A connection that did not survive its sleep is replaced. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    clearTimeout(this.#deafening);
+    this.#change.announce();
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    connection.setListening(true);
+    connection.roundTrip(AbortSignal.any([this.#stop.signal, AbortSignal.timeout(RESUME_ANSWER_MS)])).catch(() => {
+      if (!this.#paused) connection.close();
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#deafening);
     this.#stop.abort(new Error("the link is closed"));
     this.#connection?.close();
     await this.#running;
@@ -84,8 +113,17 @@ export class InitLink implements AsyncDisposable {
     let met = false;
     let pauseMs = BOOT_PAUSE_MS.first;
     let dialMs = BOOT_DIAL_MS.first;
-    const firstDialAtMs = clock.monotonicMs();
+    let firstDialAtMs = clock.monotonicMs();
     while (!signal.aborted) {
+      if (this.#paused) {
+        try {
+          while (this.#paused) await this.#change.next(signal);
+        } catch {
+          return; // closed meanwhile
+        }
+        pauseMs = met ? LATER_PAUSE_MS.first : BOOT_PAUSE_MS.first;
+        firstDialAtMs = clock.monotonicMs();
+      }
       const startedAtMs = clock.monotonicMs();
       try {
         await this.#connectOnce(met ? LATER_DIAL_MS : dialMs, signal, () => {
@@ -118,6 +156,10 @@ export class InitLink implements AsyncDisposable {
     const { dial, handler, secret } = this.#options;
     const socket = await dial(dialMs, signal);
     const connection = await meetInit(socket, secret, signal);
+    if (this.#paused) {
+      connection.close();
+      throw new Error("the sandbox was suspended meanwhile");
+    }
     onMet();
     try {
       handler.connected(connection);

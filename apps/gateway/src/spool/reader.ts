@@ -15,6 +15,8 @@ export type ReadEvent =
 
 export interface ReadOptions {
   readonly offset: number;
+  /** What the offset is called in the request; "offset" when unset. */
+  readonly field?: string;
   /** Otherwise reading ends with what is there. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
@@ -30,7 +32,7 @@ export async function* readStream(
 ): AsyncGenerator<ReadEvent, void, undefined> {
   const { follow, signal } = options;
   let offset = options.offset;
-  refuseBeyondEnd(spool, offset);
+  refuseBeyondEnd(spool, options, offset);
   const until = follow ? Number.POSITIVE_INFINITY : spool.end;
   const place = spool.enter(offset);
   if (place === undefined) throw new AppError("ResourceExhausted", "too many readers of this output");
@@ -48,7 +50,7 @@ export async function* readStream(
         yield { kind: "chunk", offset, data };
         offset += data.length;
       } else if (spool.ended && offset >= spool.end) {
-        refuseBeyondEnd(spool, offset);
+        refuseBeyondEnd(spool, options, offset);
         finished = true;
         yield { kind: "end", offset };
         return;
@@ -66,9 +68,9 @@ export async function* readStream(
   }
 }
 
-function refuseBeyondEnd(spool: StreamSpool, offset: number): void {
+function refuseBeyondEnd(spool: StreamSpool, { field = "offset" }: ReadOptions, offset: number): void {
   if (spool.ended && offset > spool.end) {
-    throw invalidArgument("offset", `the output ended at ${spool.end}, ${offset} is beyond`);
+    throw invalidArgument(field, `the output ended at ${spool.end}, ${offset} is beyond`);
   }
 }
 

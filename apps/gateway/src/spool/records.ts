@@ -7,6 +7,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EXEC_ID_PATTERN, isId } from "@sallyport/contracts";
 import { z } from "zod";
+import type { StartCommand } from "../init/messages.ts";
+import { MAX_KEPT_ARGV_BYTES } from "../limits.ts";
 
 const bytes = z.int().min(0);
 
@@ -27,6 +29,9 @@ const execRecord = z.object({
   createdAtMs: z.number(),
   /** Of the request: the same id with another command is a mistake of the caller's. */
   fingerprint: z.string(),
+  /** What it runs, as much of it as is kept to be shown. */
+  argv: z.array(z.string()).default([]),
+  pty: z.boolean().default(false),
   stdin: z.boolean(),
   /** Whether init has said that it runs. */
   started: z.boolean(),
@@ -38,9 +43,43 @@ const execRecord = z.object({
   stdoutEnd: bytes.nullable(),
   stderrEnd: bytes.nullable(),
   exit: z.object({ kind: z.enum(["exited", "signalled", "terminated"]), value: z.int().min(0).max(255) }).nullable(),
+  endedAtMs: z.number().nullable().default(null),
 });
 /** What is kept of an exec. */
 export type ExecRecord = z.infer<typeof execRecord>;
+
+type NewCommand = Pick<StartCommand, "execId" | "argv" | "pty" | "stdin">;
+
+/** The record of an exec that init has not heard of yet. */
+export function newExecRecord(
+  { argv, execId, pty, stdin }: NewCommand,
+  given: Pick<ExecRecord, "createdAtMs" | "fingerprint" | "deadlineAtMs">,
+): ExecRecord {
+  const command = { execId, argv: keptArgv(argv), pty: pty !== undefined, stdin };
+  const ends = { inputEnd: null, stdoutEnd: null, stderrEnd: null, exit: null, endedAtMs: null };
+  return { version: 1, ...command, ...given, started: false, timedOut: false, ...ends };
+}
+
+/** As much of a command as is kept to be shown: whole arguments, and the beginning of the first that is too long. */
+function keptArgv(argv: readonly string[]): string[] {
+  const kept: string[] = [];
+  let left = MAX_KEPT_ARGV_BYTES;
+  for (const argument of argv) {
+    const size = Buffer.byteLength(argument) + 1;
+    if (size > left) {
+      kept.push(
+        `${Buffer.from(argument)
+          .subarray(0, left)
+          .toString("utf8")
+          .replace(/\ufffd+$/u, "")}…`,
+      );
+      return kept;
+    }
+    kept.push(argument);
+    left -= size;
+  }
+  return kept;
+}
 
 const FILE = "record.jsonl";
 
