@@ -1,5 +1,7 @@
 // The worker with a real runtime: what the api wishes becomes so, is told, ends, and leaves nothing.
 
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { AppError } from "@sallyport/appkit/errors";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import { createLogger } from "@sallyport/appkit/logger";
@@ -191,12 +193,34 @@ describe("a worker", () => {
     expect(ended.outcome?.reason).toBe(EndReason.TIMEOUT);
   });
 
+  it("tells of a full disk while the sandbox goes on, until the api has it", async () => {
+    const { instanceId } = platform.wishRun({ diskMib: 32 });
+    await platform.api.reached(instanceId, InstanceState.RUNNING);
+    const bundle = join(platform.state, "bundles", await platform.containerOf(instanceId));
+    await writeFile(join(bundle, "hostname"), "fill\n"); // what the tests' init goes by
+    const told = await eventually(
+      "told",
+      async () => platform.api.latest(instanceId)?.events.find(({ type }) => type === "disk_full"),
+      30_000,
+    );
+    expect(told).toMatchObject({ seq: 1, detail: { diskMib: 32 } });
+    expect(platform.api.latest(instanceId)?.state).toBe(InstanceState.RUNNING);
+    await eventually("not told again", async () => {
+      const record = await readFile(join(platform.state, "instances", `${instanceId}.json`), "utf8");
+      return record.includes("disk_full") ? undefined : true;
+    });
+    platform.wishStop(instanceId);
+    const ended = await platform.api.reached(instanceId, InstanceState.ENDED);
+    expect(ended.events).toEqual([]);
+    await expectGone(instanceId);
+  });
+
   it("leaves sandboxes running when it stops, and ends them when it is taken down", async () => {
     const first = platform.wishRun();
     const second = platform.wishRun();
     await Promise.all([first, second].map((wish) => platform.api.reached(wish.instanceId, InstanceState.RUNNING)));
     await worker[Symbol.asyncDispose]();
-    expect(await tracesOf(first.instanceId)).not.toEqual([]);
+    expect(await platform.traces(first.instanceId)).not.toEqual([]);
     network = await openFakeNetwork(platform.platformId.slice(-6));
     worker = await startWorker(readConfig(platform.env), {
       logger: createLogger("worker", platform.env["SALLYPORT_LOG_LEVEL"]),

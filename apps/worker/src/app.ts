@@ -12,11 +12,16 @@ import { openIdentity } from "./control/identity.ts";
 import { openJournal } from "./control/journal.ts";
 import { openReporter } from "./control/reports.ts";
 import { openGatewayClient } from "./gateway/client.ts";
+import { openEngine } from "./images/engine/engine.ts";
+import { ImageMaker } from "./images/maker.ts";
+import { openImageStore } from "./images/store.ts";
 import { openGate } from "./instance/gate.ts";
+import { WarmPool } from "./instance/pool.ts";
 import { Registry } from "./instance/registry.ts";
 import { startWorkerNetwork, type WorkerNetwork } from "./network/index.ts";
 import { openImages } from "./runtime/images.ts";
 import { openRunscRuntime } from "./runtime/runsc/runsc-runtime.ts";
+import { probeRunsc } from "./runtime/runsc/version.ts";
 
 export interface WorkerDependencies {
   readonly logger: Logger;
@@ -38,7 +43,8 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   stack.use(await lockFile(`${config.stateDirectory}/.lock`, { signal: dependencies.signal }));
   const identity = await openIdentity(config.stateDirectory, config.platformId, clock.now());
   const journal = await openJournal(`${config.stateDirectory}/instances`);
-  const images = openImages(config.imagesDirectory);
+  const imageStore = await openImageStore(`${config.stateDirectory}/images`);
+  const images = openImages(config.imagesDirectory, imageStore.directory);
   const runtime = stack.use(
     await openRunscRuntime({
       runsc: config.runsc,
@@ -47,6 +53,8 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       hide: config.hideHelper,
       stateDirectory: config.stateDirectory,
       cgroupPrefix: `sallyport-${config.platformId.slice(-8)}`,
+      diskReserveMiB: config.diskReserveMiB,
+      diskOvercommit: config.diskOvercommit,
     }),
   );
   const network = stack.use(await (dependencies.startNetwork ?? (() => realNetwork(config, logger)))());
@@ -59,14 +67,30 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       logger,
       describe: async () => ({
         cpuMillis: availableParallelism() * 1_000 * config.cpuOvercommit,
-        memoryMib: Math.floor(totalmem() / 1024 / 1024),
+        memoryMib: Math.floor(totalmem() / 1024 / 1024) * config.memoryOvercommit,
         maxInstances: config.maxInstances,
         ioAddress: config.ioAddress,
+        ioUrl: config.ioUrl,
         images: (await images.list()).map(({ name, digest }) => ({ name, digest })),
         runscVersion: runtime.version,
       }),
     }),
   );
+  const engine = stack.use(
+    await openEngine({
+      engineDirectory: config.engineDirectory,
+      stateDirectory: `${config.stateDirectory}/engine`,
+      cgroupPrefix: `sallyport-${config.platformId.slice(-8)}-engine`,
+      network,
+      runsc: config.runsc,
+      hide: (await probeRunsc(config.runsc)).hideProcSysNet ? config.hideHelper : undefined,
+      reap: config.reap,
+      insecureRegistries: config.insecureRegistries,
+      clock,
+      logger,
+    }),
+  );
+  const maker = stack.use(new ImageMaker({ engine, store: imageStore, link, clock, logger }));
   const reporter = stack.use(
     openReporter({
       send: (reports, signal) => link.report(reports, signal),
@@ -76,8 +100,15 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
     }),
   );
   const width = Math.max(4, availableParallelism() * 2);
+  const startGate = openGate(width);
+  const pool = new WarmPool({
+    parts: { runtime, network, images, startGate, clock, logger },
+    size: config.warmPool,
+  });
   const registry: Registry = new Registry({
     maxInstances: config.maxInstances,
+    memoryMiB: Math.floor(totalmem() / 1024 / 1024) * config.memoryOvercommit,
+    pool,
     parts: {
       runtime,
       network,
@@ -87,7 +118,8 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       logger,
       store: journal,
       report: (record) => reporter.put(reportOf(record)),
-      startGate: openGate(width),
+      warm: pool,
+      startGate,
       stopGate: openGate(width),
       bootId: (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim(),
     },
@@ -98,12 +130,15 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   for (const instanceId of unreadable)
     logger.error({ instanceId }, "the record is damaged: the instance is left alone");
   await registry.recover(records, unreadable);
+  pool.begin();
   const reportAll = () => {
     for (const record of registry.toReport()) reporter.put(reportOf(record));
   };
   gateway.watch({
     onConnected: () => registry.gatewayConnected(),
     onEntrypointEnded: (id, outcome) => registry.find(id)?.wantEnd({ kind: "entrypointEnded", outcome }),
+    onActivity: (id, busy, forMs) => registry.find(id)?.sleeper.told(busy, forMs),
+    onWakeWanted: (id) => registry.find(id)?.sleeper.wakeWanted(),
     onInitFailed: (id, message) => registry.find(id)?.wantEnd({ kind: "initFailed", message }),
   });
   reportAll();
@@ -111,9 +146,16 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   link.watch({
     onConnected: reportAll,
     onWishes: (wishes, isFull) => registry.apply(wishes, isFull),
+    onImages: (wishes, isFull) => maker.apply(wishes, isFull),
   });
+  const tick = async () => {
+    await registry.tick();
+    const inUse = registry.digestsInUse();
+    for (const digest of maker.wishedDigests()) inUse.add(digest);
+    for (const digest of await imageStore.collect(inUse, clock.now())) images.forget(digest);
+  };
   const ticking = setInterval(() => {
-    registry.tick().catch((error: unknown) => logger.error({ err: error }, "a tick failed"));
+    tick().catch((error: unknown) => logger.error({ err: error }, "a tick failed"));
   }, TICK_MS);
   stack.defer(() => clearInterval(ticking));
 
@@ -121,7 +163,10 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   return {
     async down() {
       const deadline = new Promise<"late">((resolve) => setTimeout(resolve, DOWN_DEADLINE_MS, "late").unref());
-      const ended = await Promise.race([registry.down(), deadline]);
+      const ended = await Promise.race([
+        Promise.all([registry.down(), maker[Symbol.asyncDispose]().then(() => engine[Symbol.asyncDispose]())]),
+        deadline,
+      ]);
       if (ended === "late") logger.error({ ms: DOWN_DEADLINE_MS }, "not every instance could be ended in time");
       await Promise.all([reporter.flush(LAST_REPORT_MS), network.teardown(), runtime.teardown()]);
     },

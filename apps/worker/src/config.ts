@@ -1,6 +1,11 @@
 // The worker's settings.
+import { totalmem } from "node:os";
+import { dirname, join } from "node:path";
 import { absolutePath, intBetween, readEnv } from "@sallyport/appkit/env";
+import { isRegistryName } from "@sallyport/contracts/images";
 import { z } from "zod";
+
+const WARM_POOL_FROM_BYTES = 4 * 1024 ** 3;
 
 const shape = {
   /** Root's own directory. */
@@ -10,6 +15,11 @@ const shape = {
   SALLYPORT_PLATFORM_ID: z.string().regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, "must be a ULID in lower case"),
   /** host:port at which the gateway of this machine serves SandboxIO. */
   SALLYPORT_IO_ADDRESS: z.string().regex(/^.+:[0-9]{1,5}$/, "must be host:port"),
+  /** Base URL at which it serves the same over HTTP; nobody is told one when unset. */
+  SALLYPORT_IO_URL: z
+    .string()
+    .regex(/^https?:\/\/[^\s/?#]+$/, "must be http:// or https://, host and port, without a path")
+    .default(""),
   SALLYPORT_GATEWAY_UID: intBetween(1, 2 ** 32 - 2),
   SALLYPORT_RUNSC: absolutePath,
   SALLYPORT_CONMON: z.string().default("conmon"),
@@ -20,9 +30,27 @@ const shape = {
   /** The helper that talks to nftables. */
   SALLYPORT_NFT_HELPER: absolutePath,
   SALLYPORT_IMAGES: absolutePath,
+  /** Where the engine that makes images lies, with `bin/` and `lib/`. Without one, no image can be made. */
+  SALLYPORT_ENGINE: absolutePath.default("/opt/sallyport/engine/current"),
+  /** The program that reaps what the engine leaves behind; beside SALLYPORT_HIDE_HELPER when unset. */
+  SALLYPORT_REAP: absolutePath.optional(),
+  /** Registries, separated by commas, that are spoken to in plain HTTP. None unless the operator says so. */
+  SALLYPORT_INSECURE_REGISTRIES: z
+    .string()
+    .default("")
+    .transform((text) => text.split(",").filter((name) => name !== ""))
+    .refine((names) => names.every(isRegistryName), "must be hosts with their ports, separated by commas"),
   SALLYPORT_MAX_INSTANCES: intBetween(1, 10_000).default(200),
   /** How many times over each processor is promised to sandboxes: most of them idle most of the time. */
   SALLYPORT_CPU_OVERCOMMIT: intBetween(1, 1_000).default(16),
+  /** How many times over the memory is promised: above 1, sandboxes that all fill their limits run the machine dry. */
+  SALLYPORT_MEMORY_OVERCOMMIT: intBetween(1, 100).default(1),
+  /** Sandboxes made ahead, of the default image and size. Unset: 2 where there is memory for it, else none. */
+  SALLYPORT_WARM_POOL: intBetween(0, 64).default(totalmem() >= WARM_POOL_FROM_BYTES ? 2 : 0),
+  /** What sandboxes' disks leave of the file system that they lie on: the platform's own journals lie there, too. */
+  SALLYPORT_DISK_RESERVE_MIB: intBetween(0, 1_048_576).default(2_048),
+  /** How many times over the rest is promised: most disks stay nearly empty. */
+  SALLYPORT_DISK_OVERCOMMIT: intBetween(1, 1_000).default(8),
   SALLYPORT_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 };
 
@@ -32,6 +60,7 @@ export interface WorkerConfig {
   readonly gatewaySocket: string;
   readonly platformId: string;
   readonly ioAddress: string;
+  readonly ioUrl: string;
   readonly gatewayUid: number;
   readonly runsc: string;
   readonly conmon: string;
@@ -39,8 +68,15 @@ export interface WorkerConfig {
   readonly hideHelper: string;
   readonly nftHelper: string;
   readonly imagesDirectory: string;
+  readonly engineDirectory: string;
+  readonly reap: string;
+  readonly insecureRegistries: readonly string[];
   readonly maxInstances: number;
   readonly cpuOvercommit: number;
+  readonly memoryOvercommit: number;
+  readonly warmPool: number;
+  readonly diskReserveMiB: number;
+  readonly diskOvercommit: number;
 }
 
 /** Throws ConfigError with every problem at once. */
@@ -52,6 +88,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     gatewaySocket: settings.SALLYPORT_GATEWAY_WORKER_SOCKET,
     platformId: settings.SALLYPORT_PLATFORM_ID,
     ioAddress: settings.SALLYPORT_IO_ADDRESS,
+    ioUrl: settings.SALLYPORT_IO_URL,
     gatewayUid: settings.SALLYPORT_GATEWAY_UID,
     runsc: settings.SALLYPORT_RUNSC,
     conmon: settings.SALLYPORT_CONMON,
@@ -59,7 +96,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     hideHelper: settings.SALLYPORT_HIDE_HELPER,
     nftHelper: settings.SALLYPORT_NFT_HELPER,
     imagesDirectory: settings.SALLYPORT_IMAGES,
+    engineDirectory: settings.SALLYPORT_ENGINE,
+    reap: settings.SALLYPORT_REAP ?? join(dirname(settings.SALLYPORT_HIDE_HELPER), "sallyport-reap"),
+    insecureRegistries: settings.SALLYPORT_INSECURE_REGISTRIES,
     maxInstances: settings.SALLYPORT_MAX_INSTANCES,
     cpuOvercommit: settings.SALLYPORT_CPU_OVERCOMMIT,
+    memoryOvercommit: settings.SALLYPORT_MEMORY_OVERCOMMIT,
+    warmPool: settings.SALLYPORT_WARM_POOL,
+    diskReserveMiB: settings.SALLYPORT_DISK_RESERVE_MIB,
+    diskOvercommit: settings.SALLYPORT_DISK_OVERCOMMIT,
   });
 }

@@ -1,6 +1,6 @@
 // A worker that is killed with -9 at any moment, and the next one that finds what it left.
 import type { ChildProcess } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { EndReason, InstanceState } from "@sallyport/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -40,7 +40,7 @@ async function stopAndExpectNothing(instanceId: string): Promise<void> {
 
 /** The process of a sandbox's kernel. */
 async function sandboxPid(instanceId: string): Promise<number> {
-  const boot = (await tracesOf(instanceId)).filter((trace) => trace.includes("runsc-sandbox"));
+  const boot = (await platform.traces(instanceId)).filter((trace) => trace.includes("runsc-sandbox"));
   expect(boot).toHaveLength(1);
   return Number(/^process ([0-9]+)/.exec(boot[0] ?? "")?.[1]);
 }
@@ -97,13 +97,14 @@ describe("after kill -9 of the worker", () => {
   });
 
   it("sweeps what no record names", async () => {
-    const instanceId = `in-${freshUlid()}`;
-    await mkdir(join(platform.state, "bundles", instanceId));
+    const containerId = `bx-${freshUlid()}`;
+    await mkdir(join(platform.state, "bundles", containerId));
     const prefix = `sallyport-${platform.platformId.slice(-8)}`;
-    await mkdir(`/sys/fs/cgroup/memory/${prefix}/${instanceId}`, { recursive: true });
+    await mkdir(`/sys/fs/cgroup/memory/${prefix}/${containerId}`, { recursive: true });
     await killWorker();
     await restartWorker();
-    expect(await platform.traces(instanceId)).toEqual([]);
+    expect(await tracesOf(containerId)).toEqual([]);
+    expect(await readdir(join(platform.state, "bundles"))).toEqual([]);
   });
 
   it("listens to no other platform's api", async () => {

@@ -3,7 +3,14 @@ import { startGrpcServer } from "@sallyport/appkit/grpc-server";
 import { silentLogger } from "@sallyport/appkit/logger";
 import { everyCallerIs } from "@sallyport/appkit/principals";
 import { bindService } from "@sallyport/appkit/service";
-import type { DesiredInstance, InstanceReport, InstanceState, WatchDesiredRequest } from "@sallyport/contracts";
+import type {
+  DesiredImage,
+  DesiredInstance,
+  InstanceReport,
+  InstanceState,
+  ReportImageRequest,
+  WatchDesiredRequest,
+} from "@sallyport/contracts";
 import { WorkerServiceService } from "@sallyport/contracts/grpc";
 import { eventually } from "./machine.ts";
 
@@ -16,6 +23,12 @@ export interface FakeApi extends AsyncDisposable {
   readonly reports: { readonly atMs: number; readonly report: InstanceReport }[];
   /** Answered as unknown. */
   readonly unknown: Set<string>;
+  /** Every image that is wished. */
+  readonly images: Map<string, DesiredImage>;
+  /** What was told of images, in order. */
+  readonly imageReports: ReportImageRequest[];
+  /** Contexts of builds, by image. */
+  readonly contexts: Map<string, Uint8Array>;
   /** Sends all wishes. */
   announce(): void;
   latest(instanceId: string): InstanceReport | undefined;
@@ -40,7 +53,12 @@ export async function startFakeApi(socket: string, platformId: string): Promise<
         while (!signal.aborted) {
           if (isDue) {
             isDue = false;
-            yield { platformId: api.platformId, full: true, instances: [...api.wishes.values()] };
+            yield {
+              platformId: api.platformId,
+              full: true,
+              instances: [...api.wishes.values()],
+              images: [...api.images.values()],
+            };
           } else {
             await new Promise<void>((resolve) => {
               wake = resolve;
@@ -61,6 +79,13 @@ export async function startFakeApi(socket: string, platformId: string): Promise<
       }));
       return { acks };
     },
+    async reportImage(request) {
+      api.imageReports.push(request);
+      return { logOffset: request.logOffset + Buffer.byteLength(request.log) };
+    },
+    async *readBuildContext({ imageId, offset }) {
+      yield { data: Buffer.from(api.contexts.get(imageId) ?? []).subarray(offset) };
+    },
   });
   const server = await startGrpcServer({
     listen: { kind: "unix", path: socket, mode: 0o600 },
@@ -75,6 +100,9 @@ export async function startFakeApi(socket: string, platformId: string): Promise<
     hellos: [],
     reports,
     unknown: new Set(),
+    images: new Map(),
+    imageReports: [],
+    contexts: new Map(),
     announce() {
       for (const watcher of watchers) watcher();
     },

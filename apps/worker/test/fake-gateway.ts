@@ -54,6 +54,16 @@ export async function startFakeGateway(socket: string): Promise<FakeGateway> {
       gateway.attached.delete(request.instanceId);
       return {};
     },
+    async suspendInstance(request) {
+      called(request.force ? "suspend!" : "suspend", request.instanceId);
+      known(request.instanceId);
+      return {};
+    },
+    async resumeInstance(request) {
+      called("resume", request.instanceId);
+      known(request.instanceId);
+      return {};
+    },
     async *watchInstances(_request, { signal }) {
       const queue: WatchInstancesResponse[] = [];
       let wake = () => {};

@@ -1,4 +1,4 @@
-// A stand-in for init in tests of the runtime alone: idles, eats memory, or makes tasks, as /etc/hostname says.
+// A stand-in for init in tests of the runtime alone: idles, eats memory, fills the disk, or makes tasks, as /etc/hostname says.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,16 @@ int main(void) {
       while (fork() >= 0) {
       }
       for (;;) pause();
+    }
+    if (mode_is("fill")) {
+      static char block[1 << 20];
+      int file = open("/filled", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      memset(block, 1, sizeof block);
+      while (write(file, block, sizeof block) > 0) {
+      }
+      close(file);
+      while (mode_is("fill")) usleep(20000);
+      unlink("/filled");
     }
     if (mode_is("exit")) return 3;
     usleep(20000);

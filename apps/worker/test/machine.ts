@@ -77,6 +77,10 @@ export async function tracesOf(word: string): Promise<string[]> {
   }
   const mounts = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
   traces.push(...mounts.filter((line) => line.includes(word)).map((line) => `mount ${line}`));
+  for (const name of readdirSync("/sys/block").filter((block) => block.startsWith("loop"))) {
+    const file = await readFile(`/sys/block/${name}/loop/backing_file`, "utf8").catch(() => ""); // free
+    if (file.includes(word)) traces.push(`${name}: ${file.trim()}`);
+  }
   const { stdout } = await run(["find", "/sys/fs/cgroup", "-type", "d", "-name", `*${word}*`]);
   traces.push(...stdout.split("\n").filter((line) => line !== ""));
   return traces;

@@ -1,8 +1,9 @@
 // One worker with a stand-in for everything around it: api, gateway, network. The runtime is real.
 import type { ChildProcess } from "node:child_process";
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type DesiredInstance, DesiredInstance_Wish, type InstanceSpec, NetworkRules_Mode } from "@sallyport/contracts";
+import { z } from "zod";
 import { start } from "../src/system/command.ts";
 import { type FakeApi, startFakeApi } from "./fake-api.ts";
 import { type FakeGateway, startFakeGateway } from "./fake-gateway.ts";
@@ -31,12 +32,19 @@ export interface TestPlatform extends AsyncDisposable {
   startWorker(): ChildProcess;
   wishRun(changes?: Partial<InstanceSpec>): DesiredInstance;
   wishStop(instanceId: string): void;
+  /** The id of the container that an instance has, or had. */
+  containerOf(instanceId: string): Promise<string>;
   /** What is left of an instance on the machine, but for its record. */
   traces(instanceId: string): Promise<string[]>;
   records(): Promise<string[]>;
 }
 
-export async function startTestPlatform(): Promise<TestPlatform> {
+export interface TestPlatformOptions {
+  /** Sandboxes made ahead; none when unset. */
+  readonly warmPool?: number;
+}
+
+export async function startTestPlatform(options: TestPlatformOptions = {}): Promise<TestPlatform> {
   const state = await makeStateDirectory();
   const platformId = freshUlid();
   const tag = platformId.slice(-6);
@@ -61,6 +69,7 @@ export async function startTestPlatform(): Promise<TestPlatform> {
     SALLYPORT_NFT_HELPER: "/nonexistent",
     SALLYPORT_IMAGES: imagesDirectory(),
     SALLYPORT_LOG_LEVEL: process.env["SALLYPORT_TEST_LOG_LEVEL"] ?? "error",
+    SALLYPORT_WARM_POOL: String(options.warmPool ?? 0),
     FAKE_NETWORK_TAG: tag,
   };
   const platform: TestPlatform = {
@@ -96,6 +105,11 @@ export async function startTestPlatform(): Promise<TestPlatform> {
           memoryMib: 256,
           pids: 512,
           lifetimeMs: 600_000,
+          diskMib: 1_024,
+          idleTimeoutMs: 0,
+          sleepAfterMs: 0,
+          uid: 0,
+          gid: 0,
           command: { argv: ["/bin/true"] },
           env: { GREETING: "hi" },
           workdir: "/",
@@ -109,6 +123,8 @@ export async function startTestPlatform(): Promise<TestPlatform> {
           },
           ...changes,
         },
+        sleepGeneration: 0,
+        asleep: false,
       };
       api.wishes.set(wish.instanceId, wish);
       api.announce();
@@ -117,12 +133,17 @@ export async function startTestPlatform(): Promise<TestPlatform> {
     wishStop(instanceId) {
       const known = api.wishes.get(instanceId);
       const wish = { instanceId, sandboxId: known?.sandboxId ?? `sb-${freshUlid()}`, generation: 1 };
-      api.wishes.set(instanceId, { ...wish, wish: DesiredInstance_Wish.STOP });
+      api.wishes.set(instanceId, { ...wish, wish: DesiredInstance_Wish.STOP, sleepGeneration: 0, asleep: false });
       api.announce();
     },
+    async containerOf(instanceId) {
+      const record: unknown = JSON.parse(await readFile(join(worker, "instances", `${instanceId}.json`), "utf8"));
+      return z.object({ containerId: z.string() }).parse(record).containerId;
+    },
     async traces(instanceId) {
+      const id = await platform.containerOf(instanceId);
       const folders = await Promise.all(["bundles", "runsc", "exits"].map((name) => readdir(join(worker, name))));
-      return [...(await tracesOf(instanceId)), ...folders.flat().filter((name) => name.includes(instanceId))];
+      return [...(await tracesOf(id)), ...folders.flat().filter((name) => name.includes(id))];
     },
     records: () => readdir(join(worker, "instances")),
     async [Symbol.asyncDispose]() {

@@ -4,7 +4,14 @@ import type { Clock } from "@sallyport/appkit/clock";
 import { fromGrpcError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
 import { keepTrying } from "@sallyport/appkit/retry";
-import type { InstanceAck, InstanceReport, WatchDesiredRequest, WatchDesiredResponse } from "@sallyport/contracts";
+import type {
+  DesiredImage,
+  InstanceAck,
+  InstanceReport,
+  ReportImageRequest,
+  WatchDesiredRequest,
+  WatchDesiredResponse,
+} from "@sallyport/contracts";
 import { callServerStream, callUnary, WorkerServiceClient } from "@sallyport/contracts/grpc";
 import type { Wish } from "../instance/registry.ts";
 import { wishOf } from "./convert.ts";
@@ -24,11 +31,16 @@ interface ApiLinkEvents {
   /** A new stream: what the api knows may be old. */
   onConnected(): void;
   onWishes(wishes: readonly Wish[], isFull: boolean): void;
+  onImages(images: readonly DesiredImage[], isFull: boolean): void;
 }
 
 export interface ApiLink extends AsyncDisposable {
   watch(events: ApiLinkEvents): void;
   report(reports: InstanceReport[], signal: AbortSignal): Promise<readonly InstanceAck[]>;
+  /** Progress of an image; answers how much of its log is kept. */
+  reportImage(report: Omit<ReportImageRequest, "workerId">, signal: AbortSignal): Promise<number>;
+  /** The context of a build. */
+  readContext(imageId: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 const REPORT_MS = 5_000;
@@ -62,6 +74,7 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
         if (isFirst) events.onConnected();
         isFirst = false;
         events.onWishes(wishesIn(response, logger), response.full);
+        events.onImages(response.images, response.full);
       }
     } finally {
       clearInterval(timer);
@@ -82,6 +95,15 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
       const request = { workerId: identity.workerId, reports };
       const { acks } = await callUnary(client, client.reportInstances, request, { signal, timeoutMs: REPORT_MS });
       return acks;
+    },
+    async reportImage(report, signal) {
+      const request = { ...report, workerId: identity.workerId };
+      const { logOffset } = await callUnary(client, client.reportImage, request, { signal, timeoutMs: REPORT_MS });
+      return logOffset;
+    },
+    async *readContext(imageId, signal) {
+      const request = { workerId: identity.workerId, imageId, offset: 0 };
+      for await (const { data } of callServerStream(client, client.readBuildContext, request, { signal })) yield data;
     },
     async [Symbol.asyncDispose]() {
       closed.abort(new Error("the worker stops"));

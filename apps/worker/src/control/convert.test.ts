@@ -10,6 +10,11 @@ const SPEC: InstanceSpec = {
   memoryMib: 256,
   pids: 256,
   lifetimeMs: 60_000,
+  diskMib: 1_024,
+  idleTimeoutMs: 0,
+  sleepAfterMs: 0,
+  uid: 0,
+  gid: 0,
   command: { argv: ["/bin/true"] },
   env: { KEY: "value" },
   workdir: "",
@@ -21,6 +26,8 @@ const DESIRED: DesiredInstance = {
   generation: 1,
   wish: DesiredInstance_Wish.RUN,
   spec: SPEC,
+  sleepGeneration: 0,
+  asleep: false,
 };
 
 const kindOf = (changes: Partial<InstanceSpec>) => wishOf({ ...DESIRED, spec: { ...SPEC, ...changes } })?.want.kind;
@@ -31,12 +38,14 @@ describe("a wish", () => {
       instanceId: DESIRED.instanceId,
       sandboxId: DESIRED.sandboxId,
       generation: 1,
+      sleep: { generation: 0, asleep: false },
       want: {
         kind: "run",
         spec: {
           imageDigest: SPEC.imageDigest,
           limits: { cpuMillis: 500, memoryMiB: 256, pids: 256 },
           lifetimeMs: 60_000,
+          diskMiB: 1_024,
           command: ["/bin/true"],
           env: { KEY: "value" },
           workdir: "/",
@@ -109,6 +118,7 @@ describe("network rules", () => {
 describe("a report", () => {
   const record = {
     version: 1,
+    containerId: "bx-01j00000000000000000000001",
     instanceId: DESIRED.instanceId,
     sandboxId: DESIRED.sandboxId,
     generation: 1,
@@ -138,6 +148,9 @@ describe("a report", () => {
       },
       at: new Date(1_800_000_000_000),
       networkGeneration: 2,
+      asleep: false,
+      sleepGeneration: 0,
+      events: [],
     });
   });
 });

@@ -27,7 +27,9 @@ export function wishOf(desired: DesiredInstance): Wish | undefined {
   const { instanceId, sandboxId, generation } = desired;
   if (!isId("instance", instanceId) || !isId("sandbox", sandboxId) || !Number.isSafeInteger(generation))
     return undefined;
-  const wish = { instanceId, sandboxId, generation };
+  const sleep = { generation: desired.sleepGeneration, asleep: desired.asleep };
+  if (!Number.isSafeInteger(sleep.generation)) return undefined;
+  const wish = { instanceId, sandboxId, generation, sleep };
   if (desired.wish === DesiredInstance_Wish.STOP) return { ...wish, want: { kind: "stop" } };
   if (desired.wish !== DesiredInstance_Wish.RUN) return undefined;
   try {
@@ -44,6 +46,9 @@ class BadWish extends Error {
 }
 
 const MIN_MEMORY_MIB = 32;
+const MIN_DISK_MIB = 16;
+/** 16 TiB: the most that the file system of a disk is made for. */
+const MAX_DISK_MIB = 16 * 1024 * 1024;
 
 function specOf(desired: DesiredInstance): InstanceSpec {
   const { spec } = desired;
@@ -51,8 +56,16 @@ function specOf(desired: DesiredInstance): InstanceSpec {
   require(/^sha256:[0-9a-f]{64}$/.test(spec.imageDigest), "image_digest is not a digest");
   require(spec.cpuMillis >= 10, "cpu_millis is below 10");
   require(spec.memoryMib >= MIN_MEMORY_MIB, `memory_mib is below ${MIN_MEMORY_MIB}`);
+  require(spec.diskMib >= MIN_DISK_MIB &&
+    spec.diskMib <= MAX_DISK_MIB, `disk_mib is not ${MIN_DISK_MIB} to ${MAX_DISK_MIB}`);
   require(spec.pids >= 1, "pids is below 1");
   require(Number.isSafeInteger(spec.lifetimeMs) && spec.lifetimeMs >= 1, "lifetime_ms is below 1");
+  for (const [name, ms] of [
+    ["idle_timeout_ms", spec.idleTimeoutMs],
+    ["sleep_after_ms", spec.sleepAfterMs],
+  ] as const) {
+    require(Number.isSafeInteger(ms) && ms >= 0, `${name} is not a number of milliseconds`);
+  }
   require(spec.command === undefined || spec.command.argv.length > 0, "command is empty");
   const words = [...(spec.command?.argv ?? []), ...Object.entries(spec.env).flat(), spec.workdir];
   require(!words.some((word) => word.includes("\0")), "a word of command, env or workdir holds NUL");
@@ -63,9 +76,13 @@ function specOf(desired: DesiredInstance): InstanceSpec {
     imageDigest: spec.imageDigest,
     limits: { cpuMillis: spec.cpuMillis, memoryMiB: spec.memoryMib, pids: spec.pids },
     lifetimeMs: spec.lifetimeMs,
+    diskMiB: spec.diskMib,
     env: spec.env,
     workdir: spec.workdir === "" ? "/" : spec.workdir,
+    ...(spec.uid === 0 && spec.gid === 0 ? {} : { uid: spec.uid, gid: spec.gid }),
     network: { generation: network.generation, rules: rulesOf(network) },
+    ...(spec.idleTimeoutMs > 0 ? { idleTimeoutMs: spec.idleTimeoutMs } : {}),
+    ...(spec.sleepAfterMs > 0 ? { sleepAfterMs: spec.sleepAfterMs } : {}),
     ...(command === undefined ? {} : { command: command.argv }),
     ...(pty === undefined ? {} : { pty: { columns: pty.columns, rows: pty.rows } }),
   };
@@ -162,6 +179,14 @@ export function reportOf(record: InstanceRecord): InstanceReport {
     state: STATES[phase],
     outcome: phase === "ended" && record.outcome !== undefined ? wireOutcome(record.outcome) : undefined,
     at: new Date(record.at),
+    asleep: record.sleep?.asleep === true && phase !== "ended",
+    sleepGeneration: record.sleep?.generation ?? 0,
+    events: (record.events ?? []).map((event) => ({
+      seq: event.seq,
+      at: new Date(event.at),
+      type: event.type,
+      detail: event.detail,
+    })),
   };
 }
 

@@ -8,6 +8,7 @@ import { openJournal } from "./journal.ts";
 const RECORD: InstanceRecord = {
   version: 1,
   instanceId: "in-01j00000000000000000000001",
+  containerId: "bx-01j00000000000000000000001",
   sandboxId: "sb-01j00000000000000000000001",
   generation: 1,
   phase: "running",

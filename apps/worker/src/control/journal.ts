@@ -5,18 +5,31 @@ import { join } from "node:path";
 import { isId } from "@sallyport/contracts";
 import type { RecordStore } from "../instance/parts.ts";
 import { type InstanceRecord, recordShape } from "../instance/record.ts";
+import { openReserve, type ReserveOptions } from "./reserve.ts";
 
 export interface Journal extends RecordStore {
   /** Every record, and the ids of those that cannot be read. */
   load(): Promise<{ readonly records: readonly InstanceRecord[]; readonly unreadable: ReadonlySet<string> }>;
 }
 
+const RESERVE = ".reserve";
 const SUFFIX = ".json";
 const HALF_WRITTEN = ".new";
 
-export async function openJournal(directory: string): Promise<Journal> {
+export async function openJournal(directory: string, options: ReserveOptions = {}): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const pathOf = (instanceId: string) => join(directory, `${instanceId}${SUFFIX}`);
+  const reserve = await openReserve(`${directory}${RESERVE}`, options);
+  /** The last write of each record that is under way: two at once would share the half-written file. */
+  const writing = new Map<string, Promise<void>>();
+  const inTurn = (instanceId: string, step: () => Promise<void>) => {
+    const before = writing.get(instanceId) ?? Promise.resolve();
+    const mine = before.then(step, step).finally(() => {
+      if (writing.get(instanceId) === mine) writing.delete(instanceId);
+    });
+    writing.set(instanceId, mine);
+    return mine;
+  };
   return {
     async load() {
       const records: InstanceRecord[] = [];
@@ -31,13 +44,14 @@ export async function openJournal(directory: string): Promise<Journal> {
       }
       return { records, unreadable };
     },
-    async save(record) {
-      const path = pathOf(record.instanceId);
-      // Read by root alone: it holds the sandbox's environment and init's secret.
-      await writeFile(`${path}${HALF_WRITTEN}`, JSON.stringify(record), { mode: 0o600 });
-      await rename(`${path}${HALF_WRITTEN}`, path);
-    },
-    remove: (instanceId) => rm(pathOf(instanceId), { force: true }),
+    save: (record) =>
+      inTurn(record.instanceId, async () => {
+        const path = pathOf(record.instanceId);
+        // Read by root alone: it holds the sandbox's environment and init's secret.
+        await reserve.through(() => writeFile(`${path}${HALF_WRITTEN}`, JSON.stringify(record), { mode: 0o600 }));
+        await rename(`${path}${HALF_WRITTEN}`, path);
+      }),
+    remove: (instanceId) => inTurn(instanceId, () => rm(pathOf(instanceId), { force: true })),
   };
 }
 

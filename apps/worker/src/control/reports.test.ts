@@ -8,7 +8,17 @@ import { openReporter } from "./reports.ts";
 const ID = "in-01j00000000000000000000001";
 
 function report(seq: number, state: InstanceState = InstanceState.RUNNING): InstanceReport {
-  return { instanceId: ID, generation: 1, seq, state, networkGeneration: 0, at: new Date(0) };
+  return {
+    instanceId: ID,
+    generation: 1,
+    seq,
+    state,
+    networkGeneration: 0,
+    at: new Date(0),
+    asleep: false,
+    sleepGeneration: 0,
+    events: [],
+  };
 }
 
 interface Sent {

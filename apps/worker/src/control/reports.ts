@@ -23,7 +23,7 @@ export interface Reporter extends AsyncDisposable {
 }
 
 /** Reports in one request: far below the most bytes of a message. */
-const MAX_REPORTS = 500;
+const MAX_REPORTS = 100;
 
 export function openReporter(options: ReporterOptions): Reporter {
   const { clock, logger } = options;

@@ -17,6 +17,7 @@ interface AttachOptions {
   /** 64 hexadecimal digits. */
   readonly initSecret: string;
   readonly waitMs: number;
+  readonly asleep: boolean;
 }
 
 interface EntrypointOptions {
@@ -32,6 +33,10 @@ interface GatewayEvents {
   onConnected(): void;
   onEntrypointEnded(instanceId: string, outcome: InstanceOutcome): void;
   onInitFailed(instanceId: string, message: string): void;
+  /** Whether something uses the instance, and for how long it has been so. */
+  onActivity(instanceId: string, busy: boolean, forMs: number): void;
+  /** Somebody waits for a sleeping instance. */
+  onWakeWanted(instanceId: string): void;
 }
 
 /** Every call throws AppError as the gateway answered, or with the signal's reason. */
@@ -39,6 +44,10 @@ export interface Gateway {
   attach(options: AttachOptions, signal: AbortSignal): Promise<void>;
   startEntrypoint(instanceId: string, options: EntrypointOptions, signal: AbortSignal): Promise<void>;
   open(instanceId: string, options: Pick<EntrypointOptions, "env" | "workdir">, signal: AbortSignal): Promise<void>;
+  /** From the answer on, whoever needs the instance waits. Refused (FailedPrecondition) in use, unless forced. */
+  suspend(instanceId: string, force: boolean, signal: AbortSignal): Promise<void>;
+  /** Whoever waits goes on. */
+  resume(instanceId: string, signal: AbortSignal): Promise<void>;
   /** Never throws: a gateway that cannot be told now is told when it can be. */
   detach(instanceId: string): Promise<void>;
 }
@@ -58,6 +67,8 @@ const CALL_MS = 10_000;
 /** The gateway answers by itself when init has not; this is for a gateway that hangs. */
 const ATTACH_SLACK_MS = 2_000;
 const DETACH_MS = 2_000;
+/** A suspension or its end changes a flag. */
+const SLEEP_MS = 5_000;
 
 export function openGatewayClient(options: GatewayClientOptions): GatewayClient {
   const { logger } = options;
@@ -94,6 +105,10 @@ export function openGatewayClient(options: GatewayClientOptions): GatewayClient 
         events.onEntrypointEnded(instanceId, entrypointOutcome(event.value));
       } else if (event?.$case === "initFailed") {
         events.onInitFailed(instanceId, initFailureWords(event.value.message));
+      } else if (event?.$case === "activity") {
+        events.onActivity(instanceId, event.value.busy, Math.max(0, event.value.sinceMs));
+      } else if (event?.$case === "wakeWanted") {
+        events.onWakeWanted(instanceId);
       }
     }
     throw new Error("the gateway closed the stream");
@@ -113,6 +128,7 @@ export function openGatewayClient(options: GatewayClientOptions): GatewayClient 
             ipv6: door.ipv6,
             initSecret: Buffer.from(door.initSecret, "hex"),
             waitMs: door.waitMs,
+            asleep: door.asleep,
           },
           { signal, timeoutMs: door.waitMs + ATTACH_SLACK_MS },
         ),
@@ -135,6 +151,10 @@ export function openGatewayClient(options: GatewayClientOptions): GatewayClient 
           { signal, timeoutMs: CALL_MS },
         ),
       ),
+    suspend: (instanceId, force, signal) =>
+      translated(callUnary(client, client.suspendInstance, { instanceId, force }, { signal, timeoutMs: SLEEP_MS })),
+    resume: (instanceId, signal) =>
+      translated(callUnary(client, client.resumeInstance, { instanceId }, { signal, timeoutMs: SLEEP_MS })),
     async detach(instanceId) {
       owedDetaches.add(instanceId);
       await tellDetached(instanceId);

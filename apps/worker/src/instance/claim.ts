@@ -2,14 +2,17 @@
 // answered that it has the policy. Repeated after a kill of the worker, every step changes nothing.
 import { allDone } from "../system/all-done.ts";
 import type { Door } from "./doors.ts";
-import { throughDoor } from "./doors.ts";
+import { attach, throughDoor } from "./doors.ts";
 import { etcFiles } from "./etc.ts";
 import type { InstanceParts } from "./parts.ts";
 import type { InstanceSpec } from "./record.ts";
 import type { Timeline } from "./timeline.ts";
 
 export interface ClaimOptions {
+  /** Whether the gateway has met the sandbox's init. */
+  readonly attached: boolean;
   readonly door: Door;
+  readonly containerId: string;
   readonly slot: number;
   readonly spec: InstanceSpec;
   readonly signal: AbortSignal;
@@ -28,13 +31,18 @@ class PolicyNotAppliedError extends Error {
 
 export async function claim(parts: InstanceParts, options: ClaimOptions): Promise<void> {
   const { runtime, network, gateway } = parts;
-  const { door, slot, spec, signal, timeline } = options;
+  const { door, containerId, slot, spec, signal, timeline } = options;
+  const meet = async () => {
+    await runtime.thaw(containerId); // one that was made ahead is frozen
+    await attach(parts, door, signal);
+  };
   await allDone([
     network.applyPolicy({ slot }, spec.network.rules).catch((error: unknown) => {
       throw new PolicyNotAppliedError(error);
     }),
-    runtime.setLimits(door.instanceId, spec.limits),
-    runtime.writeEtc(door.instanceId, etcFiles(door.sandboxId, door.slot)),
+    runtime.setLimits(containerId, spec.limits),
+    runtime.writeEtc(containerId, etcFiles(door.sandboxId, door.slot)),
+    options.attached ? undefined : meet(),
   ]);
   timeline.mark("policy");
   signal.throwIfAborted();

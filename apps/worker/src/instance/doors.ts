@@ -10,6 +10,8 @@ export interface Door {
   readonly generation: number;
   readonly initSecret: string;
   readonly slot: Pick<SlotNetwork, "ipv4" | "ipv6">;
+  /** Whether it is frozen: its init is then met when it wakes. */
+  readonly asleep?: boolean;
 }
 
 /** How long init may take to answer one attempt. */
@@ -50,6 +52,7 @@ function attachOnce(parts: InstanceParts, door: Door, signal: AbortSignal): Prom
       ipv6: door.slot.ipv6,
       initSecret: door.initSecret,
       waitMs: INIT_WAIT_MS,
+      asleep: door.asleep ?? false,
     },
     signal,
   );

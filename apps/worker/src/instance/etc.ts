@@ -1,4 +1,5 @@
 // The platform's files in a sandbox's /etc.
+import { HOSTNAME } from "../runtime/runsc/spec.ts";
 import type { EtcFiles } from "../runtime/runtime.ts";
 
 export function etcFiles(sandboxId: string, addresses: { readonly ipv4: string; readonly ipv6: string }): EtcFiles {
@@ -6,8 +7,8 @@ export function etcFiles(sandboxId: string, addresses: { readonly ipv4: string; 
     hosts: [
       "127.0.0.1\tlocalhost",
       "::1\tlocalhost ip6-localhost ip6-loopback",
-      `${addresses.ipv4}\t${sandboxId}`,
-      `${addresses.ipv6}\t${sandboxId}`,
+      `${addresses.ipv4}\t${sandboxId} ${HOSTNAME}`,
+      `${addresses.ipv6}\t${sandboxId} ${HOSTNAME}`,
       "",
     ].join("\n"),
     hostname: `${sandboxId}\n`,

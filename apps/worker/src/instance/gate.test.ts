@@ -33,4 +33,24 @@ describe("a gate", () => {
     await inside;
     expect(await gate.pass(async () => "in")).toBe("in");
   });
+
+  it("tells when nobody is inside or in line", async () => {
+    const gate = openGate(1);
+    await gate.quiet(new AbortController().signal);
+    const holds = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const passes = holds.map((hold) => gate.pass(() => hold.promise));
+    let isQuiet = false;
+    const quiet = gate.quiet(new AbortController().signal).then(() => {
+      isQuiet = true;
+    });
+    holds[0]?.resolve();
+    await passes[0];
+    expect(isQuiet).toBe(false);
+    const abort = new AbortController();
+    const impatient = gate.quiet(abort.signal);
+    abort.abort(new Error("no longer"));
+    await expect(impatient).rejects.toThrow("no longer");
+    holds[1]?.resolve();
+    await quiet;
+  });
 });

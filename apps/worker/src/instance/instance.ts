@@ -4,18 +4,21 @@ import { randomBytes } from "node:crypto";
 import type { Logger } from "@sallyport/appkit/logger";
 import { Backoff } from "@sallyport/appkit/retry";
 import type { SlotNetwork } from "../network/index.ts";
+import { newContainerId } from "../runtime/container-id.ts";
 import type { SandboxProcesses } from "../runtime/runtime.ts";
 import { allDone } from "../system/all-done.ts";
 import { claim } from "./claim.ts";
 import { Deadline } from "./deadline.ts";
 import { attach, type Door, throughDoor } from "./doors.ts";
 import { Changes, keepUp } from "./keep-up.ts";
-import { OomSamples } from "./oom-samples.ts";
+import { Limits } from "./limits.ts";
 import { type EndCause, judgeEnd } from "./outcome.ts";
 import type { InstanceParts } from "./parts.ts";
+import type { WarmSandbox } from "./pool.ts";
 import { prepare } from "./prepare.ts";
-import type { InstanceRecord, InstanceSpec } from "./record.ts";
-import { nextPhase, type PhaseEvent } from "./state.ts";
+import type { InstanceEvent, InstanceRecord, InstanceSpec } from "./record.ts";
+import { RecordBook } from "./record-book.ts";
+import { Sleeper } from "./sleeper.ts";
 import { rollBack, stop } from "./stop.ts";
 import { startTimeline, type Timeline } from "./timeline.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -30,16 +33,18 @@ export interface InstanceOptions {
 }
 
 export class Instance {
+  /** Who uses it, and whether it sleeps. */
+  readonly sleeper: Sleeper;
   readonly #parts: InstanceParts;
   readonly #logger: Logger;
   readonly #leave: AbortSignal;
   readonly #endWanted = new AbortController();
   /** Aborted when the present work is to be dropped, to end or to leave. */
   readonly #work: AbortSignal;
-  readonly #samples = new OomSamples();
+  readonly #limits: Limits;
   readonly #lifetime: Deadline;
   readonly #changes = new Changes();
-  #record: InstanceRecord;
+  readonly #book: RecordBook;
   #recovered: boolean;
   #cause: EndCause | undefined;
   #isQuarantined = false;
@@ -51,31 +56,40 @@ export class Instance {
 
   constructor(options: InstanceOptions) {
     this.#parts = options.parts;
-    this.#record = options.record;
+    this.#book = new RecordBook(options.parts, options.record);
     this.#recovered = options.recovered;
+    this.#limits = new Limits(options.parts.runtime, !options.recovered);
     this.#leave = options.leave;
     this.#work = AbortSignal.any([options.leave, this.#endWanted.signal]);
     this.#lifetime = new Deadline(options.parts.clock, () => this.wantEnd({ kind: "lifetimeOver" }));
     const { instanceId, sandboxId } = options.record;
     this.#logger = options.parts.logger.child({ instanceId, sandboxId });
+    this.sleeper = new Sleeper({
+      parts: options.parts,
+      logger: this.#logger,
+      record: () => this.record,
+      keep: (sleep, event) => this.#book.tell(event, { sleep }),
+      mayEnd: () => !this.#isQuarantined,
+      onIdle: () => this.wantEnd({ kind: "idle" }),
+    });
   }
 
   get record(): InstanceRecord {
-    return this.#record;
+    return this.#book.record;
   }
 
   /** The api wishes it to run, under this policy. */
   wishRun(network: InstanceSpec["network"]): void {
     this.#confirmed.resolve();
-    if (network.generation <= this.#record.networkGeneration) return;
-    if (network.generation <= (this.#newerNetwork?.generation ?? this.#record.spec?.network.generation ?? 0)) return;
+    if (network.generation <= this.record.networkGeneration) return;
+    if (network.generation <= (this.#newerNetwork?.generation ?? this.record.spec?.network.generation ?? 0)) return;
     this.#newerNetwork = network;
     this.#changes.announce();
   }
 
   /** The first cause counts; after the end there is none. */
   wantEnd(cause: EndCause): void {
-    if (this.#cause !== undefined || this.#record.outcome !== undefined) return;
+    if (this.#cause !== undefined || this.record.outcome !== undefined) return;
     this.#cause = cause;
     this.#logger.info({ cause: cause.kind }, "the instance is to end");
     this.#endWanted.abort(new Error(`the instance ends: ${cause.kind}`));
@@ -85,8 +99,9 @@ export class Instance {
   quarantine(isUnknown: boolean): void {
     if (this.#isQuarantined === isUnknown) return;
     this.#isQuarantined = isUnknown;
-    if (isUnknown) this.#logger.warn({ phase: this.#record.phase }, "the api does not know this instance: kept aside");
+    if (isUnknown) this.#logger.warn({ phase: this.record.phase }, "the api does not know this instance: kept aside");
     this.#watchDeadline();
+    this.sleeper.changes.announce();
   }
 
   /** The gateway is there, for the first time or again. */
@@ -97,15 +112,19 @@ export class Instance {
 
   /** Called every few seconds. */
   async sample(): Promise<void> {
-    if (this.#record.phase !== "running") return;
-    this.#samples.add((await this.#parts.runtime.counters(this.#record.instanceId)).oomKills);
+    const { phase, containerId, spec } = this.record;
+    if (phase !== "running" || spec === undefined || this.sleeper.asleep) return;
+    for (const { type, detail } of await this.#limits.sample(containerId, spec)) await this.tell(type, detail);
   }
 
-  /** The api has the end. */
+  /** Something happened that the api is to know, and that ends nothing. */
+  async tell(type: InstanceEvent["type"], detail: InstanceEvent["detail"]): Promise<void> {
+    await this.#book.tell({ type, detail });
+  }
+
+  /** The api has a report: what it told is not told again. */
   async acked(seq: number): Promise<void> {
-    if (this.#record.phase !== "ended" || seq < this.#record.seq || this.#record.ackedAt !== undefined) return;
-    this.#record = { ...this.#record, ackedAt: this.#parts.clock.now() };
-    await this.#parts.store.save(this.#record);
+    await this.#book.acked(seq);
   }
 
   /** Lives the rest of the life. Resolves when the instance has ended, or the worker leaves. Never rejects. */
@@ -117,8 +136,9 @@ export class Instance {
       if (this.#cause?.kind === "startFailed") this.#logger.warn({ err: error }, "the instance could not be started");
     }
     this.#lifetime.clear();
+    this.sleeper.stop();
     const backoff = new Backoff({ firstMs: 100, maxMs: 5_000, clock: this.#parts.clock });
-    while (this.#record.phase !== "ended" && !this.#leave.aborted) {
+    while (this.record.phase !== "ended" && !this.#leave.aborted) {
       try {
         await this.#end();
       } catch (error) {
@@ -130,13 +150,17 @@ export class Instance {
   }
 
   async #live(): Promise<void> {
-    if (this.#record.phase === "stopping" || this.#record.phase === "ended") return;
+    if (this.record.phase === "stopping" || this.record.phase === "ended") return;
     if (this.#recovered) await this.#recoverPatiently();
-    else await this.#parts.store.save(this.#record);
-    this.#report();
+    else await this.#book.keep({});
+    this.#book.report();
     const timeline = startTimeline(() => this.#parts.clock.monotonicMs());
-    if (this.#record.phase === "preparing" || this.#record.phase === "claiming") {
-      await this.#parts.startGate.pass(() => this.#start(timeline), this.#work);
+    if (this.record.phase === "preparing" || this.record.phase === "claiming") {
+      const warm = this.record.phase === "preparing" ? this.#parts.warm.take(this.#spec()) : undefined;
+      // What is made already needs no turn.
+      const isWarm = warm !== undefined && (await this.#takeWarm(warm, timeline));
+      if (isWarm) await this.#claim(timeline, false);
+      else await this.#parts.startGate.pass(() => this.#start(timeline), this.#work);
       this.#logger.info(timeline.summary(), "the instance runs");
     }
     this.#watchDeadline();
@@ -145,36 +169,65 @@ export class Instance {
 
   async #start(timeline: Timeline): Promise<void> {
     timeline.mark("wait");
-    const { instanceId, sandboxId, generation } = this.#record;
-    const spec = this.#spec();
-    const signal = this.#work;
-    if (this.#record.phase === "preparing") {
-      const initSecret = randomBytes(32).toString("hex");
-      await prepare(this.#parts, {
-        instanceId,
-        sandboxId,
-        generation,
-        initSecret,
-        size: spec,
-        signal,
-        timeline,
-        onSlot: async (slot) => {
-          this.#slot = slot;
-          await this.#keep({ slot: slot.slot, initSecret });
-        },
-        onCreated: (processes) => this.#watchContainer(processes),
-      });
-      // From here on the command may run, though nobody may live to write it down: its time is counted.
-      await this.#advance("prepared", { lifetimeEndsAt: this.#parts.clock.now() + spec.lifetimeMs });
-    }
-    const network = this.#newerNetwork ?? spec.network;
-    const door = this.#door();
-    await claim(this.#parts, { door, slot: this.#ownSlot().slot, spec: { ...spec, network }, signal, timeline });
-    await this.#advance("claimed", {
-      spec: { ...spec, network },
+    // In a phase beyond, an earlier worker prepared it: whether a gateway knows it is open.
+    const isFresh = this.record.phase === "preparing";
+    if (isFresh) await this.#prepare(timeline);
+    await this.#claim(timeline, isFresh);
+  }
+
+  async #prepare(timeline: Timeline): Promise<void> {
+    const { instanceId, containerId, sandboxId, generation } = this.record;
+    const initSecret = randomBytes(32).toString("hex");
+    await prepare(this.#parts, {
+      instanceId,
+      containerId,
+      sandboxId,
+      generation,
+      initSecret,
+      size: this.#spec(),
+      signal: this.#work,
+      timeline,
+      onSlot: async (slot) => {
+        this.#slot = slot;
+        await this.#book.keep({ slot: slot.slot, initSecret });
+      },
+      onCreated: (processes) => this.#watchContainer(processes),
+    });
+    await this.#prepared();
+  }
+
+  /** Makes a sandbox that was made ahead this instance's own. False when it failed: nothing is left of it then. */
+  async #takeWarm(sandbox: () => Promise<WarmSandbox | undefined>, timeline: Timeline): Promise<boolean> {
+    const warm = await sandbox();
+    if (warm === undefined) return false;
+    const { containerId, initSecret, slot, processes } = warm;
+    this.#slot = slot;
+    // Written down whatever has been wished meanwhile: from here on it is this record that takes it away.
+    await this.#prepared({ containerId, initSecret, slot: slot.slot });
+    this.#watchContainer(processes);
+    timeline.mark("warm");
+    return true;
+  }
+
+  /** From here on the command may run, though nobody may live to write it down: its time is counted. */
+  #prepared(changes: Partial<InstanceRecord> = {}): Promise<void> {
+    const lifetimeEndsAt = this.#parts.clock.now() + this.#spec().lifetimeMs;
+    return this.#book.advance("prepared", { ...changes, lifetimeEndsAt });
+  }
+
+  async #claim(timeline: Timeline, attached: boolean): Promise<void> {
+    this.#work.throwIfAborted();
+    const network = this.#newerNetwork ?? this.#spec().network;
+    const spec = { ...this.#spec(), network };
+    const { containerId } = this.record;
+    const options = { door: this.#door(), containerId, slot: this.#ownSlot().slot, spec, attached };
+    await claim(this.#parts, { ...options, signal: this.#work, timeline });
+    await this.#book.advance("claimed", {
+      spec,
       networkGeneration: network.generation,
       lifetimeEndsAt: this.#parts.clock.now() + spec.lifetimeMs,
     });
+    this.sleeper.begin();
     timeline.mark("record");
   }
 
@@ -195,29 +248,31 @@ export class Instance {
   /** What an earlier worker left: what runs is adopted, what was half made is thrown away and made again. */
   async #recover(): Promise<void> {
     const { runtime, network, bootId } = this.#parts;
-    const { instanceId, phase, slot } = this.#record;
-    if (this.#record.bootId !== bootId) {
+    const { instanceId, containerId, phase, slot } = this.record;
+    if (this.record.bootId !== bootId) {
       this.wantEnd({ kind: "rebooted" });
       this.#work.throwIfAborted();
     }
-    this.#report();
+    this.#book.report();
     if (phase === "preparing") {
       await rollBack(this.#parts, {
         instanceId,
+        containerId,
         slot,
         thorough: true,
-        onSlotReleased: () => this.#keep({ slot: undefined }),
+        onSlotReleased: () => this.#book.keep({ slot: undefined }),
       });
-      await this.#advance("rolledBack", { initSecret: undefined });
+      await this.#book.advance("rolledBack", { containerId: newContainerId(), initSecret: undefined });
     } else {
       const [processes, kept] = await Promise.all([
-        runtime.find(instanceId),
+        runtime.find(containerId),
         slot === undefined ? undefined : network.adoptSlot(slot),
       ]);
       if (processes === undefined || kept === undefined) this.wantEnd({ kind: "gone", exitCode: undefined });
       else {
         this.#slot = kept;
         this.#watchContainer(processes);
+        if (phase === "running") await this.sleeper.adopt();
         this.#doorsToOpen = true;
         this.#logger.info({ phase }, "adopted a running sandbox");
       }
@@ -237,25 +292,24 @@ export class Instance {
       onFailure: (error: unknown) =>
         this.#logger.warn({ err: error }, "a running instance could not be brought up to date; trying again"),
     };
-    await allDone([keepUp(() => this.#applyNewerNetwork(), options), keepUp(() => this.#openDoors(), options)]);
+    await allDone([
+      keepUp(() => this.#applyNewerNetwork(), options),
+      keepUp(() => this.sleeper.undisturbed(() => this.#openDoors(), this.#work), options),
+      keepUp(() => this.sleeper.step(this.#work), { ...options, changes: this.sleeper.changes }),
+    ]);
   }
 
   async #applyNewerNetwork(): Promise<void> {
     const network = this.#newerNetwork;
-    if (network === undefined || network.generation <= this.#record.networkGeneration) return;
+    if (network === undefined || network.generation <= this.record.networkGeneration) return;
     await this.#parts.network.applyPolicy(this.#ownSlot(), network.rules);
-    await this.#keep({
-      spec: { ...this.#spec(), network },
-      networkGeneration: network.generation,
-      seq: this.#record.seq + 1,
-    });
-    this.#report();
+    await this.#book.tell(undefined, { spec: { ...this.#spec(), network }, networkGeneration: network.generation });
   }
 
   async #openDoors(): Promise<void> {
     if (!this.#doorsToOpen) return;
     this.#doorsToOpen = false;
-    const { instanceId } = this.#record;
+    const { instanceId } = this.record;
     const { env, workdir } = this.#spec();
     const door = this.#door();
     try {
@@ -271,37 +325,34 @@ export class Instance {
   /** Decides the outcome, once, and takes everything away. */
   async #end(): Promise<void> {
     const parts = this.#parts;
-    const { instanceId } = this.#record;
-    if (this.#record.phase !== "stopping") {
-      const counters = await parts.runtime.counters(instanceId);
-      const evidence = {
-        pidsRefusals: counters.pidsRefusals,
-        recentOomKills: this.#samples.recent(counters.oomKills),
-      };
+    const { instanceId, containerId } = this.record;
+    if (this.record.phase !== "stopping") {
+      const evidence = await this.#limits.evidence(containerId);
       const cause = this.#cause ?? { kind: "gone", exitCode: undefined };
-      await this.#advance("endWanted", { outcome: judgeEnd(cause, evidence) });
-    } else await this.#keep({});
-    this.#report();
+      await this.#book.advance("endWanted", { outcome: judgeEnd(cause, evidence) });
+    } else await this.#book.keep({});
+    this.#book.report();
     const startedAt = parts.clock.monotonicMs();
     await parts.stopGate.pass(
       () =>
         stop(parts, {
           instanceId,
-          slot: this.#record.slot,
+          containerId,
+          slot: this.record.slot,
           thorough: this.#recovered,
-          onSlotReleased: () => this.#keep({ slot: undefined }),
+          onSlotReleased: () => this.#book.keep({ slot: undefined }),
         }),
       this.#leave,
     );
     // The tenant's environment and the secret have no use any more.
-    await this.#advance("cleaned", { spec: undefined, initSecret: undefined });
-    this.#report();
+    await this.#book.advance("cleaned", { spec: undefined, initSecret: undefined });
+    this.#book.report();
     const ms = Math.round(parts.clock.monotonicMs() - startedAt);
-    this.#logger.info({ reason: this.#record.outcome?.reason, ms }, "the instance has ended");
+    this.#logger.info({ reason: this.record.outcome?.reason, ms }, "the instance has ended");
   }
 
   #watchContainer(processes: SandboxProcesses): void {
-    this.#parts.runtime.waitEnd(this.#record.instanceId, processes, this.#work).then(
+    this.#parts.runtime.waitEnd(this.record.containerId, processes, this.#work).then(
       ({ exitCode }) => this.wantEnd({ kind: "gone", exitCode }),
       (error: unknown) => {
         if (!this.#work.aborted) this.#logger.error({ err: error }, "the sandbox cannot be watched");
@@ -310,13 +361,13 @@ export class Instance {
   }
 
   #watchDeadline(): void {
-    const endsAt = this.#record.lifetimeEndsAt;
+    const endsAt = this.record.lifetimeEndsAt;
     if (endsAt === undefined || this.#isQuarantined || this.#work.aborted) this.#lifetime.clear();
     else this.#lifetime.set(endsAt);
   }
 
   #spec(): InstanceSpec {
-    const { spec } = this.#record;
+    const { spec } = this.record;
     if (spec === undefined) throw new TypeError("an instance that ended has no specification");
     return spec;
   }
@@ -327,24 +378,8 @@ export class Instance {
   }
 
   #door(): Door {
-    const { instanceId, sandboxId, generation, initSecret } = this.#record;
+    const { instanceId, sandboxId, generation, initSecret } = this.record;
     if (initSecret === undefined) throw new TypeError("the instance has no secret");
-    return { instanceId, sandboxId, generation, initSecret, slot: this.#ownSlot() };
-  }
-
-  /** A step of the state machine: written down, then in force. */
-  async #advance(event: PhaseEvent, changes: Partial<InstanceRecord> = {}): Promise<void> {
-    const phase = nextPhase(this.#record.phase, event);
-    await this.#keep({ ...changes, phase, seq: this.#record.seq + 1, at: this.#parts.clock.now() });
-    if (phase === "running") this.#report();
-  }
-
-  async #keep(changes: Partial<InstanceRecord>): Promise<void> {
-    this.#record = { ...this.#record, ...changes };
-    await this.#parts.store.save(this.#record);
-  }
-
-  #report(): void {
-    this.#parts.report(this.#record);
+    return { instanceId, sandboxId, generation, initSecret, slot: this.#ownSlot(), asleep: this.sleeper.asleep };
   }
 }

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { type EndCause, type EndEvidence, judgeEnd } from "./outcome.ts";
 import type { InstanceOutcome } from "./record.ts";
 
-const NOTHING: EndEvidence = { pidsRefusals: 0, recentOomKills: 0 };
-const OUT_OF_MEMORY: EndEvidence = { pidsRefusals: 0, recentOomKills: 1 };
-const OUT_OF_TASKS: EndEvidence = { pidsRefusals: 3, recentOomKills: 0 };
+const NOTHING: EndEvidence = { pidsRefusals: 0, recentOomKills: 0, isDiskFull: false };
+const OUT_OF_MEMORY: EndEvidence = { ...NOTHING, recentOomKills: 1 };
+const OUT_OF_TASKS: EndEvidence = { ...NOTHING, pidsRefusals: 3 };
 
 const refused = (field: string, message: string) => new AppError("InvalidArgument", message, { field });
 const ended = (outcome: InstanceOutcome): EndCause => ({ kind: "entrypointEnded", outcome });
@@ -42,6 +42,18 @@ const TABLE: [string, EndCause, EndEvidence, InstanceOutcome["reason"], number][
 describe("the outcome", () => {
   it.each(TABLE)("of %s", (_what, cause, evidence, reason, exitCode) => {
     expect(judgeEnd(cause, evidence)).toMatchObject({ reason, exitCode });
+  });
+
+  it("says whether memory ended the command or all of it, and that a disk was full", () => {
+    const words = (cause: EndCause, evidence: EndEvidence) => judgeEnd(cause, evidence).message;
+    const exited = ended({ reason: "exited", exitCode: 1 });
+    expect(words(exited, OUT_OF_MEMORY)).toContain("its command was killed");
+    expect(words({ kind: "gone", exitCode: 137 }, OUT_OF_MEMORY)).toContain("as a whole");
+    expect(judgeEnd(exited, { ...NOTHING, isDiskFull: true })).toEqual({
+      reason: "exited",
+      exitCode: 1,
+      message: "the sandbox's disk was full when its command ended",
+    });
   });
 
   it("names the field and the reason of a command that could not be started", () => {

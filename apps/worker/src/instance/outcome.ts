@@ -9,6 +9,8 @@ export type EndCause =
   /** The platform is taken down. */
   | { readonly kind: "down" }
   | { readonly kind: "lifetimeOver" }
+  /** Nothing has used it for its idle timeout. */
+  | { readonly kind: "idle" }
   /** The gateway tells how the entrypoint ended; the output is in its keeping. */
   | { readonly kind: "entrypointEnded"; readonly outcome: InstanceOutcome }
   /** The gateway does not believe this init any more. */
@@ -25,13 +27,28 @@ export interface EndEvidence {
   readonly pidsRefusals: number;
   /** Kills for want of memory that are recent enough to have to do with the end. */
   readonly recentOomKills: number;
+  readonly isDiskFull: boolean;
 }
 
 const MAX_MESSAGE_LENGTH = 1_000;
 const KILLED = 137;
 
-const OOM: InstanceOutcome = { reason: "oom", exitCode: KILLED, message: "the sandbox ran out of memory" };
-const PIDS: InstanceOutcome = { reason: "pids", exitCode: KILLED, message: "the sandbox had too many processes" };
+const OOM: InstanceOutcome = {
+  reason: "oom",
+  exitCode: KILLED,
+  message: "the sandbox ran out of memory and was killed as a whole",
+};
+const COMMAND_OOM: InstanceOutcome = {
+  reason: "oom",
+  exitCode: KILLED,
+  message: "the sandbox ran out of memory: its command was killed",
+};
+const DISK_WORDS = "the sandbox's disk was full when its command ended";
+const PIDS: InstanceOutcome = {
+  reason: "pids",
+  exitCode: KILLED,
+  message: "the sandbox had too many processes: it ended when the kernel refused one more",
+};
 
 export function judgeEnd(cause: EndCause, evidence: EndEvidence): InstanceOutcome {
   switch (cause.kind) {
@@ -41,9 +58,14 @@ export function judgeEnd(cause: EndCause, evidence: EndEvidence): InstanceOutcom
       return { reason: "terminated", exitCode: KILLED, message: "the platform was taken down" };
     case "lifetimeOver":
       return { reason: "timeout", exitCode: 124 };
+    case "idle":
+      return { reason: "idle", exitCode: 124 };
     case "entrypointEnded":
       // The kernel may kill only the process: its own status then looks like any other.
-      return cause.outcome.exitCode !== 0 && evidence.recentOomKills > 0 ? OOM : cause.outcome;
+      if (cause.outcome.exitCode !== 0 && evidence.recentOomKills > 0) return COMMAND_OOM;
+      return cause.outcome.exitCode !== 0 && evidence.isDiskFull
+        ? { ...cause.outcome, message: DISK_WORDS }
+        : cause.outcome;
     case "initFailed":
       return overLimit(evidence) ?? initFailure(cause.message);
     case "gone":

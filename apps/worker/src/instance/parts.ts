@@ -6,6 +6,7 @@ import type { WorkerNetwork } from "../network/index.ts";
 import type { Images } from "../runtime/images.ts";
 import type { SandboxRuntime } from "../runtime/runtime.ts";
 import type { Gate } from "./gate.ts";
+import type { WarmSandboxes } from "./pool.ts";
 import type { InstanceRecord } from "./record.ts";
 
 /** Where records are kept. */
@@ -25,6 +26,8 @@ export interface InstanceParts {
   readonly store: RecordStore;
   /** Tells the api. */
   readonly report: (record: InstanceRecord) => void;
+  /** Sandboxes made ahead. */
+  readonly warm: WarmSandboxes;
   /** How many may start, and how many may be taken down, at one time. */
   readonly startGate: Gate;
   readonly stopGate: Gate;

@@ -1,14 +1,18 @@
 // All instances of this worker: what the api wishes is compared with what there is, and what an earlier worker left is
 // taken over.
+import { newContainerId } from "../runtime/container-id.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceParts } from "./parts.ts";
+import { WARM_CLASS, type WarmPool } from "./pool.ts";
 import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "./record.ts";
+import type { SleepWish } from "./sleep-plan.ts";
 
 /** A wish of the api, checked. */
 export interface Wish {
   readonly instanceId: string;
   readonly sandboxId: string;
   readonly generation: number;
+  readonly sleep: SleepWish;
   readonly want:
     | { readonly kind: "run"; readonly spec: InstanceSpec }
     /** A specification that cannot be followed; `problem` says why. */
@@ -19,6 +23,9 @@ export interface Wish {
 export interface RegistryOptions {
   readonly parts: InstanceParts;
   readonly maxInstances: number;
+  readonly pool: WarmPool;
+  /** The machine's memory, which sandboxes made ahead leave to the tenants'. */
+  readonly memoryMiB: number;
   /** How long an end is remembered after the api knows it. 15 min when unset. */
   readonly tombstoneMs?: number;
 }
@@ -28,8 +35,15 @@ const TOMBSTONE_MS = 15 * 60_000;
 export class Registry {
   readonly #parts: InstanceParts;
   readonly #maxInstances: number;
+  readonly #pool: WarmPool;
+  readonly #memoryMiB: number;
   /** Their record is damaged, and they may well run: they are not begun again. */
   readonly #untouchable = new Set<string>();
+  /** What no record names, kept for as long as damaged ones might. */
+  #strays: { readonly containers: readonly string[]; readonly slots: readonly number[] } = {
+    containers: [],
+    slots: [],
+  };
   readonly #tombstoneMs: number;
   readonly #instances = new Map<string, Instance>();
   readonly #lives = new Set<Promise<void>>();
@@ -39,6 +53,8 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#parts = options.parts;
     this.#maxInstances = options.maxInstances;
+    this.#pool = options.pool;
+    this.#memoryMiB = options.memoryMiB;
     this.#tombstoneMs = options.tombstoneMs ?? TOMBSTONE_MS;
   }
 
@@ -47,20 +63,17 @@ export class Registry {
    * record is damaged: nothing of theirs is touched.
    */
   async recover(records: readonly InstanceRecord[], unreadable: ReadonlySet<string>): Promise<void> {
-    const { runtime, network, logger } = this.#parts;
+    const { runtime, network } = this.#parts;
     for (const instanceId of unreadable) this.#untouchable.add(instanceId);
-    const named = new Set([...records.map((record) => record.instanceId), ...unreadable]);
-    const stray = [...(await runtime.known())].filter((id) => !named.has(id));
-    for (const instanceId of stray) {
-      logger.warn({ instanceId }, "sweeping what no record names");
-      await this.#tolerate(runtime.destroy(instanceId, { thorough: true }));
-    }
+    const named = new Set(records.map((record) => record.containerId));
+    const claimed = new Set(records.map((record) => record.slot));
     const bound = new Set(network.boundSlots());
-    if (unreadable.size === 0) {
-      const claimed = new Set(records.map((record) => record.slot));
-      const loose = [...bound].filter((slot) => !claimed.has(slot));
-      await Promise.all(loose.map((slot) => this.#tolerate(network.releaseSlot(slot))));
-    }
+    this.#strays = {
+      containers: [...(await runtime.known())].filter((id) => !named.has(id)),
+      slots: [...bound].filter((slot) => !claimed.has(slot)),
+    };
+    // A damaged record does not tell which container is its instance's: any that no other names may be.
+    if (unreadable.size === 0) await this.#sweep();
     for (const record of records) {
       // A slot that was released just before the worker was killed may be given to another instance from now on.
       const isReleased = record.phase === "stopping" && record.slot !== undefined && !bound.has(record.slot);
@@ -70,7 +83,10 @@ export class Registry {
 
   /** Follows wishes. A full list also tells which instances the api does not know. */
   apply(wishes: readonly Wish[], isFull: boolean): void {
-    for (const wish of wishes) this.#follow(wish);
+    for (const wish of wishes) {
+      this.#follow(wish);
+      this.#instances.get(wish.instanceId)?.sleeper.wished(wish.sleep);
+    }
     if (!isFull) return;
     const known = new Set(wishes.map((wish) => wish.instanceId));
     for (const [instanceId, instance] of this.#instances) {
@@ -88,6 +104,12 @@ export class Registry {
 
   find(instanceId: string): Instance | undefined {
     return this.#instances.get(instanceId);
+  }
+
+  /** Root file systems that an instance runs from, or will. */
+  digestsInUse(): Set<string> {
+    const living = [...this.#instances.values()].map(({ record }) => record).filter(({ phase }) => phase !== "ended");
+    return new Set(living.flatMap(({ spec }) => (spec === undefined ? [] : [spec.imageDigest])));
   }
 
   /** Everything that the api has not acknowledged as ended. */
@@ -109,19 +131,20 @@ export class Registry {
         await this.#parts.store.remove(instanceId);
       } else await instance.sample();
     }
+    await this.#pool.tick();
   }
 
   /** Ends every instance and starts no other. Resolves when all have ended. */
   async down(): Promise<void> {
     this.#isGoingDown = true;
     for (const instance of this.#instances.values()) instance.wantEnd({ kind: "down" });
-    await Promise.all(this.#lives);
+    await Promise.all([...this.#lives, this.#pool[Symbol.asyncDispose]()]);
   }
 
   /** Leaves every instance as it is. Resolves when no step is under way any more. */
   async leave(): Promise<void> {
     this.#leave.abort(new Error("the worker stops"));
-    await Promise.all(this.#lives);
+    await Promise.all([...this.#lives, this.#pool[Symbol.asyncDispose]()]);
   }
 
   #follow(wish: Wish): void {
@@ -132,6 +155,7 @@ export class Registry {
       );
       return;
     }
+    if (this.#untouchable.delete(wish.instanceId) && this.#untouchable.size === 0) this.#alive(this.#sweep());
     const instance = this.#instances.get(wish.instanceId);
     if (instance !== undefined) {
       this.#followKnown(instance, wish);
@@ -142,6 +166,7 @@ export class Registry {
       version: 1,
       instanceId,
       sandboxId,
+      containerId: newContainerId(),
       generation,
       seq: 1,
       at: this.#parts.clock.now(),
@@ -177,6 +202,24 @@ export class Registry {
       );
   }
 
+  /** Removes what an earlier worker left and no record names. */
+  async #sweep(): Promise<void> {
+    const { runtime, network, logger } = this.#parts;
+    const { containers, slots } = this.#strays;
+    this.#strays = { containers: [], slots: [] };
+    for (const containerId of containers) {
+      logger.warn({ containerId }, "sweeping what no record names");
+      await this.#tolerate(runtime.destroy(containerId, { thorough: true }));
+    }
+    await Promise.all(slots.map((slot) => this.#tolerate(network.releaseSlot(slot))));
+  }
+
+  /** Waited for when the worker ends. */
+  #alive(life: Promise<void>): void {
+    this.#lives.add(life);
+    void life.finally(() => this.#lives.delete(life));
+  }
+
   /** What cannot be swept now is swept by the next worker: it keeps nobody from starting. */
   async #tolerate(sweep: Promise<void>): Promise<void> {
     try {
@@ -192,6 +235,14 @@ export class Registry {
     return live >= this.#maxInstances ? `this worker takes ${this.#maxInstances} instances at most` : undefined;
   }
 
+  /** Tenants' sandboxes come first: those made ahead have what these leave. */
+  #makeRoom(): void {
+    const live = [...this.#instances.values()].map(({ record }) => record).filter(({ phase }) => phase !== "ended");
+    const takenMiB = live.reduce((sum, { spec }) => sum + (spec?.limits.memoryMiB ?? 0), 0);
+    const byMemory = Math.floor((this.#memoryMiB - takenMiB) / WARM_CLASS.memoryMiB);
+    this.#pool.allow(Math.min(this.#maxInstances - live.length, byMemory));
+  }
+
   #add(record: InstanceRecord, recovered: boolean): void {
     const instance = new Instance({ parts: this.#parts, record, recovered, leave: this.#leave.signal });
     this.#instances.set(record.instanceId, instance);
@@ -200,8 +251,8 @@ export class Registry {
       if (recovered) void this.#parts.gateway.detach(record.instanceId);
       return;
     }
-    const life = instance.run().finally(() => this.#lives.delete(life));
-    this.#lives.add(life);
+    this.#makeRoom();
+    this.#alive(instance.run().finally(() => this.#makeRoom()));
   }
 }
 

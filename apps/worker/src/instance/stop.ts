@@ -4,6 +4,7 @@ import type { InstanceParts } from "./parts.ts";
 
 export interface StopOptions {
   readonly instanceId: string;
+  readonly containerId: string;
   readonly slot: number | undefined;
   /** Whether helpers of an earlier worker may still be at work on it. */
   readonly thorough: boolean;
@@ -16,7 +17,7 @@ export interface StopOptions {
  * instance is over for good, and its next attachment replaces this one. Throws when something is left.
  */
 export async function rollBack(parts: InstanceParts, options: StopOptions): Promise<void> {
-  await parts.runtime.destroy(options.instanceId, { thorough: options.thorough });
+  await parts.runtime.destroy(options.containerId, { thorough: options.thorough });
   await releaseSlot(parts, options);
 }
 
@@ -24,7 +25,7 @@ export async function rollBack(parts: InstanceParts, options: StopOptions): Prom
 export async function stop(parts: InstanceParts, options: StopOptions): Promise<void> {
   await allDone([
     parts.gateway.detach(options.instanceId),
-    parts.runtime.destroy(options.instanceId, { thorough: options.thorough }),
+    parts.runtime.destroy(options.containerId, { thorough: options.thorough }),
   ]);
   await releaseSlot(parts, options);
 }

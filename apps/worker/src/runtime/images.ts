@@ -17,25 +17,33 @@ export interface Images {
   list(): Promise<readonly Image[]>;
   /** The root file system of a digest, made ready for sandboxes. Throws RuntimeError "BadImage". */
   rootfs(digest: string): Promise<string>;
+  /** It has been removed. */
+  forget(digest: string): void;
 }
 
 const manifestShape = z.object({ name: z.string().min(1), digest: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
 
-export function openImages(directory: string): Images {
+/** `directory` has the platform's own images; `made`, in the same layout, those that were made for workspaces. */
+export function openImages(directory: string, made?: string): Images {
   const admitted = new Map<string, Promise<string>>();
-  const list = async () => {
-    const names = await readdir(directory).catch(() => []); // not made yet: no image
-    const images = await Promise.all(names.map((name) => readImage(join(directory, name), name)));
+  const listIn = async (place: string) => {
+    const names = await readdir(place).catch(() => []); // not made yet: no image
+    const images = await Promise.all(names.map((name) => readImage(join(place, name), name)));
     return images.filter((image) => image !== undefined);
   };
+  const find = async (digest: string) => {
+    const own = made === undefined ? undefined : await readImage(join(made, hexOf(digest)), hexOf(digest));
+    return own ?? (await listIn(directory)).find((candidate) => candidate.digest === digest);
+  };
   const admit = async (digest: string) => {
-    const image = (await list()).find((candidate) => candidate.digest === digest);
+    const image = await find(digest);
     if (image === undefined) throw new RuntimeError("BadImage", `the image ${digest} is not on this machine`);
     await makeMountPoints(image.rootfs);
     return image.rootfs;
   };
   return {
-    list,
+    list: () => listIn(directory),
+    forget: (digest) => admitted.delete(digest),
     rootfs(digest) {
       const known = admitted.get(digest) ?? admit(digest);
       admitted.set(digest, known);
@@ -45,11 +53,14 @@ export function openImages(directory: string): Images {
   };
 }
 
+function hexOf(digest: string): string {
+  return digest.slice("sha256:".length);
+}
+
 async function readImage(path: string, name: string): Promise<Image | undefined> {
   try {
     const manifest = manifestShape.parse(JSON.parse(await readFile(join(path, "manifest.json"), "utf8")));
-    const hex = manifest.digest.slice("sha256:".length);
-    if (name !== manifest.digest && name !== hex) return undefined;
+    if (name !== manifest.digest && name !== hexOf(manifest.digest)) return undefined;
     return { ...manifest, rootfs: join(path, "rootfs") };
   } catch {
     return undefined; // half made, or not an image

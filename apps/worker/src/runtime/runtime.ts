@@ -9,15 +9,18 @@ export interface SandboxLimits {
 }
 
 export interface PrepareSandboxOptions {
-  readonly instanceId: string;
-  /** A name without meaning to the tenant's data: the sandbox's id. */
-  readonly hostname: string;
+  /** Never used before: a container has one life, and one tenant. */
+  readonly containerId: string;
   /** The image's root file system; shared between sandboxes, never written. */
   readonly rootfs: string;
   /** The slot's network namespace. */
   readonly netnsPath: string;
   /** 64 hexadecimal digits, known to init alone. */
   readonly initSecret: string;
+  /** As whom everything in it runs; root when unset. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+  /** What it may write to files; unset: memory alone bounds it. */
+  readonly diskMiB?: number | undefined;
   /** Memory and tasks hold from the first instruction; processor time is not limited before `setLimits`. */
   readonly limits: SandboxLimits;
 }
@@ -42,6 +45,12 @@ export interface ContainerEnd {
   readonly exitCode: number | undefined;
 }
 
+/** How much of a sandbox's disk is used, as the machine sees it. */
+export interface DiskUse {
+  readonly sizeBytes: number;
+  readonly usedBytes: number;
+}
+
 /** What the kernel counted about a sandbox. It must be read before the sandbox is destroyed. */
 export interface LimitCounters {
   /** Processes killed for want of memory. */
@@ -63,25 +72,33 @@ export interface SandboxRuntime extends AsyncDisposable {
   /** Lays out the bundle and the cgroups. Needs no network. Throws RuntimeError. */
   lay(options: PrepareSandboxOptions): Promise<void>;
   /** Creates the sandbox that was laid out; nothing of it runs yet. Throws RuntimeError, never leaves it running. */
-  create(instanceId: string): Promise<SandboxProcesses>;
+  create(containerId: string): Promise<SandboxProcesses>;
   /** Starts init. Refuses (RuntimeError "RootNetwork") a sandbox that is in the machine's own network namespace. */
-  start(instanceId: string, processes: SandboxProcesses): Promise<void>;
+  start(containerId: string, processes: SandboxProcesses): Promise<void>;
   /** Applies exact limits to a created sandbox. */
-  setLimits(instanceId: string, limits: SandboxLimits): Promise<void>;
+  setLimits(containerId: string, limits: SandboxLimits): Promise<void>;
   /** Writes the platform's files in place; the sandbox sees them at once. */
-  writeEtc(instanceId: string, files: EtcFiles): Promise<void>;
-  /** The processes of a sandbox whose init was started; undefined when there is none (any more). */
-  find(instanceId: string): Promise<SandboxProcesses | undefined>;
+  writeEtc(containerId: string, files: EtcFiles): Promise<void>;
+  /** The processes of a sandbox that was started, frozen or not; undefined when there is none (any more). */
+  find(containerId: string): Promise<SandboxProcesses | undefined>;
   /** Resolves when the sandbox is gone, by whatever cause. Rejects with the signal's reason. */
-  waitEnd(instanceId: string, processes: SandboxProcesses, signal: AbortSignal): Promise<ContainerEnd>;
+  waitEnd(containerId: string, processes: SandboxProcesses, signal: AbortSignal): Promise<ContainerEnd>;
+  /** Stops everything in the sandbox until `thaw`: it uses no processor time. Throws RuntimeError, and then it runs. */
+  freeze(containerId: string): Promise<void>;
+  /** Lets a frozen sandbox go on; one that runs, or is gone, is left as it is. */
+  thaw(containerId: string): Promise<void>;
+  /** Whether it is frozen, or was on its way there when an earlier worker was killed. */
+  isFrozen(containerId: string): Promise<boolean>;
   /** Zeroes where there is nothing to read. */
-  counters(instanceId: string): Promise<LimitCounters>;
+  counters(containerId: string): Promise<LimitCounters>;
+  /** Undefined for a sandbox without a disk of its own, and for none. */
+  diskUse(containerId: string): Promise<DiskUse | undefined>;
   /**
    * Ends the sandbox, frozen or half made, and removes everything it had: processes, cgroups, state, files. Idempotent;
    * throws RuntimeError when something is left. `thorough` also looks for helpers that an earlier worker left running.
    */
-  destroy(instanceId: string, options?: { readonly thorough?: boolean }): Promise<void>;
-  /** Ids of every instance of this platform that has left any trace. */
+  destroy(containerId: string, options?: { readonly thorough?: boolean }): Promise<void>;
+  /** Ids of every container of this platform that has left any trace. */
   known(): Promise<ReadonlySet<string>>;
   /** Removes what all sandboxes shared, when none is left. */
   teardown(): Promise<void>;
@@ -94,6 +111,8 @@ export type RuntimeErrorCode =
   | "RuntimeFailed"
   /** Something of a sandbox could not be removed yet. */
   | "NotGone"
+  /** The machine has no room for what was asked. */
+  | "NoRoom"
   /** The image cannot be started from. */
   | "BadImage";
 

@@ -1,8 +1,9 @@
-// The bundle of an instance on disk: its configuration, and copies of its own of the files that the platform mounts.
+// The bundle of a container on disk: its configuration, and copies of its own of the files that the platform mounts.
 import { constants } from "node:fs";
-import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EtcFiles } from "../runtime.ts";
+import type { DiskPaths } from "./disk.ts";
 import type { OciSpec, PlatformFiles } from "./spec.ts";
 
 /** Paths inside one bundle. */
@@ -13,10 +14,11 @@ export interface BundlePaths {
   /** Written by runsc once the sandbox's process exists. */
   readonly sandboxPid: string;
   readonly conmonPid: string;
+  readonly disk: DiskPaths;
 }
 
-export function bundlePaths(bundlesDirectory: string, instanceId: string): BundlePaths {
-  const directory = join(bundlesDirectory, instanceId);
+export function bundlePaths(bundlesDirectory: string, containerId: string): BundlePaths {
+  const directory = join(bundlesDirectory, containerId);
   return {
     directory,
     config: join(directory, "config.json"),
@@ -28,13 +30,12 @@ export function bundlePaths(bundlesDirectory: string, instanceId: string): Bundl
     },
     sandboxPid: join(directory, "sandbox.pid"),
     conmonPid: join(directory, "conmon.pid"),
+    disk: { image: join(directory, "disk.img"), mountPoint: join(directory, "disk") },
   };
 }
 
-/** Writes a fresh bundle over whatever a killed predecessor left. */
+/** Fills the directory of a fresh bundle. */
 export async function writeBundle(paths: BundlePaths, spec: OciSpec, initProgram: string): Promise<void> {
-  await rm(paths.directory, { recursive: true, force: true });
-  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   await Promise.all([
     writeFile(paths.config, JSON.stringify(spec), { mode: 0o600 }),
     // A copy, so that an upgrade of the program changes nothing under a running sandbox. Shared extents where possible.

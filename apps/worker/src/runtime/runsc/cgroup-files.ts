@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { LimitCounters, SandboxLimits } from "../runtime.ts";
 import { RuntimeError } from "../runtime.ts";
 
-/** What differs between the two versions. Directories are those of one instance. */
+/** What differs between the two versions. Directories are those of one container. */
 export interface CgroupFlavour {
   /** Directories under which this platform's own lie, one per controller in version 1. */
   readonly roots: readonly string[];
@@ -14,8 +14,19 @@ export interface CgroupFlavour {
   /** Memory and tasks; processor time where `cpu` is true. */
   limit(directories: readonly string[], limits: SandboxLimits, cpu: boolean): Promise<void>;
   counters(directories: readonly string[]): Promise<LimitCounters>;
-  /** Lets frozen processes go on, so that a kill takes effect. */
-  thaw(directories: readonly string[]): Promise<void>;
+  /** The file that freezes and thaws. */
+  freezer(directories: readonly string[]): Freezer | undefined;
+}
+
+/** How one version freezes: words for a file that is written, and the one that tells when it has taken effect. */
+export interface Freezer {
+  readonly control: string;
+  readonly freeze: string;
+  readonly thaw: string;
+  /** Whether freezing was asked for: what is being frozen counts. */
+  isAsked(): Promise<boolean>;
+  /** Whether every process inside stands still. */
+  isFrozen(): Promise<boolean>;
 }
 
 /** Reads a counter such as `oom_kill 3` from a file of several; 0 where there is none. */

@@ -59,10 +59,17 @@ export function cgroupV1(mountPoint: string): CgroupFlavour {
         pidsRefusals: await readCounter(`${need(directories, "pids")}/pids.events`, "max"),
       };
     },
-    async thaw(directories) {
-      const freezer = find(directories, "freezer");
-      if (freezer === undefined || !existsSync(`${freezer}/freezer.state`)) return;
-      await writeLimit(`${freezer}/freezer.state`, "THAWED");
+    freezer(directories) {
+      if (!mounted.includes("freezer")) return undefined;
+      const control = `${find(directories, "freezer")}/freezer.state`;
+      const state = async () => (await readText(control)).trim();
+      return {
+        control,
+        freeze: "FROZEN",
+        thaw: "THAWED",
+        isAsked: async () => ["FREEZING", "FROZEN"].includes(await state()),
+        isFrozen: async () => (await state()) === "FROZEN",
+      };
     },
   };
 }

@@ -33,9 +33,15 @@ export function cgroupV2(mountPoint: string): CgroupFlavour {
         pidsRefusals: await readCounter(`${only(directories)}/pids.events`, "max"),
       };
     },
-    async thaw(directories) {
-      const freeze = `${only(directories)}/cgroup.freeze`;
-      if (existsSync(freeze)) await writeLimit(freeze, "0");
+    freezer(directories) {
+      const control = `${only(directories)}/cgroup.freeze`;
+      return {
+        control,
+        freeze: "1",
+        thaw: "0",
+        isAsked: async () => (await readText(control)).trim() === "1",
+        isFrozen: async () => (await readCounter(`${only(directories)}/cgroup.events`, "frozen")) === 1,
+      };
     },
   };
 }

@@ -4,23 +4,32 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rmdir } from "node:fs/promises";
 import type { LimitCounters, SandboxLimits } from "../runtime.ts";
 import { RuntimeError } from "../runtime.ts";
-import { readText } from "./cgroup-files.ts";
+import type { Freezer } from "./cgroup-files.ts";
+import { readText, writeLimit } from "./cgroup-files.ts";
 import { cgroupV1 } from "./cgroup-v1.ts";
 import { cgroupV2 } from "./cgroup-v2.ts";
 import { killPid } from "./processes.ts";
 
 export interface Cgroups {
   /** For the OCI configuration. */
-  pathOf(instanceId: string): string;
+  pathOf(containerId: string): string;
   /** Makes them with limits on memory and tasks. */
-  create(instanceId: string, limits: SandboxLimits): Promise<void>;
+  create(containerId: string, limits: SandboxLimits): Promise<void>;
   /** Sets all limits. */
-  setLimits(instanceId: string, limits: SandboxLimits): Promise<void>;
-  counters(instanceId: string): Promise<LimitCounters>;
+  setLimits(containerId: string, limits: SandboxLimits): Promise<void>;
+  counters(containerId: string): Promise<LimitCounters>;
+  /** Processes inside, as numbers of the machine's own. */
+  members(containerId: string): Promise<ReadonlySet<number>>;
+  /** Stops every process inside until `thaw`; throws RuntimeError, and leaves it thawed, when that is not to be had. */
+  freeze(containerId: string): Promise<void>;
+  /** Lets frozen processes go on. Where nothing is frozen, it changes nothing. */
+  thaw(containerId: string): Promise<void>;
+  /** Whether it was frozen, or is about to be. */
+  isFrozen(containerId: string): Promise<boolean>;
   /** Kills what is inside, frozen or not; the answer is how many processes were met. */
-  kill(instanceId: string): Promise<number>;
+  kill(containerId: string): Promise<number>;
   /** Removes the directories; throws RuntimeError "NotGone" when a process is left in one. */
-  remove(instanceId: string): Promise<void>;
+  remove(containerId: string): Promise<void>;
   /** Names of everything under the platform's own directory. */
   known(): Promise<string[]>;
   /** Removes the platform's own directory where it is empty. */
@@ -35,33 +44,40 @@ export interface CgroupOptions {
 }
 
 const REMOVE_DEADLINE_MS = 3_000;
+const FREEZE_DEADLINE_MS = 2_000;
 
 export function openCgroups(options: CgroupOptions): Cgroups {
   const mountPoint = options.mountPoint ?? "/sys/fs/cgroup";
   const flavour = existsSync(`${mountPoint}/cgroup.controllers`) ? cgroupV2(mountPoint) : cgroupV1(mountPoint);
   const parents = flavour.roots.map((root) => `${root}/${options.prefix}`);
-  const directoriesOf = (instanceId: string) => parents.map((parent) => `${parent}/${instanceId}`);
+  const directoriesOf = (containerId: string) => parents.map((parent) => `${parent}/${containerId}`);
+  const members = async (containerId: string) =>
+    new Set((await Promise.all(directoriesOf(containerId).map(pidsIn))).flat());
   return {
-    pathOf: (instanceId) => `/${options.prefix}/${instanceId}`,
-    async create(instanceId, limits) {
-      const directories = directoriesOf(instanceId);
+    pathOf: (containerId) => `/${options.prefix}/${containerId}`,
+    async create(containerId, limits) {
+      const directories = directoriesOf(containerId);
       await Promise.all(parents.map((parent) => mkdir(parent, { recursive: true, mode: 0o755 })));
       await flavour.prepareParent(parents);
       await Promise.all(directories.map((directory) => mkdir(directory, { recursive: true, mode: 0o755 })));
       await flavour.prepare(directories);
       await flavour.limit(directories, limits, false);
     },
-    setLimits: (instanceId, limits) => flavour.limit(directoriesOf(instanceId), limits, true),
-    counters: (instanceId) => flavour.counters(directoriesOf(instanceId)),
-    async kill(instanceId) {
-      const directories = directoriesOf(instanceId);
-      const pids = new Set((await Promise.all(directories.map(pidsIn))).flat());
+    setLimits: (containerId, limits) => flavour.limit(directoriesOf(containerId), limits, true),
+    counters: (containerId) => flavour.counters(directoriesOf(containerId)),
+    freeze: (containerId) => freeze(flavour.freezer(directoriesOf(containerId))),
+    thaw: (containerId) => thaw(flavour.freezer(directoriesOf(containerId))),
+    isFrozen: async (containerId) => (await flavour.freezer(directoriesOf(containerId))?.isAsked()) ?? false,
+    members,
+    async kill(containerId) {
+      const directories = directoriesOf(containerId);
+      const pids = await members(containerId);
       for (const pid of pids) killPid(pid);
-      if (pids.size > 0) await flavour.thaw(directories);
+      if (pids.size > 0) await thaw(flavour.freezer(directories));
       return pids.size;
     },
-    async remove(instanceId) {
-      await Promise.all(directoriesOf(instanceId).map(removeDirectory));
+    async remove(containerId) {
+      await Promise.all(directoriesOf(containerId).map(removeDirectory));
     },
     async known() {
       const names = await Promise.all(parents.map(subdirectories));
@@ -73,6 +89,31 @@ export function openCgroups(options: CgroupOptions): Cgroups {
       }
     },
   };
+}
+
+/** The kernel takes a moment where a process is deep in a system call, and wants to be asked again (version 1). */
+async function freeze(freezer: Freezer | undefined): Promise<void> {
+  if (freezer === undefined) throw new RuntimeError("RuntimeFailed", "this machine has no cgroup freezer");
+  const deadline = performance.now() + FREEZE_DEADLINE_MS;
+  try {
+    for (;;) {
+      await writeLimit(freezer.control, freezer.freeze);
+      if (await freezer.isFrozen()) return;
+      if (performance.now() > deadline) {
+        throw new RuntimeError("RuntimeFailed", `not every process stood still within ${FREEZE_DEADLINE_MS} ms`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  } catch (error) {
+    await thaw(freezer);
+    throw error;
+  }
+}
+
+/** So that a kill takes effect, too: one of a frozen process waits for the thaw. */
+async function thaw(freezer: Freezer | undefined): Promise<void> {
+  if (freezer === undefined || !existsSync(freezer.control)) return;
+  await writeLimit(freezer.control, freezer.thaw);
 }
 
 async function pidsIn(directory: string): Promise<number[]> {

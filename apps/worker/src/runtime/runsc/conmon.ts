@@ -12,9 +12,9 @@ export interface ConmonOptions {
   readonly runsc: string;
   /** Flags of runsc, before its verb. */
   readonly runscFlags: readonly string[];
-  readonly instanceId: string;
+  readonly containerId: string;
   readonly bundle: BundlePaths;
-  /** Where conmon writes the exit code, in a file named for the instance. */
+  /** Where conmon writes the exit code, in a file named for the container. */
   readonly exitDirectory: string;
   readonly timeoutMs: number;
 }
@@ -25,8 +25,8 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** Resolves when the container is created. On failure or timeout something of it may be left: the caller destroys it. */
 export async function createUnderConmon(options: ConmonOptions): Promise<SandboxProcesses> {
-  const { instanceId, bundle } = options;
-  const identity = ["--api-version", "1", "-c", instanceId, "-u", instanceId, "-n", instanceId];
+  const { containerId, bundle } = options;
+  const identity = ["--api-version", "1", "-c", containerId, "-u", containerId, "-n", containerId];
   const places = ["-r", options.runsc, "-b", bundle.directory, "-p", bundle.sandboxPid, "-P", bundle.conmonPid];
   // What init itself writes is nothing; the output of a tenant's processes goes through the gateway.
   const outputs = ["-l", "none", "--exit-dir", options.exitDirectory, "--persist-dir", bundle.directory];

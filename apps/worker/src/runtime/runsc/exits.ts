@@ -4,7 +4,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ContainerEnd, SandboxProcesses } from "../runtime.ts";
-import { isAlive } from "./processes.ts";
+import { isAlive, isTaken } from "./processes.ts";
 
 export interface ExitWatchOptions {
   readonly directory: string;
@@ -14,7 +14,7 @@ export interface ExitWatchOptions {
 
 export interface ExitWatch extends Disposable {
   /** Resolves when the sandbox is gone; rejects with the signal's reason. */
-  wait(instanceId: string, processes: SandboxProcesses, signal: AbortSignal): Promise<ContainerEnd>;
+  wait(containerId: string, processes: SandboxProcesses, signal: AbortSignal): Promise<ContainerEnd>;
 }
 
 interface Waiting {
@@ -26,24 +26,31 @@ interface Waiting {
 
 /** conmon writes its file a moment after the process is gone; when it does not, it is gone itself. */
 const POLLS_WITHOUT_FILE = 2;
+/** In the others only a number that nobody has is looked into: hundreds of sandboxes that sleep shall cost nothing. */
+const POLLS_PER_THOROUGH_ONE = 10;
 
 export function watchExits(options: ExitWatchOptions): ExitWatch {
   const waiting = new Map<string, Waiting>();
-  const settle = (instanceId: string, end: ContainerEnd) => {
-    waiting.get(instanceId)?.resolve(end);
-    waiting.delete(instanceId);
+  const settle = (containerId: string, end: ContainerEnd) => {
+    waiting.get(containerId)?.resolve(end);
+    waiting.delete(containerId);
   };
-  const look = async (instanceId: string) => {
-    const exitCode = await readExitCode(join(options.directory, instanceId));
-    if (exitCode !== undefined) settle(instanceId, { exitCode });
+  const look = async (containerId: string) => {
+    const exitCode = await readExitCode(join(options.directory, containerId));
+    if (exitCode !== undefined) settle(containerId, { exitCode });
   };
+  let polls = 0;
   const poll = async () => {
+    polls += 1;
+    const isThorough = polls % POLLS_PER_THOROUGH_ONE === 0;
     await Promise.all(
-      [...waiting].map(async ([instanceId, entry]) => {
-        if (await isAlive(entry.processes.sandbox)) return;
-        await look(instanceId);
+      [...waiting].map(async ([containerId, entry]) => {
+        const { sandbox } = entry.processes;
+        if (!isThorough && entry.missedPolls === 0 && isTaken(sandbox.pid)) return;
+        if (await isAlive(sandbox)) return;
+        await look(containerId);
         entry.missedPolls += 1;
-        if (entry.missedPolls >= POLLS_WITHOUT_FILE) settle(instanceId, { exitCode: undefined });
+        if (entry.missedPolls >= POLLS_WITHOUT_FILE) settle(containerId, { exitCode: undefined });
       }),
     );
   };
@@ -55,18 +62,18 @@ export function watchExits(options: ExitWatchOptions): ExitWatch {
   const timer = setInterval(() => void poll(), options.pollMs ?? 1_000);
   timer.unref();
   return {
-    wait: (instanceId, processes, signal) =>
+    wait: (containerId, processes, signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) {
           reject(signal.reason as Error);
           return;
         }
         const onAbort = () => {
-          waiting.delete(instanceId);
+          waiting.delete(containerId);
           reject(signal.reason as Error);
         };
         signal.addEventListener("abort", onAbort, { once: true });
-        waiting.set(instanceId, {
+        waiting.set(containerId, {
           processes,
           missedPolls: 0,
           resolve: (end) => {
@@ -74,7 +81,7 @@ export function watchExits(options: ExitWatchOptions): ExitWatch {
             resolve(end);
           },
         });
-        void look(instanceId);
+        void look(containerId);
       }),
     [Symbol.dispose]() {
       clearInterval(timer);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { start } from "../../system/command.ts";
-import { identify, isAlive, killProcess, processesNaming } from "./processes.ts";
+import { identify, isAlive, isTaken, killProcess, processesNaming } from "./processes.ts";
 
 const WORD = `in-${String(process.pid).padStart(26, "0")}`;
 let child: ReturnType<typeof start> | undefined;
@@ -17,6 +17,7 @@ describe("a process of the host", () => {
     const identity = await identify(pid);
     if (identity === undefined) throw new Error("not there");
     expect(identity.pid).toBe(pid);
+    expect(isTaken(pid)).toBe(true);
     expect(await isAlive(identity)).toBe(true);
     expect(await isAlive({ ...identity, startTicks: identity.startTicks - 1 })).toBe(false);
     await expect.poll(() => processesNaming(WORD)).toEqual([identity]);
@@ -27,5 +28,6 @@ describe("a process of the host", () => {
     await exited;
     expect(await isAlive(identity)).toBe(false);
     expect(await identify(pid)).toBeUndefined();
+    expect(isTaken(pid)).toBe(false);
   });
 });

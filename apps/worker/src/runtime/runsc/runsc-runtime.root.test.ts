@@ -54,8 +54,7 @@ afterAll(async () => {
 
 function sandbox(changes: Partial<PrepareSandboxOptions> = {}): PrepareSandboxOptions {
   return {
-    instanceId: `in-${freshUlid()}`,
-    hostname: `sb-${freshUlid()}`,
+    containerId: `bx-${freshUlid()}`,
     rootfs,
     netnsPath: namespace.path,
     initSecret: randomBytes(32).toString("hex"),
@@ -66,8 +65,8 @@ function sandbox(changes: Partial<PrepareSandboxOptions> = {}): PrepareSandboxOp
 
 async function started(options: PrepareSandboxOptions) {
   await runtime.lay(options);
-  const processes = await runtime.create(options.instanceId);
-  await runtime.start(options.instanceId, processes);
+  const processes = await runtime.create(options.containerId);
+  await runtime.start(options.containerId, processes);
   return processes;
 }
 
@@ -75,13 +74,13 @@ function mode(word: string): EtcFiles {
   return { hosts: "127.0.0.1 localhost\n", hostname: `${word}\n`, resolvConf: "" };
 }
 
-async function expectNothingLeft(instanceId: string): Promise<void> {
-  expect(await tracesOf(instanceId)).toEqual([]);
-  expect(await runtime.known()).not.toContain(instanceId);
+async function expectNothingLeft(containerId: string): Promise<void> {
+  expect(await tracesOf(containerId)).toEqual([]);
+  expect(await runtime.known()).not.toContain(containerId);
   const files = await Promise.all(
     ["bundles", "runsc", "exits"].map((directory) => readdir(join(state, "worker", directory))),
   );
-  expect(files.flat().filter((name) => name.includes(instanceId))).toEqual([]);
+  expect(files.flat().filter((name) => name.includes(containerId))).toEqual([]);
 }
 
 describe("a sandbox of runsc", () => {
@@ -90,18 +89,18 @@ describe("a sandbox of runsc", () => {
     const before = await listing(rootfs);
     const processes = await started(options);
     expect(processes.supervisor).toBeDefined();
-    expect((await runtime.find(options.instanceId))?.sandbox).toEqual(processes.sandbox);
-    await runtime.setLimits(options.instanceId, LIMITS);
-    expect(await cgroupFile("memory", options.instanceId, "memory.limit_in_bytes")).toBe(String(128 * 1024 * 1024));
-    expect(await cgroupFile("pids", options.instanceId, "pids.max")).toBe("256");
-    expect(await cgroupFile("cpu", options.instanceId, "cpu.cfs_quota_us")).toBe("50000");
+    expect((await runtime.find(options.containerId))?.sandbox).toEqual(processes.sandbox);
+    await runtime.setLimits(options.containerId, LIMITS);
+    expect(await cgroupFile("memory", options.containerId, "memory.limit_in_bytes")).toBe(String(128 * 1024 * 1024));
+    expect(await cgroupFile("pids", options.containerId, "pids.max")).toBe("256");
+    expect(await cgroupFile("cpu", options.containerId, "cpu.cfs_quota_us")).toBe("50000");
 
-    const end = runtime.waitEnd(options.instanceId, processes, AbortSignal.timeout(20_000));
-    await runtime.writeEtc(options.instanceId, mode("exit"));
+    const end = runtime.waitEnd(options.containerId, processes, AbortSignal.timeout(20_000));
+    await runtime.writeEtc(options.containerId, mode("exit"));
     expect(await end).toEqual({ exitCode: 3 });
-    await runtime.destroy(options.instanceId);
-    await expectNothingLeft(options.instanceId);
-    await runtime.destroy(options.instanceId); // again, with nothing there
+    await runtime.destroy(options.containerId);
+    await expectNothingLeft(options.containerId);
+    await runtime.destroy(options.containerId); // again, with nothing there
     expect(await listing(rootfs)).toEqual(before);
   });
 
@@ -110,52 +109,97 @@ describe("a sandbox of runsc", () => {
       const options = sandbox();
       const processes = await started(options);
       if (freeze) {
-        const file = `/sys/fs/cgroup/freezer/${cgroupPrefix}/${options.instanceId}/freezer.state`;
+        const file = `/sys/fs/cgroup/freezer/${cgroupPrefix}/${options.containerId}/freezer.state`;
         await run(["sh", "-c", 'printf FROZEN > "$1"', "sh", file]);
       }
-      const end = runtime.waitEnd(options.instanceId, processes, AbortSignal.timeout(20_000));
-      await runtime.destroy(options.instanceId);
+      const end = runtime.waitEnd(options.containerId, processes, AbortSignal.timeout(20_000));
+      await runtime.destroy(options.containerId);
       await end;
-      await expectNothingLeft(options.instanceId);
+      await expectNothingLeft(options.containerId);
     }
   });
 
   it("tells a death by memory and a death by tasks from others", async () => {
     const hungry = sandbox();
     const eating = await started(hungry);
-    await runtime.setLimits(hungry.instanceId, LIMITS);
-    await runtime.writeEtc(hungry.instanceId, mode("eat"));
-    await runtime.waitEnd(hungry.instanceId, eating, AbortSignal.timeout(40_000));
-    expect((await runtime.counters(hungry.instanceId)).oomKills).toBeGreaterThan(0);
-    await runtime.destroy(hungry.instanceId);
-    await expectNothingLeft(hungry.instanceId);
+    await runtime.setLimits(hungry.containerId, LIMITS);
+    await runtime.writeEtc(hungry.containerId, mode("eat"));
+    await runtime.waitEnd(hungry.containerId, eating, AbortSignal.timeout(40_000));
+    expect((await runtime.counters(hungry.containerId)).oomKills).toBeGreaterThan(0);
+    await runtime.destroy(hungry.containerId);
+    await expectNothingLeft(hungry.containerId);
 
-    const forking = sandbox({ limits: { ...LIMITS, memoryMiB: 512 } });
+    // The limit of processes inside is what was wished at first: only below it does that of tasks come first.
+    const roomy = { ...LIMITS, memoryMiB: 512, pids: 1_024 };
+    const forking = sandbox({ limits: roomy });
     const breeding = await started(forking);
-    await runtime.writeEtc(forking.instanceId, mode("fork"));
-    await runtime.waitEnd(forking.instanceId, breeding, AbortSignal.timeout(40_000));
-    expect((await runtime.counters(forking.instanceId)).pidsRefusals).toBeGreaterThan(0);
-    await runtime.destroy(forking.instanceId);
-    await expectNothingLeft(forking.instanceId);
+    await runtime.setLimits(forking.containerId, { ...roomy, pids: 256 });
+    await runtime.writeEtc(forking.containerId, mode("fork"));
+    await runtime.waitEnd(forking.containerId, breeding, AbortSignal.timeout(40_000));
+    expect((await runtime.counters(forking.containerId)).pidsRefusals).toBeGreaterThan(0);
+    await runtime.destroy(forking.containerId);
+    await expectNothingLeft(forking.containerId);
   }, 90_000);
+
+  it("is refused more processes than it may have, and lives on", async () => {
+    const options = sandbox({ limits: { ...LIMITS, memoryMiB: 512 } });
+    const processes = await started(options);
+    const tasks = () => cgroupFile("pids", options.containerId, "pids.current").then(Number);
+    await runtime.writeEtc(options.containerId, mode("fork"));
+    await eventually("it forks", async () => ((await tasks()) > 100 ? true : undefined), 40_000);
+    let last = 0;
+    await eventually("it forks no more", async () => {
+      const now = await tasks();
+      const isStill = now === last;
+      last = now;
+      return isStill ? true : undefined;
+    });
+    expect((await runtime.find(options.containerId))?.sandbox).toEqual(processes.sandbox);
+    expect((await runtime.counters(options.containerId)).pidsRefusals).toBe(0);
+    await runtime.destroy(options.containerId);
+    await expectNothingLeft(options.containerId);
+  }, 90_000);
+
+  it("writes no more than its disk holds, lives on, and gives back what it frees", async () => {
+    const options = sandbox({ diskMiB: 64 });
+    const processes = await started(options);
+    const mib = async () => ((await runtime.diskUse(options.containerId))?.usedBytes ?? 0) / 1024 / 1024;
+    expect(await mib()).toBeLessThan(2);
+    expect((await tracesOf(options.containerId)).filter((trace) => trace.startsWith("mount"))).toEqual([]);
+    await runtime.writeEtc(options.containerId, mode("fill"));
+    await eventually("full", async () => ((await mib()) > 61 ? true : undefined), 30_000);
+    expect(await mib()).toBeLessThanOrEqual(64);
+    await runtime.writeEtc(options.containerId, mode("idle"));
+    await eventually("empty again", async () => ((await mib()) < 2 ? true : undefined), 30_000);
+    expect((await runtime.find(options.containerId))?.sandbox).toEqual(processes.sandbox);
+    await runtime.destroy(options.containerId);
+    await expectNothingLeft(options.containerId);
+  });
+
+  it("is refused a disk that the machine has no room for", async () => {
+    const options = sandbox({ diskMiB: 16 * 1024 * 1024 });
+    await expect(runtime.lay(options)).rejects.toMatchObject({ code: "NoRoom" });
+    await runtime.destroy(options.containerId);
+    await expectNothingLeft(options.containerId);
+  });
 
   it("is refused in the machine's own network namespace, by path and by process", async () => {
     for (const path of ["/proc/1/ns/net", "/proc/self/ns/net"]) {
       const options = sandbox({ netnsPath: path });
       await runtime.lay(options);
-      await expect(runtime.create(options.instanceId)).rejects.toMatchObject({ code: "RootNetwork" });
-      await runtime.destroy(options.instanceId);
-      await expectNothingLeft(options.instanceId);
+      await expect(runtime.create(options.containerId)).rejects.toMatchObject({ code: "RootNetwork" });
+      await runtime.destroy(options.containerId);
+      await expectNothingLeft(options.containerId);
     }
 
     const moved = sandbox();
     await runtime.lay(moved);
     const self = { pid: process.pid, startTicks: 0 };
-    await expect(runtime.start(moved.instanceId, { sandbox: self, supervisor: undefined })).rejects.toMatchObject({
+    await expect(runtime.start(moved.containerId, { sandbox: self, supervisor: undefined })).rejects.toMatchObject({
       code: "RootNetwork",
     });
-    await runtime.destroy(moved.instanceId);
-    await expectNothingLeft(moved.instanceId);
+    await runtime.destroy(moved.containerId);
+    await expectNothingLeft(moved.containerId);
   });
 
   it("is found gone when its supervisor was killed before it", async () => {
@@ -164,11 +208,11 @@ describe("a sandbox of runsc", () => {
     const supervisor = processes.supervisor;
     if (supervisor === undefined) throw new Error("no conmon");
     process.kill(supervisor.pid, "SIGKILL");
-    const end = runtime.waitEnd(options.instanceId, processes, AbortSignal.timeout(20_000));
+    const end = runtime.waitEnd(options.containerId, processes, AbortSignal.timeout(20_000));
     process.kill(processes.sandbox.pid, "SIGKILL");
     expect(await end).toEqual({ exitCode: undefined });
-    await runtime.destroy(options.instanceId);
-    await expectNothingLeft(options.instanceId);
+    await runtime.destroy(options.containerId);
+    await expectNothingLeft(options.containerId);
   });
 
   it("leaves nothing when whoever creates it is killed at any moment of it", async () => {
@@ -177,24 +221,24 @@ describe("a sandbox of runsc", () => {
       await runtime.lay(options);
       const creator = startProcess([process.execPath, "--conditions=@sallyport/source", "test/create-only.ts"], {
         cwd: new URL("../../..", import.meta.url).pathname,
-        env: { STATE: join(state, "worker"), ID: options.instanceId, RUNSC: findRunsc(), PREFIX: cgroupPrefix },
+        env: { STATE: join(state, "worker"), ID: options.containerId, RUNSC: findRunsc(), PREFIX: cgroupPrefix },
         stdio: ["ignore", "pipe", "inherit"],
       });
       await new Promise<void>((resolve) => creator.stdout?.once("data", () => resolve()));
       await new Promise((resolve) => setTimeout(resolve, delayMs)); // how far the create has come is what varies
       creator.kill("SIGKILL");
       await new Promise<void>((resolve) => creator.once("close", () => resolve()));
-      await runtime.destroy(options.instanceId, { thorough: true });
+      await runtime.destroy(options.containerId, { thorough: true });
       await eventually("every process is gone", async () =>
-        (await tracesOf(options.instanceId)).length === 0 ? true : undefined,
+        (await tracesOf(options.containerId)).length === 0 ? true : undefined,
       );
-      await expectNothingLeft(options.instanceId);
+      await expectNothingLeft(options.containerId);
     }
   });
 });
 
-async function cgroupFile(controller: string, instanceId: string, file: string): Promise<string> {
-  return (await readFile(`/sys/fs/cgroup/${controller}/${cgroupPrefix}/${instanceId}/${file}`, "utf8")).trim();
+async function cgroupFile(controller: string, containerId: string, file: string): Promise<string> {
+  return (await readFile(`/sys/fs/cgroup/${controller}/${cgroupPrefix}/${containerId}/${file}`, "utf8")).trim();
 }
 
 async function listing(directory: string): Promise<string[]> {

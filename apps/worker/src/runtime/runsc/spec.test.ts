@@ -3,10 +3,9 @@ import { INIT_PATH, MOUNT_POINTS, ociSpec, pidsLimit } from "./spec.ts";
 
 const SECRET = "ab".repeat(32);
 const spec = ociSpec({
-  hostname: "sb-01j00000000000000000000000",
   rootfs: "/images/default/rootfs",
   netnsPath: "/run/netns/slot",
-  cgroupsPath: "/sallyport-01234567/in-01j00000000000000000000000",
+  cgroupsPath: "/sallyport-01234567/bx-01j00000000000000000000000",
   initSecret: SECRET,
   limits: { cpuMillis: 500, memoryMiB: 256, pids: 100 },
   files: { init: "/b/init", hosts: "/b/hosts", hostname: "/b/hostname", resolvConf: "/b/resolv.conf" },
@@ -62,6 +61,8 @@ describe("the configuration of a sandbox", () => {
   it("limits memory and tasks, never below what the sandbox's kernel needs, and not its boot", () => {
     expect(spec.linux.resources).toEqual({ memory: { limit: 268_435_456 }, pids: { limit: 256 } });
     expect(pidsLimit({ cpuMillis: 1, memoryMiB: 1, pids: 1_000 })).toBe(1_000);
-    expect(spec.linux.cgroupsPath).toBe("/sallyport-01234567/in-01j00000000000000000000000");
+    expect(spec.process.rlimits).toContainEqual({ type: "RLIMIT_NPROC", soft: 76, hard: 76 });
+    expect(spec.mounts.find((mount) => mount.destination === "/tmp")?.options).toContain(`size=${128 * 1024 * 1024}`);
+    expect(spec.linux.cgroupsPath).toBe("/sallyport-01234567/bx-01j00000000000000000000000");
   });
 });

@@ -2,9 +2,9 @@
 // fixed length are given to it, and an answer counts only when it names the same one.
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isId } from "@sallyport/contracts";
 import { z } from "zod";
 import { run } from "../../system/command.ts";
+import { isContainerId } from "../container-id.ts";
 import { RuntimeError } from "../runtime.ts";
 
 export interface RunscOptions {
@@ -31,18 +31,18 @@ const answerShape = z.object({
 const VERB_TIMEOUT_MS = 20_000;
 
 /** Asks runsc; undefined when it has no such container. */
-export async function containerState(options: RunscOptions, instanceId: string): Promise<ContainerState | undefined> {
-  if (!(await hasState(options.root, wholeId(instanceId)))) return undefined;
-  const { stdout } = await verb(options, ["state", instanceId]);
+export async function containerState(options: RunscOptions, containerId: string): Promise<ContainerState | undefined> {
+  if (!(await hasState(options.root, wholeId(containerId)))) return undefined;
+  const { stdout } = await verb(options, ["state", containerId]);
   const answer = answerShape.safeParse(JSON.parse(stdout));
-  if (!answer.success || answer.data.id !== instanceId) {
-    throw new RuntimeError("RuntimeFailed", `runsc answered for another container than ${instanceId}`);
+  if (!answer.success || answer.data.id !== containerId) {
+    throw new RuntimeError("RuntimeFailed", `runsc answered for another container than ${containerId}`);
   }
   return { status: answer.data.status, pid: answer.data.pid ?? 0 };
 }
 
-export async function startContainer(options: RunscOptions, instanceId: string): Promise<void> {
-  const command = [options.runsc, ...options.flags, "start", wholeId(instanceId)] as const;
+export async function startContainer(options: RunscOptions, containerId: string): Promise<void> {
+  const command = [options.runsc, ...options.flags, "start", wholeId(containerId)] as const;
   try {
     await run(options.hide !== undefined ? [options.hide, ...command] : command, { timeoutMs: VERB_TIMEOUT_MS });
   } catch (error) {
@@ -51,35 +51,35 @@ export async function startContainer(options: RunscOptions, instanceId: string):
 }
 
 /** Removes a container from runsc's books, and the files that a killed runsc leaves in them. */
-export async function deleteContainer(options: RunscOptions, instanceId: string): Promise<void> {
-  if (await hasState(options.root, wholeId(instanceId))) {
+export async function deleteContainer(options: RunscOptions, containerId: string): Promise<void> {
+  if (await hasState(options.root, wholeId(containerId))) {
     try {
-      await verb(options, ["delete", "--force", instanceId]);
+      await verb(options, ["delete", "--force", containerId]);
     } catch (error) {
-      if (await hasState(options.root, instanceId)) {
+      if (await hasState(options.root, containerId)) {
         throw new RuntimeError("NotGone", `the sandbox could not be deleted: ${wordsOf(error)}`, error);
       }
     }
   }
-  const left = (await listState(options.root)).filter((file) => file.instanceId === instanceId);
+  const left = (await listState(options.root)).filter((file) => file.containerId === containerId);
   await Promise.all(left.map((file) => rm(join(options.root, file.name), { force: true, recursive: true })));
 }
 
 /** Ids in runsc's books, whole or half written. */
 export async function idsInState(root: string): Promise<string[]> {
-  return [...new Set((await listState(root)).map((file) => file.instanceId))];
+  return [...new Set((await listState(root)).map((file) => file.containerId))];
 }
 
-async function hasState(root: string, instanceId: string): Promise<boolean> {
-  return (await listState(root)).some((file) => file.instanceId === instanceId && file.name.endsWith(".state"));
+async function hasState(root: string, containerId: string): Promise<boolean> {
+  return (await listState(root)).some((file) => file.containerId === containerId && file.name.endsWith(".state"));
 }
 
 /** Files are named `<id>_sandbox:<id>.state`, the same with `.lock`, and `runsc-<id>.sock`. */
-async function listState(root: string): Promise<{ readonly name: string; readonly instanceId: string }[]> {
+async function listState(root: string): Promise<{ readonly name: string; readonly containerId: string }[]> {
   const names = await readdir(root);
   return names.flatMap((name) => {
-    const instanceId = /^(?:runsc-)?(in-[0-9a-z]{26})[_.]/.exec(name)?.[1];
-    return instanceId !== undefined && isId("instance", instanceId) ? [{ name, instanceId }] : [];
+    const containerId = /^(?:runsc-)?((?:bx|in)-[0-9a-z]{26})[_.]/.exec(name)?.[1];
+    return containerId !== undefined && isContainerId(containerId) ? [{ name, containerId }] : [];
   });
 }
 
@@ -87,9 +87,9 @@ function verb(options: RunscOptions, words: readonly string[]): Promise<{ readon
   return run([options.runsc, ...options.flags, ...words], { timeoutMs: VERB_TIMEOUT_MS });
 }
 
-function wholeId(instanceId: string): string {
-  if (!isId("instance", instanceId)) throw new TypeError("not an instance id");
-  return instanceId;
+function wholeId(containerId: string): string {
+  if (!isContainerId(containerId)) throw new TypeError("not a container id");
+  return containerId;
 }
 
 function wordsOf(error: unknown): string {
