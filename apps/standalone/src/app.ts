@@ -67,6 +67,7 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
       pid: process.pid,
       platformId: id,
       apiUrl: `http://${addressText(config.apiListen)}`,
+      restUrl: `http://${addressText(config.apiHttpListen)}`,
       children: [
         ...(postgres === undefined ? [] : [postgresStatus(postgres)]),
         api.status,

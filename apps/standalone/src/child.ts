@@ -22,8 +22,8 @@ export interface ChildOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Its stdout and stderr are appended here. */
   readonly logFile: string;
-  /** Called before every start: a listening socket to hand over. The supervisor's own copy is closed afterwards. */
-  readonly listener?: { readonly name: string; open(signal: AbortSignal): Promise<Server> };
+  /** Opened before every start: listening sockets to hand over. The supervisor's own copies are closed afterwards. */
+  readonly listeners?: readonly { readonly name: string; open(signal: AbortSignal): Promise<Server> }[];
   readonly logger: Logger;
   /** A start that is not ready within this time is ended and tried again. 30,000 when unset. */
   readonly readyTimeoutMs?: number;
@@ -130,9 +130,15 @@ export class Child implements AsyncDisposable {
   }
 
   async #runOnce(signal: AbortSignal): Promise<void> {
-    const { name, argv, env, logFile, listener, logger } = this.#options;
+    const { name, argv, env, logFile, listeners = [], logger } = this.#options;
     this.#state = "starting";
-    const server = await listener?.open(signal);
+    const servers: (readonly [name: string, server: Server])[] = [];
+    using open = new DisposableStack();
+    for (const listener of listeners) {
+      const server = await listener.open(signal);
+      open.defer(() => server.close());
+      servers.push([listener.name, server]);
+    }
     const log = openSync(logFile, "a", 0o640);
     const [program, ...args] = argv;
     const child = spawn(program, args, { env, stdio: ["ignore", log, log, "ipc"], detached: false });
@@ -151,8 +157,8 @@ export class Child implements AsyncDisposable {
         this.#downed = true;
       }
     });
-    if (server !== undefined && listener !== undefined) {
-      const message = { type: "listener", name: listener.name } satisfies SupervisorMessage;
+    for (const [listenerName, server] of servers) {
+      const message = { type: "listener", name: listenerName } satisfies SupervisorMessage;
       child.send(message, server, (error) => {
         server.close();
         if (error !== null) logger.warn({ child: name, err: error }, "listening socket not handed over");
@@ -160,7 +166,6 @@ export class Child implements AsyncDisposable {
     }
     const ended = await exited;
     clearTimeout(late);
-    server?.close();
     if (!signal.aborted) logger.warn({ child: name, ...ended, logFile }, "child ended; starting it again");
   }
 }

@@ -40,6 +40,7 @@ export function apiChild(context: ChildrenContext): ChildOptions {
     env: {
       ...database,
       SALLYPORT_API_LISTEN: addressText(config.apiListen),
+      SALLYPORT_API_HTTP_LISTEN: addressText(config.apiHttpListen),
       SALLYPORT_API_STATE: paths.home.api,
       SALLYPORT_OPERATOR_SOCKET: paths.home.apiOperatorSocket,
       SALLYPORT_WORKER_SOCKET: paths.home.apiWorkerSocket,
@@ -60,12 +61,16 @@ export function workerChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_GATEWAY_WORKER_SOCKET: paths.home.gatewayWorkerSocket,
       SALLYPORT_PLATFORM_ID: platformId,
       SALLYPORT_IO_ADDRESS: addressText(config.ioListen),
+      SALLYPORT_IO_URL: `http://${addressText(config.ioHttpListen)}`,
       SALLYPORT_GATEWAY_UID: String(users.gateway.uid),
       SALLYPORT_RUNSC: runsc,
       SALLYPORT_INIT: join(paths.opt.nativeCurrent, "sallyport-init"),
       SALLYPORT_HIDE_HELPER: join(paths.opt.nativeCurrent, "sallyport-hide"),
       SALLYPORT_NFT_HELPER: config.nftHelper ?? join(paths.opt.nativeCurrent, "sallyport-nft"),
       SALLYPORT_IMAGES: paths.cache.images,
+      SALLYPORT_ENGINE: paths.opt.engineCurrent,
+      SALLYPORT_INSECURE_REGISTRIES: config.insecureRegistries,
+      ...config.workerSettings,
     },
     stopTimeoutMs: 12_000,
   });
@@ -85,7 +90,10 @@ export function gatewayChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_PLATFORM_ID: platformId,
     },
     // Made here, in the host's namespace: a listening socket keeps the namespace in which it was made.
-    listener: { name: "io", open: (signal) => listenAt(config.ioListen, signal) },
+    listeners: [
+      { name: "io", open: (signal) => listenAt(config.ioListen, signal) },
+      { name: "http", open: (signal) => listenAt(config.ioHttpListen, signal) },
+    ],
   });
 }
 

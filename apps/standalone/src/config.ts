@@ -22,10 +22,23 @@ const SHAPE = {
   SALLYPORT_API_LISTEN: listen.default({ host: "127.0.0.1", port: 7350 }),
   /** Where the gateway serves SandboxIO. */
   SALLYPORT_IO_LISTEN: listen.default({ host: "127.0.0.1", port: 7351 }),
+  /** Where the api answers over HTTP. */
+  SALLYPORT_API_HTTP_LISTEN: listen.default({ host: "127.0.0.1", port: 7352 }),
+  /** Where the gateway serves SandboxIO over HTTP. */
+  SALLYPORT_IO_HTTP_LISTEN: listen.default({ host: "127.0.0.1", port: 7353 }),
   /** An existing PostgreSQL instead of the embedded one. */
   DATABASE_URL: z.string().optional(),
+  /** Registries, separated by commas, that are spoken to in plain HTTP. */
+  SALLYPORT_INSECURE_REGISTRIES: z.string().default(""),
   /** Overrides for tests and special machines. */
   SALLYPORT_NFT_HELPER: absolutePath.optional(),
+  /** Handed on to the worker, whose defaults hold where they are unset. */
+  SALLYPORT_MAX_INSTANCES: z.string().optional(),
+  SALLYPORT_CPU_OVERCOMMIT: z.string().optional(),
+  SALLYPORT_MEMORY_OVERCOMMIT: z.string().optional(),
+  SALLYPORT_WARM_POOL: z.string().optional(),
+  SALLYPORT_DISK_RESERVE_MIB: z.string().optional(),
+  SALLYPORT_DISK_OVERCOMMIT: z.string().optional(),
   SALLYPORT_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** "1": end whatever a platform of this home left running, then exit. */
   SALLYPORT_DOWN: z.enum(["0", "1"]).default("0"),
@@ -42,8 +55,13 @@ export interface StandaloneConfig {
   readonly cache: string;
   readonly apiListen: Address;
   readonly ioListen: Address;
+  readonly apiHttpListen: Address;
+  readonly ioHttpListen: Address;
   readonly databaseUrl: string | undefined;
+  readonly insecureRegistries: string;
   readonly nftHelper: string | undefined;
+  /** Settings of the worker by their names, where they are set. */
+  readonly workerSettings: Readonly<Record<string, string>>;
   readonly logLevel: string;
   readonly down: boolean;
 }
@@ -57,11 +75,29 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): S
     cache: raw.SALLYPORT_CACHE,
     apiListen: raw.SALLYPORT_API_LISTEN,
     ioListen: raw.SALLYPORT_IO_LISTEN,
+    apiHttpListen: raw.SALLYPORT_API_HTTP_LISTEN,
+    ioHttpListen: raw.SALLYPORT_IO_HTTP_LISTEN,
     databaseUrl: raw.DATABASE_URL,
+    insecureRegistries: raw.SALLYPORT_INSECURE_REGISTRIES,
     nftHelper: raw.SALLYPORT_NFT_HELPER,
+    workerSettings: given({
+      SALLYPORT_MAX_INSTANCES: raw.SALLYPORT_MAX_INSTANCES,
+      SALLYPORT_CPU_OVERCOMMIT: raw.SALLYPORT_CPU_OVERCOMMIT,
+      SALLYPORT_MEMORY_OVERCOMMIT: raw.SALLYPORT_MEMORY_OVERCOMMIT,
+      SALLYPORT_WARM_POOL: raw.SALLYPORT_WARM_POOL,
+      SALLYPORT_DISK_RESERVE_MIB: raw.SALLYPORT_DISK_RESERVE_MIB,
+      SALLYPORT_DISK_OVERCOMMIT: raw.SALLYPORT_DISK_OVERCOMMIT,
+    }),
     logLevel: raw.SALLYPORT_LOG_LEVEL,
     down: raw.SALLYPORT_DOWN === "1",
   });
+}
+
+/** Those that are set. */
+function given(settings: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 /** "127.0.0.1:7350", "[::1]:7350". */

@@ -9,6 +9,8 @@ export interface PlatformStatus {
   readonly pid: number;
   readonly platformId: string;
   readonly apiUrl: string;
+  /** Base URL of the same over HTTP. */
+  readonly restUrl: string;
   readonly children: readonly ChildStatus[];
 }
 
