@@ -18,6 +18,19 @@ export function parseDuration(text: string): number {
   return Math.round(Number(number) * unitMs);
 }
 
+/** A whole number from 0 on. */
+export function parseCount(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+/** Adds "KEY=VALUE" to what was given before; a value may be empty. */
+export function parsePair(text: string, before: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("It must look like KEY=VALUE.");
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
 /** Adds "NAME=VALUE" to what was given before. */
 export function parseEnv(text: string, before: Readonly<Record<string, string>> | undefined): Record<string, string> {
   const at = text.indexOf("=");

@@ -156,6 +156,11 @@ describe("usage", () => {
     [["exec", "sb-1"]],
     [["exec", "sb-1", "--"]],
     [["rm"]],
+    [["sleep"]],
+    [["events", "sb-1", "--after", "x"]],
+    [["tags", "sb-1", "novalue"]],
+    [["tags", "sb-1", "a=1", "--clear"]],
+    [["ls", "--tag", "novalue"]],
     [["api-token", "create"]],
     [["ls", "--nope"]],
   ])("%j exits 2 and touches nothing", async (argv) => {
@@ -168,7 +173,8 @@ describe("usage", () => {
   it("helps", async () => {
     const { code, stdout } = await cli(undefined, ["--help"]);
     expect(code).toBe(0);
-    for (const verb of ["up", "down", "doctor", "run", "exec", "ls", "rm", "api-token", "workspace"]) {
+    const verbs = "up down doctor run exec ls ps logs events tags sleep wake rm usage api-token workspace workers";
+    for (const verb of verbs.split(" ")) {
       expect(stdout).toMatch(new RegExp(`^  ${verb}\\b`, "m"));
     }
     const run = await cli(undefined, ["run", "--help"]);

@@ -1,13 +1,24 @@
 // The program: every verb under one command, errors and exit codes in one place.
 import { Command, CommanderError } from "commander";
 import { apiTokenCommand } from "./commands/api-token.ts";
+import { cpCommand } from "./commands/cp.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
+import { eventsCommand } from "./commands/events.ts";
 import { execCommand } from "./commands/exec.ts";
+import { fsCommand } from "./commands/fs.ts";
+import { imageCommand } from "./commands/image.ts";
+import { logsCommand } from "./commands/logs.ts";
 import { lsCommand } from "./commands/ls.ts";
+import { psCommand } from "./commands/ps.ts";
+import { registryCommand } from "./commands/registry.ts";
 import { rmCommand } from "./commands/rm.ts";
 import { runCommand } from "./commands/run.ts";
+import { sleepCommand } from "./commands/sleep.ts";
+import { tagsCommand } from "./commands/tags.ts";
 import { upCommand } from "./commands/up.ts";
+import { usageCommand } from "./commands/usage.ts";
+import { workersCommand } from "./commands/workers.ts";
 import { workspaceCommand } from "./commands/workspace.ts";
 import type { CliContext } from "./context.ts";
 import { EXIT, interruptedCode } from "./context.ts";
@@ -49,18 +60,38 @@ function buildProgram(context: CliContext, print: Print, done: (code: number) =>
     })
     .showHelpAfterError("(--help tells more)")
     .addHelpText("after", AFTER_HELP);
-  for (const add of [upCommand, downCommand, doctorCommand, runCommand, execCommand, lsCommand, rmCommand]) {
-    add(context, program, done);
-  }
+  for (const add of VERBS) add(context, program, done);
+  imageCommand(context, program, done);
+  registryCommand(context, program, done);
   apiTokenCommand(context, program, "api-token", done);
   workspaceCommand(context, program, done);
+  workersCommand(context, program, done);
   const admin = program
     .command("admin", { hidden: true })
     .description("the operator's verbs, under their longer names");
   apiTokenCommand(context, admin, "token", done);
   workspaceCommand(context, admin, done);
+  workersCommand(context, admin, done);
   return program;
 }
+
+const VERBS = [
+  upCommand,
+  downCommand,
+  doctorCommand,
+  runCommand,
+  execCommand,
+  lsCommand,
+  cpCommand,
+  fsCommand,
+  psCommand,
+  logsCommand,
+  eventsCommand,
+  tagsCommand,
+  sleepCommand,
+  rmCommand,
+  usageCommand,
+];
 
 const AFTER_HELP = `
 Which platform: SALLYPORT_API_URL and SALLYPORT_TOKEN, or the profile file that \`sallyport api-token create --save\` writes.

@@ -30,6 +30,21 @@ export function toJson(value: unknown): string {
   );
 }
 
+/** JSON on one line whose strings are safe to show, and mean the same. */
+export function toJsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(
+    UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+const SHOWN_CHARACTERS = 40;
+
+/** A long text cut to what a column of a table bears. */
+export function shorten(text: string): string {
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS - 1)}…` : text;
+}
+
 /** Rows in aligned columns under a head. Cells are escaped. */
 export function toTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows.map((row) => row.map(escapeText))];

@@ -119,6 +119,13 @@ describe("the operator's verbs", () => {
       createWorkspace: answer({ workspace }),
       listWorkspaces: answer({ workspaces: [workspace] }),
       getPlatformStatus: answer({ platformId: "p", livingSandboxes: 0, workers: [] }),
+      setWorkspaceQuota: answer({
+        quota: { sandboxes: 5, cpuMillis: 2_500, memoryMib: 0, diskMib: 64, createsPerMinute: 9 },
+      }),
+      listWorkers: answer({
+        workers: [{ id: "wk-1", lastSeenAt: new Date(Date.now() - 30_000), unreachable: true, instances: 3 }],
+      }),
+      declareWorkerLost: answer({ sandboxes: 3 }),
     });
     const socket = join(home, "run/api/operator/operator.sock");
     mkdirSync(dirname(socket), { recursive: true });
@@ -161,6 +168,46 @@ describe("the operator's verbs", () => {
       { id: "ws-1", name: "default", createdAt: "1970-01-01T00:00:00.000Z" },
     ]);
     expect(requests).toEqual([{}, { apiTokenId: "at-1" }, { name: "team" }, {}]);
+  });
+
+  it("set and show quotas", async () => {
+    const options = "--sandboxes 5 --cpu 2.5 --memory 0 --disk 64 --creates-per-minute 9".split(" ");
+    const set = await cli(undefined, ["workspace", "quota", "team", ...options], { env });
+    expect(set.code).toBe(0);
+    expect(set.stdout).toMatch(
+      /sandboxes +5\ncpu +2.5\nmemory \(MiB\) +none\ndisk \(MiB\) +64\ncreates per minute +9\n/,
+    );
+    expect(requests).toEqual([
+      { workspace: "team", sandboxes: 5, cpuMillis: 2_500, memoryMib: 0, diskMib: 64, createsPerMinute: 9 },
+    ]);
+    const shown = await cli(undefined, ["admin", "workspace", "quota", "team", "--json"], { env });
+    expect(JSON.parse(shown.stdout)).toEqual({
+      sandboxes: 5,
+      cpu: 2.5,
+      memoryMiB: 0,
+      diskMiB: 64,
+      createsPerMinute: 9,
+    });
+    expect(requests[1]).toEqual({ workspace: "team" });
+    for (const bad of [
+      ["--sandboxes", "-1"],
+      ["--cpu", "-1"],
+      ["--disk", "1.5"],
+    ]) {
+      expect((await cli(undefined, ["workspace", "quota", "team", ...bad], { env })).code).toBe(2);
+    }
+    expect(requests).toHaveLength(2);
+  });
+
+  it("list workers, and give one up", async () => {
+    const listed = await cli(undefined, ["workers"], { env });
+    expect(listed.stdout).toMatch(/^ID +STATE +HEARD OF +INSTANCES\nwk-1 +unreachable +30s ago +3\n$/);
+    const json = await cli(undefined, ["workers", "list", "--json"], { env });
+    expect(JSON.parse(json.stdout)).toMatchObject([{ id: "wk-1", unreachable: true }]);
+    expect((await cli(undefined, ["workers", "lost", "wk-1"], { env })).stdout).toContain("3 of its sandboxes ended");
+    const lost = await cli(undefined, ["admin", "workers", "lost", "wk-1", "--json"], { env });
+    expect(JSON.parse(lost.stdout)).toEqual({ id: "wk-1", sandboxes: 3 });
+    expect(requests.slice(2)).toEqual([{ workerId: "wk-1" }, { workerId: "wk-1" }]);
   });
 
   it("say when there is no platform", async () => {

@@ -54,7 +54,8 @@ export async function attach(context: CliContext, process: Attachable, pty: bool
   return results[0];
 }
 
-async function forward(source: Output, target: CliContext["stdout"], stop: AbortSignal): Promise<void> {
+/** Writes an output to its end, or until told to stop. */
+export async function forward(source: Output, target: CliContext["stdout"], stop: AbortSignal): Promise<void> {
   const reader = source.getReader();
   const cancel = () => {
     void reader.cancel("stopped");

@@ -8,6 +8,8 @@ export interface SupervisorStatus {
   readonly state: "starting" | "ready" | "stopping";
   readonly pid: number;
   readonly apiUrl?: string;
+  /** Base URL of the same over HTTP. */
+  readonly restUrl?: string;
   readonly children: readonly {
     readonly name: string;
     readonly state: string;

@@ -12,9 +12,11 @@ import { asOperator } from "../operator.ts";
 import { escapeLines, toAge, toJson, write } from "../output.ts";
 import type { SupervisorStatus } from "../supervisor.ts";
 import { supervisorStatus } from "../supervisor.ts";
+import { attackPlatform } from "./attack.ts";
 
 interface DoctorOptions extends HomeOptions {
   readonly json?: boolean;
+  readonly attack?: boolean;
 }
 
 interface PlatformReport {
@@ -28,7 +30,12 @@ export function doctorCommand(context: CliContext, program: Command, done: (code
   withHome(program.command("doctor"))
     .description("tell what this machine needs and has, and how its platform is")
     .option("--json", "print JSON")
-    .action(async (options: DoctorOptions) => done(await doctor(context, options)));
+    .option("--attack", "instead, attack the running platform from inside sandboxes of its own, and print a scorecard")
+    .action(async (options: DoctorOptions) => {
+      done(
+        options.attack === true ? await attackPlatform(context, options.json === true) : await doctor(context, options),
+      );
+    });
 }
 
 async function doctor(context: CliContext, options: DoctorOptions): Promise<number> {

@@ -1,11 +1,11 @@
 // `sallyport exec`: one more process in a running sandbox, at this terminal.
 import type { ExitStatus, Process } from "@sallyport/sdk";
-import { Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
 import { parseDuration, parseEnv } from "../arguments.ts";
 import type { CliContext } from "../context.ts";
 import { interruptedCode } from "../context.ts";
 import { CliError } from "../errors.ts";
+import { findSandbox, SANDBOX_ARGUMENT } from "../find.ts";
 import { toJson, write } from "../output.ts";
 import { attach, terminalSize } from "../stream.ts";
 
@@ -22,7 +22,7 @@ export function execCommand(context: CliContext, program: Command, done: (code: 
     .command("exec")
     .description("run a command in a running sandbox")
     .usage("[options] SANDBOX -- CMD...")
-    .argument("<sandbox>", "its id")
+    .argument("<sandbox>", SANDBOX_ARGUMENT)
     .argument("<cmd...>", "the command")
     .option("-e, --env <name=value>", "added to the sandbox's environment; may be repeated", parseEnv)
     .option("-w, --workdir <path>", "working directory (default: the sandbox's)")
@@ -30,21 +30,21 @@ export function execCommand(context: CliContext, program: Command, done: (code: 
     .option("-t, --tty", "give it a terminal, and this one's keys")
     .option("--json", "print JSON when it has ended, output included; standard input is not forwarded")
     .passThroughOptions()
-    .action(async (id: string, command: string[], options: ExecOptions) =>
-      done(await exec(context, id, withoutDashes(command), options)),
+    .action(async (text: string, command: string[], options: ExecOptions) =>
+      done(await exec(context, text, withoutDashes(command), options)),
     );
 }
 
 async function exec(
   context: CliContext,
-  id: string,
+  text: string,
   command: readonly string[],
   options: ExecOptions,
 ): Promise<number> {
   if (command.length === 0) throw new CliError("Usage", "no command", { hint: "sallyport exec SANDBOX -- CMD..." });
   const pty = options.tty === true;
   await using client = context.createClient();
-  const sandbox = await Sandbox.fromId(id, { client, signal: context.signal });
+  const sandbox = await findSandbox(client, text, context.signal);
   const { env, workdir, lifetime: lifetimeMs } = options;
   const start = { env, workdir, lifetimeMs, signal: context.signal };
   if (options.json === true) {

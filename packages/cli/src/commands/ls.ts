@@ -2,23 +2,26 @@
 import type { SandboxInfo } from "@sallyport/sdk";
 import { Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
+import { parsePair } from "../arguments.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../context.ts";
-import { toAge, toJson, toTable, write } from "../output.ts";
+import { shorten, toAge, toJson, toTable, write } from "../output.ts";
 
 interface LsOptions {
   readonly app?: string;
+  readonly name?: string;
+  readonly tag?: Readonly<Record<string, string>>;
   readonly all?: boolean;
   readonly json?: boolean;
 }
-
-const SHOWN_COMMAND_CHARACTERS = 40;
 
 export function lsCommand(context: CliContext, program: Command, done: (code: number) => void): void {
   program
     .command("ls")
     .description("list sandboxes, newest first")
     .option("--app <name>", "only this app's")
+    .option("--name <name>", "only those of this name")
+    .option("--tag <key=value>", "only those that carry this tag; may be repeated", parsePair)
     .option("-a, --all", "ended ones too")
     .option("--json", "print JSON")
     .action(async (options: LsOptions) => done(await ls(context, options)));
@@ -26,7 +29,8 @@ export function lsCommand(context: CliContext, program: Command, done: (code: nu
 
 async function ls(context: CliContext, options: LsOptions): Promise<number> {
   await using client = context.createClient();
-  const list = Sandbox.list({ client, app: options.app, includeEnded: options.all, signal: context.signal });
+  const { app, name, tag: tags, all: includeEnded } = options;
+  const list = Sandbox.list({ client, app, name, tags, includeEnded, signal: context.signal });
   const sandboxes: SandboxInfo[] = [];
   for await (const sandbox of list) sandboxes.push(sandbox.info);
   const text = options.json === true ? toJson(sandboxes) : toTable(HEAD, sandboxes.map(rowOf));
@@ -34,20 +38,26 @@ async function ls(context: CliContext, options: LsOptions): Promise<number> {
   return EXIT.ok;
 }
 
-const HEAD = ["ID", "APP", "STATE", "AGE", "CPU", "MEMORY", "NETWORK", "COMMAND"];
+const HEAD = ["ID", "NAME", "APP", "STATE", "AGE", "CPU", "MEMORY", "NETWORK", "TAGS", "COMMAND"];
 
 function rowOf(info: SandboxInfo): string[] {
-  const { network, exitStatus } = info;
-  const state = exitStatus === undefined ? info.state : `${exitStatus.reason} (${exitStatus.exitCode})`;
-  const command = info.command?.join(" ") ?? "";
+  const { network, tags } = info;
+  const pairs = Object.entries(tags).map(([key, value]) => (value === "" ? key : `${key}=${value}`));
   return [
     info.id,
+    info.name ?? "",
     info.app,
-    info.unreachable ? `${state}, unreachable` : state,
+    stateOf(info),
     info.createdAt === undefined ? "" : toAge(Date.now() - info.createdAt.getTime()),
     String(info.cpu),
     `${info.memoryMiB} MiB`,
     typeof network === "object" ? `${network.allow.length} allowed` : (network ?? ""),
-    command.length > SHOWN_COMMAND_CHARACTERS ? `${command.slice(0, SHOWN_COMMAND_CHARACTERS - 1)}…` : command,
+    shorten(pairs.join(",")),
+    shorten(info.command?.join(" ") ?? ""),
   ];
+}
+
+function stateOf({ state, exitStatus, asleep, unreachable }: SandboxInfo): string {
+  if (exitStatus !== undefined) return `${exitStatus.reason} (${exitStatus.exitCode})`;
+  return [state, ...(asleep ? ["asleep"] : []), ...(unreachable ? ["unreachable"] : [])].join(", ");
 }

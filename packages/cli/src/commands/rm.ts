@@ -1,11 +1,11 @@
 // `sallyport rm`: ends sandboxes.
 import type { Client } from "@sallyport/sdk";
-import { Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../context.ts";
 import type { ErrorReport } from "../errors.ts";
 import { describeError, reportError } from "../errors.ts";
+import { findSandbox } from "../find.ts";
 import { toJson, write } from "../output.ts";
 
 interface RmOptions {
@@ -21,7 +21,7 @@ export function rmCommand(context: CliContext, program: Command, done: (code: nu
   program
     .command("rm")
     .description("end sandboxes and everything in them")
-    .argument("<sandbox...>", "their ids")
+    .argument("<sandbox...>", "their ids, NAMEs or APP/NAMEs")
     .option("--json", "print JSON")
     .action(async (ids: string[], options: RmOptions) => done(await rm(context, ids, options)));
 }
@@ -40,10 +40,16 @@ async function rm(context: CliContext, ids: readonly string[], options: RmOption
   return results.every(({ error }) => error === undefined) ? EXIT.ok : EXIT.failure;
 }
 
-async function remove(context: CliContext, client: Client, id: string): Promise<{ removed: Removed; error?: unknown }> {
+async function remove(
+  { signal }: CliContext,
+  client: Client,
+  text: string,
+): Promise<{ removed: Removed; error?: unknown }> {
+  let id = text;
   try {
-    const sandbox = await Sandbox.fromId(id, { client, signal: context.signal });
-    await sandbox.terminate({ signal: context.signal });
+    const sandbox = await findSandbox(client, text, signal);
+    ({ id } = sandbox);
+    await sandbox.terminate({ signal });
     return { removed: { id } };
   } catch (error) {
     return { removed: { id, error: reportError(error) }, error };

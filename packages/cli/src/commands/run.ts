@@ -1,9 +1,10 @@
 // `sallyport run`: one command in a sandbox of its own, at this terminal.
-import type { CreateOptions, ExitStatus } from "@sallyport/sdk";
-import { App, Sandbox } from "@sallyport/sdk";
+import { isId } from "@sallyport/contracts";
+import type { Client, CreateOptions, ExitStatus } from "@sallyport/sdk";
+import { App, Image, Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { collect, parseDuration, parseEnv, parseNumber } from "../arguments.ts";
+import { collect, parseDuration, parseEnv, parseNumber, parsePair } from "../arguments.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT, interruptedCode } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -16,7 +17,12 @@ interface RunOptions {
   readonly image?: string;
   readonly cpu?: number;
   readonly memory?: number;
+  readonly disk?: number;
   readonly lifetime?: number;
+  readonly idleTimeout?: number;
+  readonly sleepAfter?: number;
+  readonly name?: string;
+  readonly tag?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly workdir?: string;
   readonly blockNetwork?: boolean;
@@ -31,12 +37,21 @@ export function runCommand(context: CliContext, program: Command, done: (code: n
     .command("run")
     .description("run a command in a new sandbox, and end the sandbox with it")
     .usage("[options] -- CMD...")
-    .argument("[cmd...]", "the command; may be left out with --detach")
+    .argument("[cmd...]", "the command; may be left out with --detach, and with --image for the image's own")
     .option("--app <name>", "the app it belongs to; made when there is none (default: the app default)")
-    .option("--image <image>", "what its files are (default: the platform's own)")
+    .option("--image <image>", "what its files are: a reference, or the id of an image (default: the platform's own)")
     .option("--cpu <number>", "processors, 0.1 to 64 (default: 1)", parseNumber)
     .option("--memory <mib>", "memory in MiB (default: 512)", parseNumber)
+    .option("--disk <mib>", "what it may write to its files, in MiB (default: 1024)", parseNumber)
     .option("--lifetime <duration>", "ended after, e.g. 90s, 10m, 2h (default: 1h)", parseDuration)
+    .option("--idle-timeout <duration>", "ended after so long without use (default: never)", parseDuration)
+    .option(
+      "--sleep-after <duration>",
+      "asleep after so long without use, until it is used (default: never)",
+      parseDuration,
+    )
+    .option("--name <name>", "unique in its app while it lives")
+    .option("--tag <key=value>", "a note on it; may be repeated", parsePair)
     .option("-e, --env <name=value>", "environment; may be repeated", parseEnv)
     .option("-w, --workdir <path>", "working directory (default: /)")
     .addOption(new Option("--block-network", "let it reach nothing").conflicts("allow"))
@@ -48,22 +63,41 @@ export function runCommand(context: CliContext, program: Command, done: (code: n
     .action(async (command: string[], options: RunOptions) => done(await run(context, command, options)));
 }
 
-async function run(context: CliContext, command: readonly string[], options: RunOptions): Promise<number> {
-  if (command.length === 0 && options.detach !== true) {
+/** Made or found first: its own command is known only then. */
+async function imageOf(client: Client, context: CliContext, name: string | undefined): Promise<Image | undefined> {
+  if (name === undefined) return undefined;
+  if (name === "default") return Image.default;
+  const { signal } = context;
+  return isId("image", name)
+    ? Image.fromId(name, { client, signal })
+    : Image.fromRegistry(name).build({ client, signal });
+}
+
+async function run(context: CliContext, given: readonly string[], options: RunOptions): Promise<number> {
+  if (given.length === 0 && options.detach !== true && options.image === undefined) {
     throw new CliError("Usage", "no command", { hint: "sallyport run -- CMD..." });
   }
   const pty = options.tty === true;
   await using client = context.createClient();
+  const image = await imageOf(client, context, options.image);
+  const command = given.length > 0 || options.detach === true ? given : (image?.info?.command ?? []);
+  if (command.length === 0 && options.detach !== true)
+    throw new CliError("Usage", "the image has no command of its own");
   const create: CreateOptions = {
     client,
     signal: context.signal,
     app: options.app === undefined ? undefined : await App.lookup(options.app, { client, createIfMissing: true }),
-    image: options.image,
+    image,
     env: options.env,
     workdir: options.workdir,
     lifetimeMs: options.lifetime,
     cpu: options.cpu,
     memoryMiB: options.memory,
+    diskMiB: options.disk,
+    idleTimeoutMs: options.idleTimeout,
+    sleepAfterMs: options.sleepAfter,
+    name: options.name,
+    tags: options.tag,
     pty: pty ? terminalSize(context) : undefined,
     ...networkOf(options),
   };

@@ -134,6 +134,9 @@ async function tell(context: CliContext, options: UpOptions, status: SupervisorS
   const home = options.home === undefined ? "" : ` --home ${root}`;
   const rows = [
     `Sallyport ${how}${status.apiUrl === undefined ? "" : ` at ${status.apiUrl}`} (state in ${root}).`,
+    ...(status.restUrl === undefined
+      ? []
+      : [`REST at ${status.restUrl}/v1, described at ${status.restUrl}/v1/openapi.json.`]),
     "",
     `  sallyport api-token create --name me --save${home}   make an API token and keep it for this user`,
     "  sallyport run -- python3 -c 'print(\"hello\")'   run something in a new sandbox",

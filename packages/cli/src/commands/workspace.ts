@@ -8,6 +8,7 @@ import type { HomeOptions } from "../home.ts";
 import { withHome } from "../home.ts";
 import { asOperator } from "../operator.ts";
 import { toJson, toTable, write } from "../output.ts";
+import { quotaCommand } from "./quota.ts";
 
 interface WorkspaceOptions extends HomeOptions {
   readonly json?: boolean;
@@ -24,6 +25,7 @@ export function workspaceCommand(context: CliContext, parent: Command, done: (co
     .description("list workspaces")
     .option("--json", "print JSON")
     .action(async (options: WorkspaceOptions) => done(await list(context, options)));
+  quotaCommand(context, command, done);
 }
 
 async function create(context: CliContext, name: string, options: WorkspaceOptions): Promise<number> {
