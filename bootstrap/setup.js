@@ -13,9 +13,10 @@ const DOORWAY = join("packages", "host", "src", "setup-main.ts");
 
 /**
  * Does what is missing, skips what is there. Everything that it says goes to stderr. Throws a BootstrapError where it cannot.
+ * @param {{ forTests?: boolean }} [options] `forTests`: with what the tests alone need.
  * @returns {Promise<NodeJS.ProcessEnv>} The environment for programs of the clone.
  */
-export async function setUp() {
+export async function setUp(options = {}) {
   await checkMachine();
   const pnpmFolder = await ensurePnpm();
   await ensureInstalled(pnpmFolder);
@@ -24,7 +25,7 @@ export async function setUp() {
   let step;
   const exitCode = await withMessages(node24, ["--conditions=@sallyport/source", DOORWAY], {
     cwd: clone,
-    env,
+    env: options.forTests === true ? { ...env, SALLYPORT_SETUP_FOR: "tests" } : env,
     onMessage: (raw) => {
       const message = /** @type {import("../packages/host/src/setup-main.ts").SetupMessage} */ (raw);
       if (message.kind === "begin") step = new Step(message.what, message.why);

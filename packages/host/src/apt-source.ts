@@ -118,6 +118,18 @@ export async function downloadPackage(
   directory: string,
   context: CureContext,
 ): Promise<string> {
+  await downloadPackages(archive, suite, [packageAndVersion], directory, context);
+  return packageFile(directory, packageAndVersion);
+}
+
+/** As `downloadPackage`, several at once. */
+export async function downloadPackages(
+  archive: DebianArchive,
+  suite: string,
+  packages: readonly string[],
+  directory: string,
+  context: CureContext,
+): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), "sallyport-apt-"));
   try {
     const sources = join(work, "sources.list");
@@ -135,12 +147,16 @@ export async function downloadPackage(
     const options = own.flatMap((option) => ["-o", option]);
     const common = { signal: context.signal, onLine: context.note, timeoutMs: 300_000, cwd: directory };
     await runOk("apt-get", [...options, "update"], common);
-    await runOk("apt-get", [...options, "download", packageAndVersion], common);
-    const names = await readdir(directory);
-    const name = names.find((one) => one.startsWith(`${packageAndVersion.split("=")[0]}_`) && one.endsWith(".deb"));
-    if (name === undefined) throw new HostError("BadDownload", `apt left no package file of ${packageAndVersion}`);
-    return join(directory, name);
+    await runOk("apt-get", [...options, "download", ...packages], common);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** The file of a package (`name` or `name=version`) in a directory. */
+export async function packageFile(directory: string, packageAndVersion: string): Promise<string> {
+  const prefix = `${packageAndVersion.split("=")[0]}_`;
+  const name = (await readdir(directory)).find((one) => one.startsWith(prefix) && one.endsWith(".deb"));
+  if (name === undefined) throw new HostError("BadDownload", `apt left no package file of ${packageAndVersion}`);
+  return join(directory, name);
 }

@@ -8,14 +8,22 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   "ca-certificates": "trust in package mirrors",
   conmon: "keeps a sandbox's exit status while the worker restarts",
   conntrack: "cuts established flows when a policy tightens",
+  e2fsprogs: "makes the file system that bounds a sandbox's disk",
   gcc: "compiles init, the first process of every sandbox",
   iproute2: "makes network namespaces and links",
   "libc6-dev": "compiles init",
   "libnftables-dev": "compiles the helper that talks nftables in one session",
   make: "compiles init",
   mmdebstrap: "makes the default image from Debian packages",
+  mount: "mounts a sandbox's disk while it is made",
   nftables: "holds every sandbox's network policy",
   "util-linux": "private mount namespaces, locks",
+};
+
+/** What the tests alone call, and what for. */
+const TEST_PACKAGES: Readonly<Record<string, string>> = {
+  python3: "a program of a user's who has no SDK, for a test of REST",
+  "python3-requests": "HTTP as Python programs speak it, for the same test",
 };
 
 const WHY =
@@ -35,8 +43,13 @@ export function installedPackages(dpkgOutput: string): ReadonlySet<string> {
   return installed;
 }
 
-/** Need: every package of DEBIAN_PACKAGES is installed. */
-export function packagesNeed(names: readonly string[] = Object.keys(DEBIAN_PACKAGES)): Need {
+/** Names of all packages that Sallyport needs; with those of its tests, if asked. */
+export function packageNames(forTests: boolean): readonly string[] {
+  return [...Object.keys(DEBIAN_PACKAGES), ...(forTests ? Object.keys(TEST_PACKAGES) : [])];
+}
+
+/** Need: these packages are installed. */
+export function packagesNeed(names: readonly string[] = packageNames(false)): Need {
   const probe = async (): Promise<Finding> => {
     const missing = await missingPackages(names);
     if (missing.length === 0) return { need: "packages", state: "ok", why: WHY, found: names.join(", ") };
@@ -44,7 +57,7 @@ export function packagesNeed(names: readonly string[] = Object.keys(DEBIAN_PACKA
       need: "packages",
       state: "missing",
       why: WHY,
-      problem: `not installed: ${missing.map((name) => `${name} (${DEBIAN_PACKAGES[name] ?? "needed"})`).join(", ")}`,
+      problem: `not installed: ${missing.map((name) => `${name} (${DEBIAN_PACKAGES[name] ?? TEST_PACKAGES[name] ?? "needed"})`).join(", ")}`,
       cure: {
         say: [`apt-get update && apt-get install --no-install-recommends ${missing.join(" ")}`],
         what: `install ${missing.join(", ")} with apt`,

@@ -6,6 +6,7 @@ export type NeedName =
   | "packages"
   | "kernel"
   | "runsc"
+  | "engine"
   | "users"
   | "native"
   | "base-image"
@@ -40,12 +41,19 @@ export interface Finding {
   /** What is wrong with it, for every state but ok. */
   readonly problem?: string;
   readonly cure?: Cure;
+  /** Only a part of Sallyport rests on it: set-up brings it, and goes on where that fails. State `warning`. */
+  readonly optional?: boolean;
 }
 
 /** One need of the machine. A probe changes nothing. */
 export interface Need {
   readonly name: NeedName;
   readonly probe: () => Promise<Finding>;
+}
+
+/** Whether set-up should bring it. */
+export function isWanting(finding: Finding): boolean {
+  return !isUsable(finding) || (finding.optional === true && finding.cure?.apply !== undefined);
 }
 
 /** Whether Sallyport can run with this finding. */

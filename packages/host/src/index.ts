@@ -4,6 +4,7 @@ export type { BaseImage } from "./base-image.ts";
 export { defaultImage, findDefaultImage } from "./base-image.ts";
 export type { DoctorReport, FindingReport } from "./doctor.ts";
 export { describeFindings, examine, reportOf } from "./doctor.ts";
+export { findEngine } from "./engine.ts";
 export type { HostErrorCode } from "./errors.ts";
 export { HostError } from "./errors.ts";
 export type { Cure, CureContext, Finding, FindingState, Need, NeedName } from "./finding.ts";

@@ -45,6 +45,9 @@ export interface ProgramPaths {
   readonly node: string;
   readonly runsc: string;
   readonly runscCurrent: string;
+  /** What makes images: dockerd, containerd and their shim. */
+  readonly engine: string;
+  readonly engineCurrent: string;
   /** init, the subreaper and the other programs of apps/init. */
   readonly native: string;
   readonly nativeCurrent: string;
@@ -116,6 +119,8 @@ function programPaths(root: string): ProgramPaths {
     node: join(root, "node"),
     runsc: join(root, "runsc"),
     runscCurrent: join(root, "runsc", "current"),
+    engine: join(root, "engine"),
+    engineCurrent: join(root, "engine", "current"),
     native: join(root, "native"),
     nativeCurrent: join(root, "native", "current"),
     postgres: join(root, "postgres"),

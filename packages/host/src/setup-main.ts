@@ -5,7 +5,7 @@ import { messageOf } from "./errors.ts";
 import { sallyportPaths } from "./paths.ts";
 import { platformFacts } from "./platform.ts";
 import type { SetupReporter, SetupResult } from "./setup.ts";
-import { setUp } from "./setup.ts";
+import { allNeeds, setUp } from "./setup.ts";
 
 /** What the bootstrap is told, one message each. */
 export type SetupMessage =
@@ -36,9 +36,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 try {
   const facts = await platformFacts();
   const checkOnly = process.env["SALLYPORT_SETUP"] === "check";
+  const paths = sallyportPaths();
+  const clone = resolve(import.meta.dirname, "../../..");
   const result = await setUp({
-    paths: sallyportPaths(),
-    clone: resolve(import.meta.dirname, "../../.."),
+    paths,
+    clone,
+    needs: allNeeds(paths, clone, process.env["SALLYPORT_SETUP_FOR"] === "tests"),
     mayInstall: facts.isRoot && facts.hasApt && !checkOnly,
     reporter,
     signal: stop.signal,

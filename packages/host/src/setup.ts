@@ -1,9 +1,10 @@
 // Set-up: probes every need, cures what is missing where it may, and says what to type where it may not.
 import { baseImageNeed } from "./base-image.ts";
-import { packagesNeed } from "./debian-packages.ts";
+import { packageNames, packagesNeed } from "./debian-packages.ts";
+import { engineNeed } from "./engine.ts";
 import { messageOf } from "./errors.ts";
 import type { Finding, Need, NeedName } from "./finding.ts";
-import { isUsable } from "./finding.ts";
+import { isUsable, isWanting } from "./finding.ts";
 import { kernelNeed } from "./kernel.ts";
 import { lockFile } from "./lock.ts";
 import { nativeNeed } from "./native.ts";
@@ -47,13 +48,17 @@ export interface SetupResult {
   readonly stoppedAt?: NeedName;
 }
 
-/** Every need, in the order in which they are cured: a later one may call what an earlier one brings. */
-export function allNeeds(paths: SallyportPaths, clone?: string): readonly Need[] {
+/**
+ * Every need, in the order in which they are cured: a later one may call what an earlier one brings. With `forTests`,
+ * what only the project's own tests call too.
+ */
+export function allNeeds(paths: SallyportPaths, clone?: string, forTests = false): readonly Need[] {
   return [
     platformNeed(),
-    packagesNeed(),
+    packagesNeed(packageNames(forTests)),
     kernelNeed(),
     runscNeed(paths),
+    engineNeed(paths),
     usersNeed(),
     nativeNeed(paths, clone),
     postgresNeed(paths, clone),
@@ -71,10 +76,10 @@ export async function probeAll(needs: readonly Need[]): Promise<readonly Finding
 export async function setUp(options: SetupOptions): Promise<SetupResult> {
   const needs = options.needs ?? allNeeds(options.paths, options.clone);
   const findings = await probeAll(needs);
-  if (findings.every(isUsable)) return { ok: true, findings, cured: [] };
+  if (!findings.some(isWanting)) return { ok: true, findings, cured: [] };
   // What nobody can mend by installing is told before anything is installed.
   const hopeless = findings.some((finding) => !isUsable(finding) && finding.cure?.apply === undefined);
-  if (!options.mayInstall || hopeless) return { ok: false, findings, cured: [] };
+  if (!options.mayInstall || hopeless) return { ok: findings.every(isUsable), findings, cured: [] };
   await using _lock = await takeLock(options);
   // Awaited here: the lock is let go when this function is left.
   return await cureAll(needs, options);
@@ -96,14 +101,14 @@ async function cureAll(needs: readonly Need[], options: SetupOptions): Promise<S
   const cured: NeedName[] = [];
   for (const need of needs) {
     const before = await probeSafely(need);
-    const after = isUsable(before) ? before : await cureOne(need, before, options);
+    const after = isWanting(before) ? await cureOne(need, before, options) : before;
     findings.push(after);
     if (!isUsable(after)) {
       // The rest rests on it: told as found, not touched.
       const rest = await probeAll(needs.slice(findings.length));
       return { ok: false, findings: [...findings, ...rest], cured, stoppedAt: need.name };
     }
-    if (after !== before) cured.push(need.name);
+    if (isWanting(before) && !isWanting(after)) cured.push(need.name);
   }
   return { ok: true, findings, cured };
 }
@@ -121,7 +126,7 @@ async function cureOne(need: Need, finding: Finding, options: SetupOptions): Pro
     return { ...finding, problem: messageOf(error) };
   }
   const after = await probeSafely(need);
-  reporter.end(need.name, isUsable(after) ? undefined : (after.problem ?? "still missing"));
+  reporter.end(need.name, isWanting(after) ? (after.problem ?? "still missing") : undefined);
   return after;
 }
 
