@@ -1,28 +1,17 @@
 // Law 20 for real: bytes into a sandbox's port through the gateway's CONNECT door, and what the door refuses.
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { INIT_PORT } from "@sallyport/contracts";
 import { openPort } from "@sallyport/dataplane";
 import { Sandbox } from "@sallyport/sdk";
 import { beforeAll, describe, expect, inject, it } from "vitest";
-import { newWorkspace } from "./workspace.ts";
+import { instanceOf, newWorkspace } from "./workspace.ts";
 
 const door = join(inject("home"), "run/gateway/open/open.sock");
 let client: Awaited<ReturnType<typeof newWorkspace>>["client"];
 beforeAll(async () => {
   client = (await newWorkspace("open")).client;
 });
-
-/** The instance of a sandbox, from the worker's journal: no public call names it. */
-async function instanceOf(sandboxId: string): Promise<string> {
-  const directory = join(inject("home"), "worker/instances");
-  for (const name of await readdir(directory)) {
-    const record = JSON.parse(await readFile(join(directory, name), "utf8")) as Record<string, unknown>;
-    if (record["sandboxId"] === sandboxId) return String(record["instanceId"]);
-  }
-  throw new Error("no such instance");
-}
 
 describe("the gateway's door", () => {
   it("leads to a port that the grant names, whatever the sandbox may reach itself", async () => {

@@ -1,5 +1,6 @@
-// A workspace of a test file's own on the run's platform.
+// A workspace of a test file's own on the run's platform, and what only the platform's files tell.
 import { randomBytes } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { AdminServiceClient, callUnary } from "@sallyport/contracts/grpc";
@@ -19,4 +20,15 @@ export async function newWorkspace(label: string): Promise<{ client: Client; tok
   } finally {
     admin.close();
   }
+}
+
+/** The instance of a sandbox, from the worker's journal: no public call names it. */
+export async function instanceOf(sandboxId: string): Promise<string> {
+  const directory = join(inject("home"), "worker/instances");
+  for (const name of await readdir(directory)) {
+    if (!name.endsWith(".json")) continue;
+    const record = JSON.parse(await readFile(join(directory, name), "utf8")) as Record<string, unknown>;
+    if (record["sandboxId"] === sandboxId) return String(record["instanceId"]);
+  }
+  throw new Error("no such instance");
 }

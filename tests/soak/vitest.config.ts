@@ -1,0 +1,3 @@
+import { endToEndTests } from "../../vitest.shared.ts";
+
+export default endToEndTests({ testTimeout: 3_600_000 });
