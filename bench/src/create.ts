@@ -1,76 +1,68 @@
-// create → first output, and exec of `true`, through the SDK; beside runsc alone and beside Docker with the same runtime.
-import { defaultImage, sallyportPaths, usableRunsc } from "@sallyport/host";
-import { Client, Sandbox } from "@sallyport/sdk";
-import { startPlatform } from "@sallyport/testkit/platform";
-import { startDockerPeer } from "./docker-peer.ts";
-import { startRunscPeer } from "./runsc-peer.ts";
+// create → first output: with a sandbox held ready and without, beside Docker with the same runtime and runsc alone; and
+// what each costs the machine in CPU time.
+import { Sandbox } from "@sallyport/sdk";
+import { machineCpuMs } from "./processes.ts";
+import type { Room, Side } from "./room.ts";
+import { pause } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare, timed } from "./stats.ts";
 
-const CREATE_ROUNDS = 15;
-const EXEC_ROUNDS = 60;
-/** Between two creates: each leaves work behind (a container taken away, a slot made ahead) that is not the next one's. */
-const SETTLE_MS = 700;
+const ROUNDS = 15;
+/** After each create: what it leaves to do (a container taken away, the next held ready) is not the next one's burden. */
+const SETTLE_MS = 2_000;
 
-export async function benchCreate(say: (line: string) => void): Promise<Result[]> {
-  await using stack = new AsyncDisposableStack();
-  const paths = sallyportPaths();
-  const { path: runsc } = await usableRunsc(paths);
-  const { rootfs } = await defaultImage(paths);
-  say("starting a platform, runsc and a Docker engine beside it");
-  const platform = stack.use(await startPlatform());
-  const { token } = await platform.createWorkspace("bench");
-  const client = stack.use(new Client({ url: platform.apiUrl, token }));
-  const alone = stack.use(await startRunscPeer(runsc, rootfs));
-  const docker = await startDockerPeer(runsc, rootfs, say);
-  if (docker !== undefined) stack.use(docker);
+interface Samples {
+  readonly wallMs: number[];
+  readonly cpuMs: number[];
+}
 
-  const create = { ours: [] as number[], runsc: [] as number[], docker: [] as number[] };
-  const ourCreate = async () => {
-    const sandbox = await Sandbox.create(["echo", "hi"], { client });
-    const { value } = await sandbox.stdout.getReader().read();
-    if (value === undefined || Buffer.from(value).toString() !== "hi\n") throw new Error("no output");
-    return sandbox;
-  };
-  for (let round = 0; round <= CREATE_ROUNDS; round += 1) {
-    if (round % 5 === 0) say(`create: round ${round} of ${CREATE_ROUNDS}`);
-    let created: Sandbox | undefined;
-    const ours = await timed(async () => {
-      created = await ourCreate();
+export async function benchCreate(room: Room): Promise<Result[]> {
+  const { say, signal, docker, runsc } = room;
+  const none = (): Samples => ({ wallMs: [], cpuMs: [] });
+  const samples = { ours: none(), cold: none(), runsc: none(), docker: none() };
+  const turns: (readonly [Samples, () => Promise<number>])[] = [
+    [samples.ours, () => createOn(room.ours)],
+    [samples.runsc, () => timed(() => runsc.create())],
+    [samples.cold, () => createOn(room.cold)],
+  ];
+  if (docker !== undefined) turns.push([samples.docker, () => timed(() => docker.create())]);
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    if (round % 5 === 0) say(`create: round ${round} of ${ROUNDS}`);
+    for (const [into, create] of turns) {
+      const before = machineCpuMs();
+      const wallMs = await create();
+      await pause(SETTLE_MS, signal);
+      if (round === 0) continue; // warm-up
+      into.wallMs.push(wallMs);
+      into.cpuMs.push(machineCpuMs() - before);
+    }
+  }
+  const beside = (name: string, ours: readonly number[], peer: readonly number[], target?: number): Result =>
+    compare({
+      name,
+      unit: "ms",
+      ours,
+      peerName: "docker run --rm, same runtime",
+      peer,
+      ...(target === undefined ? {} : { target }),
     });
-    await created?.terminate();
-    await settle();
-    const runscMs = await timed(() => alone.create());
-    await settle();
-    const dockerMs = docker === undefined ? undefined : await timed(() => docker.create());
-    await settle();
-    if (round === 0) continue; // warm-up
-    create.ours.push(ours);
-    create.runsc.push(runscMs);
-    if (dockerMs !== undefined) create.docker.push(dockerMs);
-  }
-
-  const exec = { ours: [] as number[], runsc: [] as number[], docker: [] as number[] };
-  await using resident = await Sandbox.create({ client });
-  say(`exec: ${EXEC_ROUNDS} rounds`);
-  for (let round = 0; round <= EXEC_ROUNDS; round += 1) {
-    const ours = await timed(() => resident.run(["true"], { check: true }));
-    const runscMs = await timed(() => alone.exec());
-    const dockerMs = docker === undefined ? undefined : await timed(() => docker.exec());
-    if (round === 0) continue; // warm-up
-    exec.ours.push(ours);
-    exec.runsc.push(runscMs);
-    if (dockerMs !== undefined) exec.docker.push(dockerMs);
-  }
-  const or = (samples: readonly number[]) => (samples.length === 0 ? undefined : samples);
+  const besideRunsc = { unit: "ms", peerName: "runsc run, same bundle", peer: samples.runsc.wallMs } as const;
   return [
-    compare("create", create.ours, "docker run --rm, same runtime", or(create.docker), 0.35),
-    compare("create/runsc", create.ours, "runsc run, same bundle", create.runsc, null),
-    compare("exec", exec.ours, "docker exec, same runtime", or(exec.docker), 0.25),
-    compare("exec/runsc", exec.ours, "runsc exec", exec.runsc, null),
+    beside("create", samples.ours.wallMs, samples.docker.wallMs, 0.3),
+    beside("create/cold", samples.cold.wallMs, samples.docker.wallMs),
+    compare({ name: "create/cold/runsc", ours: samples.cold.wallMs, ...besideRunsc }),
+    beside("create/cpu", samples.ours.cpuMs, samples.docker.cpuMs),
+    beside("create/cold/cpu", samples.cold.cpuMs, samples.docker.cpuMs),
   ];
 }
 
-function settle(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+async function createOn({ client }: Side): Promise<number> {
+  let created: Sandbox | undefined;
+  const ms = await timed(async () => {
+    created = await Sandbox.create(["echo", "hi"], { client });
+    const { value } = await created.stdout.getReader().read();
+    if (value === undefined || Buffer.from(value).toString() !== "hi\n") throw new Error("no output");
+  });
+  await created?.terminate();
+  return ms;
 }

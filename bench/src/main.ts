@@ -1,30 +1,55 @@
-// `npm run bench -- NAME [--json]`: runs a benchmark beside its peers and prints what it found. Exit code 1 when a
-// target was missed. With --json nothing but the JSON is on stdout.
-import { benchCreate } from "./create.ts";
+// `npm run bench -- NAME [PART…] [--json]`: runs a benchmark beside its peers and prints what it found. Exit code 1 when
+// a target was missed. With --json nothing but the JSON is on stdout.
+import { benchDensity } from "./density.ts";
+import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
+import { inWords } from "./stats.ts";
+import { benchSuite, SUITE_PARTS } from "./suite.ts";
 
-const BENCHMARKS: Readonly<Record<string, (say: (line: string) => void) => Promise<Result[]>>> = {
-  create: benchCreate,
+interface Benchmark {
+  readonly about: string;
+  /** Into what it can be limited. */
+  readonly parts: readonly string[];
+  run(run: Run, parts: readonly string[]): Promise<Result[]>;
+}
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  create: {
+    about: "create, exec, 50 at once, idle cost and throughput, beside Docker and runsc (about 10 minutes)",
+    parts: SUITE_PARTS,
+    run: benchSuite,
+  },
+  density: {
+    about: "400 sandboxes asleep: CPU, memory, wake to answer (about 10 minutes)",
+    parts: [],
+    run: benchDensity,
+  },
 };
 
 const words = process.argv.slice(2);
-const json = words.includes("--json");
-const name = words.find((word) => !word.startsWith("--"));
-const bench = name === undefined ? undefined : BENCHMARKS[name];
-if (bench === undefined || words.includes("--help")) {
-  process.stderr.write(`usage: npm run bench -- NAME [--json]\nNAME: ${Object.keys(BENCHMARKS).join(", ")}\n`);
+const [name = "", ...parts] = words.filter((word) => !word.startsWith("-"));
+const bench = BENCHMARKS[name];
+const unknown = words.filter((word) => word.startsWith("-") && word !== "--json" && word !== "--help");
+const misused = bench === undefined || unknown.length > 0 || parts.some((part) => !bench.parts.includes(part));
+if (words.includes("--help") || misused) {
+  process.stderr.write(`${usage()}\n`);
   process.exitCode = words.includes("--help") ? 0 : 2;
 } else {
-  const results = await bench((line) => process.stderr.write(`${line}\n`));
-  if (json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
+  const stopped = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => stopped.abort(new Error(`stopped by ${signal}`)));
+  }
+  const say = (line: string) => process.stderr.write(`${line}\n`);
+  const results = await bench.run({ say, signal: stopped.signal }, parts);
+  if (words.includes("--json")) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
   else for (const result of results) process.stdout.write(`${inWords(result)}\n`);
   process.exitCode = results.some((result) => result.pass === false) ? 1 : 0;
 }
 
-function inWords(result: Result): string {
-  const { unit, peer, ratio, target, pass } = result;
-  const ours = `${result.name}: ${result.measured} ${unit} (p95 ${result.p95}, ${result.runs} runs)`;
-  if (peer === null) return `${ours}; ${result.peerName}: not to be had here`;
-  const judged = target === null ? "" : `, target ≤ ${target}: ${pass === true ? "met" : "missed"}`;
-  return `${ours}; ${result.peerName}: ${peer} ${unit}; ratio ${ratio}${judged}`;
+function usage(): string {
+  const lines = Object.entries(BENCHMARKS).flatMap(([each, { about, parts: partsOf }]) => [
+    `  ${each}: ${about}`,
+    ...(partsOf.length === 0 ? [] : [`    only some of it: ${partsOf.join(", ")}`]),
+  ]);
+  return ["usage: npm run bench -- NAME [PART...] [--json]", ...lines].join("\n");
 }

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import type { PlatformPorts } from "@sallyport/testkit/platform";
 import { freePorts } from "@sallyport/testkit/platform";
 import type { TargetNetwork } from "@sallyport/testkit/target-network";
 import { startTargetNetwork } from "@sallyport/testkit/target-network";
@@ -61,12 +62,14 @@ for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => inte
 process.exitCode = await demo();
 
 async function demo(): Promise<number> {
-  const [api, io] = await portsFor([7350, 7351]);
+  const [api, io, apiHttp, ioHttp] = await portsFor([7350, 7351, 7352, 7353]);
   const env = {
     ...process.env,
     SALLYPORT_HOME: HOME,
     SALLYPORT_API_LISTEN: `127.0.0.1:${api}`,
     SALLYPORT_IO_LISTEN: `127.0.0.1:${io}`,
+    SALLYPORT_API_HTTP_LISTEN: `127.0.0.1:${apiHttp}`,
+    SALLYPORT_IO_HTTP_LISTEN: `127.0.0.1:${ioHttp}`,
     SALLYPORT_API_URL: `http://127.0.0.1:${api}`,
   };
   let failures = 0;
@@ -111,6 +114,7 @@ async function demo(): Promise<number> {
         `  export SALLYPORT_TOKEN=$(${SALLYPORT} api-token create --home ${HOME} --workspace default --name me --json | sed -n 's/.*"token": *"\\([^"]*\\)".*/\\1/p')`,
       );
       say(`  ${SALLYPORT} run -- python3 -c 'print("hello")'`);
+      say(`  curl -H "Authorization: Bearer $SALLYPORT_TOKEN" http://127.0.0.1:${apiHttp}/v1/sandboxes`);
       say(`\nEnd it, and every sandbox with it: ${SALLYPORT} down --home ${HOME}`);
     }
   } catch (error) {
@@ -216,15 +220,15 @@ function targetEnv(target: TargetNetwork): Record<string, string> {
 }
 
 /** The usual ports when they are free, others otherwise. */
-async function portsFor(wanted: readonly [number, number]): Promise<readonly [number, number]> {
+async function portsFor(wanted: PlatformPorts): Promise<PlatformPorts> {
   const isFree = (port: number) =>
     new Promise<boolean>((resolve) => {
       const server = createServer();
       server.once("error", () => resolve(false));
       server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
     });
-  if ((await isFree(wanted[0])) && (await isFree(wanted[1]))) return wanted;
-  return await freePorts();
+  for (const port of wanted) if (!(await isFree(port))) return await freePorts();
+  return wanted;
 }
 
 function say(line: string): void {

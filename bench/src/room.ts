@@ -1,0 +1,77 @@
+// What the figures of one run share: two platforms (one as it is installed, one that starts every sandbox cold), and
+// the peers.
+import { defaultImage, sallyportPaths, usableRunsc } from "@sallyport/host";
+import { Client } from "@sallyport/sdk";
+import type { PlatformOptions, TestPlatform } from "@sallyport/testkit/platform";
+import { startPlatform } from "@sallyport/testkit/platform";
+import type { DockerPeer } from "./docker-peer.ts";
+import { startDockerPeer } from "./docker-peer.ts";
+import type { RunscPeer } from "./runsc-peer.ts";
+import { startRunscPeer } from "./runsc-peer.ts";
+
+/** How a benchmark is run. */
+export interface Run {
+  /** A line for whoever watches. */
+  say(line: string): void;
+  /** Aborted when it shall stop; it then cleans up and rejects. */
+  readonly signal: AbortSignal;
+}
+
+/** A platform and a client of a workspace of its own. */
+export interface Side extends AsyncDisposable {
+  readonly platform: TestPlatform;
+  readonly client: Client;
+}
+
+export interface Room extends Run, AsyncDisposable {
+  /** As a default installation has it: with sandboxes held ready. */
+  readonly ours: Side;
+  /** With nothing held ready. */
+  readonly cold: Side;
+  readonly runsc: RunscPeer;
+  /** undefined where none can be had. */
+  readonly docker: DockerPeer | undefined;
+}
+
+/** The setting by which nothing is held ready. */
+export const COLD = { SALLYPORT_WARM_POOL: "0" } as const;
+
+export async function startSide(env: NonNullable<PlatformOptions["env"]> = {}): Promise<Side> {
+  await using stack = new AsyncDisposableStack();
+  const platform = stack.use(await startPlatform({ env }));
+  const { token } = await platform.createWorkspace("bench");
+  const client = stack.use(new Client({ url: platform.apiUrl, token }));
+  const running = stack.move();
+  return { platform, client, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+export async function startRoom({ say, signal }: Run): Promise<Room> {
+  await using stack = new AsyncDisposableStack();
+  const paths = sallyportPaths();
+  const { path } = await usableRunsc(paths);
+  const { rootfs } = await defaultImage(paths);
+  say("starting two platforms (one that holds nothing ready), runsc and a Docker engine");
+  const ours = stack.use(await startSide());
+  const cold = stack.use(await startSide(COLD));
+  const runsc = stack.use(await startRunscPeer(path, rootfs));
+  const docker = await startDockerPeer(path, rootfs, say);
+  if (docker !== undefined) stack.use(docker);
+  const running = stack.move();
+  return { say, signal, ours, cold, runsc, docker, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Waits; rejects when the run shall stop. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+}
