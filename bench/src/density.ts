@@ -23,26 +23,19 @@ const WINDOW_MS = 30_000;
 /** For all but the clean-up. */
 const BOUND_MS = 15 * 60_000;
 
-/** Room for them on a machine of any size: what is measured is what they take, not what they are promised. */
-const PLATFORM = {
-  ...COLD,
-  SALLYPORT_MAX_INSTANCES: String(COUNT + 10),
-  SALLYPORT_CPU_OVERCOMMIT: "100",
-  SALLYPORT_MEMORY_OVERCOMMIT: "10",
-};
-
 /** Sandboxes of the two kinds. */
 interface Population {
   readonly servers: Sandbox[];
   readonly idlers: Sandbox[];
 }
 
-export async function benchDensity({ say, signal }: Run): Promise<Result[]> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(BOUND_MS)]);
-  const run = { say, signal: bounded };
+export async function benchDensity(unbounded: Run): Promise<Result[]> {
+  const signal = AbortSignal.any([unbounded.signal, AbortSignal.timeout(BOUND_MS)]);
+  const run = { ...unbounded, signal };
+  const { say } = run;
   say("starting a platform");
-  await using side = await startSide(PLATFORM);
-  await pause(SETTLE_MS, bounded);
+  await using side = await startSide(COLD);
+  await pause(SETTLE_MS, signal);
   say(`the platform alone, for ${WINDOW_MS / 1_000} s`);
   const empty = await inventoryOf(side.platform);
   const emptyMiB = memoryMiB(empty.around);
@@ -67,15 +60,19 @@ async function populate({ client, platform }: Side, population: Population, { sa
   const work = async () => {
     while (asked < COUNT) {
       asked += 1;
-      if (asked % 50 === 0)
-        say(`${asked} of ${COUNT} sandboxes, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
+      if (asked % 50 === 0) say(`${asked} of ${COUNT} sandboxes, ${secondsSince(startedAt)} s`);
       // Those with a server are spread among the others.
       const isServer = Math.floor((asked * SERVERS) / COUNT) > Math.floor(((asked - 1) * SERVERS) / COUNT);
       if (isServer) population.servers.push(await Sandbox.create(ECHO_SERVER, options));
       else population.idlers.push(await Sandbox.create(options));
     }
   };
-  await Promise.all(Array.from({ length: WIDTH }, work));
+  const works = Array.from({ length: WIDTH }, () =>
+    work().finally(() => {
+      asked = COUNT; // one that fails stops the others
+    }),
+  );
+  for (const outcome of await Promise.allSettled(works)) if (outcome.status === "rejected") throw outcome.reason;
   say("waiting until every server has answered, and every sandbox is asleep");
   const instances = await instancesOf(platform);
   for (const sandbox of population.servers) await untilAnswered(() => echo(platform, instances, sandbox), signal);
@@ -186,4 +183,8 @@ async function untilAnswered(ask: () => Promise<void>, signal: AbortSignal): Pro
     }
     await pause(100, signal);
   }
+}
+
+function secondsSince(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) / 1_000);
 }

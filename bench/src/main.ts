@@ -1,5 +1,6 @@
 // `npm run bench -- NAME [PART…] [--json]`: runs a benchmark beside its peers and prints what it found. Exit code 1 when
-// a target was missed. With --json nothing but the JSON is on stdout.
+// a target was missed or a part failed. With --json nothing but the JSON is on stdout.
+import { inspect } from "node:util";
 import { benchDensity } from "./density.ts";
 import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
@@ -39,11 +40,16 @@ if (words.includes("--help") || misused) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => stopped.abort(new Error(`stopped by ${signal}`)));
   }
+  const failures: string[] = [];
   const say = (line: string) => process.stderr.write(`${line}\n`);
-  const results = await bench.run({ say, signal: stopped.signal }, parts);
+  const failed = (part: string, error: unknown) => {
+    failures.push(part);
+    say(`${part} failed: ${inspect(error)}`);
+  };
+  const results = await bench.run({ say, failed, signal: stopped.signal }, parts);
   if (words.includes("--json")) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
   else for (const result of results) process.stdout.write(`${inWords(result)}\n`);
-  process.exitCode = results.some((result) => result.pass === false) ? 1 : 0;
+  process.exitCode = failures.length > 0 || results.some((result) => result.pass === false) ? 1 : 0;
 }
 
 function usage(): string {

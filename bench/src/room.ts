@@ -13,6 +13,8 @@ import { startRunscPeer } from "./runsc-peer.ts";
 export interface Run {
   /** A line for whoever watches. */
   say(line: string): void;
+  /** Part of it failed; the rest goes on. */
+  failed(part: string, error: unknown): void;
   /** Aborted when it shall stop; it then cleans up and rejects. */
   readonly signal: AbortSignal;
 }
@@ -33,10 +35,17 @@ export interface Room extends Run, AsyncDisposable {
   readonly docker: DockerPeer | undefined;
 }
 
-/** The setting by which nothing is held ready. */
-export const COLD = { SALLYPORT_WARM_POOL: "0" } as const;
+/** Room for as many as are asked for, on a machine of any size: the peers promise nothing, either. */
+export const ROOMY = {
+  SALLYPORT_MAX_INSTANCES: "500",
+  SALLYPORT_CPU_OVERCOMMIT: "250",
+  SALLYPORT_MEMORY_OVERCOMMIT: "10",
+} as const;
 
-export async function startSide(env: NonNullable<PlatformOptions["env"]> = {}): Promise<Side> {
+/** Nothing is held ready. */
+export const COLD = { ...ROOMY, SALLYPORT_WARM_POOL: "0" } as const;
+
+export async function startSide(env: NonNullable<PlatformOptions["env"]>): Promise<Side> {
   await using stack = new AsyncDisposableStack();
   const platform = stack.use(await startPlatform({ env }));
   const { token } = await platform.createWorkspace("bench");
@@ -45,19 +54,20 @@ export async function startSide(env: NonNullable<PlatformOptions["env"]> = {}): 
   return { platform, client, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-export async function startRoom({ say, signal }: Run): Promise<Room> {
+export async function startRoom(run: Run): Promise<Room> {
+  const { say } = run;
   await using stack = new AsyncDisposableStack();
   const paths = sallyportPaths();
   const { path } = await usableRunsc(paths);
   const { rootfs } = await defaultImage(paths);
   say("starting two platforms (one that holds nothing ready), runsc and a Docker engine");
-  const ours = stack.use(await startSide());
+  const ours = stack.use(await startSide(ROOMY));
   const cold = stack.use(await startSide(COLD));
   const runsc = stack.use(await startRunscPeer(path, rootfs));
   const docker = await startDockerPeer(path, rootfs, say);
   if (docker !== undefined) stack.use(docker);
   const running = stack.move();
-  return { say, signal, ours, cold, runsc, docker, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { ...run, ours, cold, runsc, docker, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** Waits; rejects when the run shall stop. */

@@ -25,7 +25,13 @@ export async function benchSuite(run: Run, only: readonly string[]): Promise<Res
   await using room = await startRoom(run);
   const results: Result[] = [];
   for (const [name, bench] of Object.entries(PARTS)) {
-    if (only.length === 0 || only.includes(name)) results.push(...(await bench(room)));
+    if (only.length > 0 && !only.includes(name)) continue;
+    try {
+      results.push(...(await bench(room)));
+    } catch (error) {
+      run.signal.throwIfAborted();
+      run.failed(name, error);
+    }
   }
   return results;
 }

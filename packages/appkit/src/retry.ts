@@ -33,6 +33,15 @@ export class Backoff {
     this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs);
     await this.#clock.sleep(ms, signal);
   }
+
+  /** {@link pause} for loops that look at the signal themselves: ends early, and well, when it is aborted. */
+  async pauseOrAbort(signal: AbortSignal): Promise<void> {
+    try {
+      await this.pause(signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
 }
 
 /** Runs `attempt` until it ends well or the signal is aborted; never rejects but for the signal. */
@@ -51,10 +60,6 @@ export async function keepTrying(
       if (signal.aborted) return;
       onFailure(error);
     }
-    try {
-      await backoff.pause(signal);
-    } catch {
-      return; // aborted while waiting
-    }
+    await backoff.pauseOrAbort(signal);
   }
 }

@@ -2,7 +2,7 @@
 // event loop alive only while a call runs.
 import type { ChannelCredentials, ChannelOptions, ClientOptions as GrpcClientOptions } from "@grpc/grpc-js";
 import { Channel, credentials, Metadata } from "@grpc/grpc-js";
-import { AUTHORIZATION_KEY } from "@sallyport/contracts";
+import { AUTHORIZATION_KEY, MAX_CHUNK_BYTES } from "@sallyport/contracts";
 import type { GrpcCallOptions } from "@sallyport/contracts/grpc";
 import {
   AppServiceClient,
@@ -28,6 +28,8 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.primary_user_agent": "sallyport-sdk",
   "grpc.keepalive_time_ms": 20_000,
   "grpc.keepalive_timeout_ms": 10_000,
+  // A message of the greatest size at once; with less, each waits for its reader's answer several times.
+  "grpc-node.flow_control_window": MAX_CHUNK_BYTES,
   // A peer that restarts is found again soon.
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.min_reconnect_backoff_ms": 100,

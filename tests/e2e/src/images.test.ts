@@ -182,11 +182,11 @@ describe("images of others", () => {
     let id = "";
     for await (const image of Image.list({ client })) id = image.id;
     for (const attempt of [
-      Image.fromId(id, { client: other }),
-      Image.delete(id, { client: other }),
-      Sandbox.create({ client: other, image: id }),
+      () => Image.fromId(id, { client: other }),
+      () => Image.delete(id, { client: other }),
+      () => Sandbox.create({ client: other, image: id }),
     ]) {
-      expect((await failure(attempt)).code).toBe("NotFound");
+      expect((await failure(attempt())).code).toBe("NotFound");
     }
     const error = await failure(Image.fromId("im-01jd0000000000000000000000", { client: other }));
     expect((await failure(Image.fromId(id, { client: other }))).message).toBe(error.message.replace(/im-\S+/, id));

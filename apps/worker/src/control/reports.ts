@@ -63,7 +63,7 @@ export function openReporter(options: ReporterOptions): Reporter {
         if (closed.signal.aborted) return;
         if (isReachable) logger.warn({ err: error }, "the api does not take reports; everything goes on");
         isReachable = false;
-        await backoff.pause(closed.signal).catch(() => undefined); // the loop's condition sees the abort
+        await backoff.pauseOrAbort(closed.signal);
       }
     }
   };

@@ -83,7 +83,13 @@ export async function openEngineClient(options: EngineClientOptions): Promise<En
   const { signal, onLog } = options;
 
   const inspect = async (id: string): Promise<ImageConfig> => {
-    const found = inspectShape.safeParse(await docker.getImage(id).inspect());
+    const answer: unknown = await docker
+      .getImage(id)
+      .inspect()
+      .catch((error: unknown) => {
+        throw translated(error, signal, "the image could not be looked at");
+      });
+    const found = inspectShape.safeParse(answer);
     if (!found.success) throw new ImageError("MakingFailed", "the image has a configuration that is none", found.error);
     const { Id, Size, Os, Architecture, Config: config } = found.data;
     const own = ARCHITECTURES[process.arch];
@@ -156,14 +162,24 @@ export async function openEngineClient(options: EngineClientOptions): Promise<En
 
     async exportRootfs(id) {
       // Never started: it only makes the layers one tree.
-      const container = await docker.createContainer({
-        Image: id,
-        Cmd: ["/"],
-        Entrypoint: "",
-        NetworkDisabled: true,
-        abortSignal: signal,
-      });
-      const done = () => container.remove({ v: true, force: true });
+      const container = await docker
+        .createContainer({
+          Image: id,
+          Cmd: ["/"],
+          Entrypoint: "",
+          NetworkDisabled: true,
+          abortSignal: signal,
+        })
+        .catch((error: unknown) => {
+          throw translated(error, signal, "the image could not be exported");
+        });
+      const done = async () => {
+        try {
+          await container.remove({ v: true, force: true });
+        } catch {
+          // It was never started and holds nothing: what is left of it lies on the engine's bounded disk.
+        }
+      };
       try {
         return { archive: Readable.from(await container.export({ abortSignal: signal })), done };
       } catch (error) {
@@ -227,6 +243,9 @@ export function translated(error: unknown, signal: AbortSignal, what: string, lo
   if (signal.aborted)
     return signal.reason instanceof Error ? signal.reason : new Error("aborted", { cause: signal.reason });
   if (error instanceof ImageError) return error;
+  // No answer of the engine at all: its connection broke, and most likely it is gone.
+  const hasAnswered = error instanceof EngineRefusal || (error instanceof Error && "statusCode" in error);
+  if (!hasAnswered) return new ImageError("EngineFailed", "the engine that makes images has ended", error);
   const text =
     error instanceof Error ? (("json" in error ? textOf(error.json) : undefined) ?? error.message) : String(error);
   const said = scrubbed(text.replace(/^\(HTTP code \d+\) [^-]*- /, "").trim(), login).slice(0, MAX_ERROR_CHARACTERS);

@@ -29,6 +29,7 @@ interface Making {
 
 /** An engine that ends amid a making is started again, and the making begun anew. */
 const ATTEMPTS = 3;
+const ENGINE_PAUSE_MS = 1_000;
 
 export class ImageMaker implements AsyncDisposable {
   readonly #options: ImageMakerOptions;
@@ -150,6 +151,8 @@ export class ImageMaker implements AsyncDisposable {
         const isEngine = error instanceof ImageError && error.code === "EngineFailed";
         if (!isEngine || attempt === ATTEMPTS || cancelled.aborted) throw error;
         teller.log("the engine has ended; once more from the beginning\n");
+        // It may not have been noticed yet that it has.
+        await this.#options.clock.sleep(ENGINE_PAUSE_MS, either);
       }
     }
   }

@@ -144,7 +144,7 @@ export class Instance {
       } catch (error) {
         if (this.#leave.aborted) return;
         this.#logger.error({ err: error }, "something of the instance is left; trying again");
-        await backoff.pause(this.#leave).catch(() => undefined); // the loop's condition sees the abort
+        await backoff.pauseOrAbort(this.#leave);
       }
     }
   }

@@ -47,12 +47,12 @@ print("UNBOUNDED %d MiB" % len(held), flush=True)`,
   {
     name: "memory file system",
     aim: "use up the host's memory through /dev/shm and /tmp",
-    run: (bomb) => explode(bomb, filling("/tmp/fill", BOMB_LIMITS.memoryMiB * 2)),
+    run: (bomb) => explode(bomb, filling("tempfile.gettempdir() + '/fill'", BOMB_LIMITS.memoryMiB * 2)),
   },
   {
     name: "disk fill",
     aim: "use up the host's disk",
-    run: (bomb) => explode(bomb, filling("/fill", BOMB_LIMITS.diskMiB + 64)),
+    run: (bomb) => explode(bomb, filling("'/fill'", BOMB_LIMITS.diskMiB + 64)),
   },
   {
     name: "file flood",
@@ -130,12 +130,13 @@ print("16 processes span for 5 s within the sandbox's share", flush=True)`,
   },
 ];
 
+/** Writes to the path that a Python expression gives. */
 function filling(path: string, mib: number): string {
   return `
-import os
+import os, tempfile
 block, written = os.urandom(1 << 20), 0
 try:
-    with open("${path}", "wb", buffering=0) as file:
+    with open(${path}, "wb", buffering=0) as file:
         while written < ${mib}: file.write(block); os.fsync(file.fileno()); written += 1
 except OSError as error: print("refused after %d MiB: %s" % (written, error), flush=True); os._exit(0)
 print("UNBOUNDED %d MiB" % written, flush=True)`;

@@ -155,20 +155,20 @@ held("nothing in /sys opens for writing") if not written else broken("writable: 
     name: "cgroup release agent",
     aim: "run a program on the host through a cgroup",
     python: `
-os.makedirs("/tmp/cg", exist_ok=True)
-held("; ".join((refused("mount cgroup", lambda: call("mount", b"cgroup", b"/tmp/cg", b"cgroup", 0, b"memory")), refused("mount cgroup2", lambda: call("mount", b"none", b"/tmp/cg", b"cgroup2", 0, None)))))`,
+os.makedirs(at("cg"), exist_ok=True)
+held("; ".join((refused("mount cgroup", lambda: call("mount", b"cgroup", at("cg"), b"cgroup", 0, b"memory")), refused("mount cgroup2", lambda: call("mount", b"none", at("cg"), b"cgroup2", 0, None)))))`,
   },
   {
     name: "mount",
     aim: "mount, remount or unmount",
     python: `
-os.makedirs("/tmp/m", exist_ok=True)
+os.makedirs(at("m"), exist_ok=True)
 attempts = {
-  "tmpfs": lambda: call("mount", b"t", b"/tmp/m", b"tmpfs", 0, None),
-  "bind": lambda: call("mount", b"/", b"/tmp/m", None, 4096, None),
+  "tmpfs": lambda: call("mount", b"t", at("m"), b"tmpfs", 0, None),
+  "bind": lambda: call("mount", b"/", at("m"), None, 4096, None),
   "remount": lambda: call("mount", None, b"/etc/hosts", None, 32 | 4096, None),
   "umount": lambda: call("umount2", b"/etc/hosts", 2),
-  "pivot_root": lambda: call("syscall", NUMBERS["pivot_root"], b"/tmp", b"/tmp/m"),
+  "pivot_root": lambda: call("syscall", NUMBERS["pivot_root"], TMP.encode(), at("m")),
 }
 held("; ".join(refused(name, attempt) for name, attempt in attempts.items()))`,
   },
@@ -195,7 +195,7 @@ for root, directories, files in os.walk("/dev"):
         if stat.S_ISBLK(facts.st_mode) or (stat.S_ISCHR(facts.st_mode) and device not in played and not root.startswith("/dev/pts")): strange.append("%s %d:%d" % (name, *device))
 if strange: broken("there: " + ", ".join(strange))
 def interface(): fcntl.ioctl(os.open("/dev/net/tun", os.O_RDWR), 0x400454ca, struct.pack("16sH22x", b"tun0", 1 | 0x1000))
-held("; ".join((refused("an interface of tun", interface), refused("mknod of a disk", making("/tmp/disk", stat.S_IFBLK, 254, 0)), refused("mknod of memory", making("/tmp/mem", stat.S_IFCHR, 1, 1)))))`,
+held("; ".join((refused("an interface of tun", interface), refused("mknod of a disk", making(at("disk"), stat.S_IFBLK, 254, 0)), refused("mknod of memory", making(at("mem"), stat.S_IFCHR, 1, 1)))))`,
   },
   {
     name: "capabilities",
@@ -216,12 +216,12 @@ held("no_new_privs is set; " + refused("clearing it", lambda: call("prctl", 38, 
     name: "user namespace",
     aim: "become root in a namespace, and use that against the host",
     python: `
-os.makedirs("/tmp/u", exist_ok=True)
+os.makedirs(at("u"), exist_ok=True)
 child = os.fork()
 if child == 0:
     try: call("unshare", 0x10000000 | 0x00020000)
     except OSError: os._exit(10)
-    attempts = (lambda: call("mount", b"/dev/vda", b"/tmp/u", b"ext4", 0, None), lambda: call("mount", b"none", b"/tmp/u", b"cgroup2", 0, None), making("/tmp/u/disk", stat.S_IFBLK, 254, 0), making("/tmp/u/mem", stat.S_IFCHR, 1, 1), writing("/proc/sys/kernel/core_pattern", "x"), writing("/etc/hosts"))
+    attempts = (lambda: call("mount", b"/dev/vda", at("u"), b"ext4", 0, None), lambda: call("mount", b"none", at("u"), b"cgroup2", 0, None), making(at("u/disk"), stat.S_IFBLK, 254, 0), making(at("u/mem"), stat.S_IFCHR, 1, 1), writing("/proc/sys/kernel/core_pattern", "x"), writing("/etc/hosts"))
     for number, attempt in enumerate(attempts):
         try: attempt()
         except OSError: continue

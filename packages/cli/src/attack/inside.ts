@@ -12,7 +12,9 @@ const MAX_SEEN_CHARACTERS = 300;
  * for, and is `broken` when the call succeeds.
  */
 const PRELUDE = `
-import ctypes, errno, json, os, socket, stat, sys
+import ctypes, errno, json, os, socket, stat, sys, tempfile
+TMP = tempfile.gettempdir()
+def at(name): return os.path.join(TMP, name).encode()
 libc = ctypes.CDLL(None, use_errno=True)
 MARK = sys.argv[1]
 def say(held, seen):

@@ -1,5 +1,5 @@
 // `sallyport cp`: a file, or a directory with `-r`, into a sandbox or out of one.
-import { lstat, mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, stat } from "node:fs/promises";
 import { basename, join, posix } from "node:path";
 import { SallyportError, Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
@@ -150,7 +150,7 @@ const SHOW_EVERY_MS = 100;
 
 async function isLocalDirectory(path: string): Promise<boolean> {
   try {
-    return (await lstat(path)).isDirectory();
+    return (await stat(path)).isDirectory();
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
       return false;

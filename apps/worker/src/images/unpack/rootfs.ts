@@ -109,7 +109,7 @@ function attributesOf(header: Header, mask: number): Attributes {
     if (!Number.isInteger(id) || id < 0 || id > MAX_ID)
       throw new ArchiveError(`an owner is out of range: ${shown(header.name)}`);
   }
-  const seconds = Math.floor((mtime.getTime()) / 1_000);
+  const seconds = Math.floor(mtime.getTime() / 1_000);
   const modifiedAt = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), MAX_SECONDS) : 0;
   return { uid, gid, mode: mode & mask, modifiedAt };
 }

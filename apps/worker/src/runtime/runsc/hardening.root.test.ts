@@ -93,7 +93,11 @@ function capabilities(hex: string | undefined): string[] {
 
 async function membersOf(controller: string): Promise<number[]> {
   const text = await readFile(`/sys/fs/cgroup/${controller}/${CGROUP_PREFIX}/${CONTAINER_ID}/cgroup.procs`, "utf8");
-  return text.split("\n").filter(Boolean).map(Number).toSorted((a, b) => a - b);
+  return text
+    .split("\n")
+    .filter(Boolean)
+    .map(Number)
+    .toSorted((a, b) => a - b);
 }
 
 async function limit(controller: string, file: string): Promise<string> {
