@@ -1,6 +1,5 @@
-// Many sandboxes asked for at once, until every one has answered.
+// Many sandboxes asked for at once, until every one has given its output.
 import { Sandbox } from "@sallyport/sdk";
-import type { DockerPeer } from "./docker-peer.ts";
 import type { Room } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare, timed } from "./stats.ts";
@@ -13,53 +12,37 @@ interface Burst {
   readonly eachMs: number[];
 }
 
+/** Each ends with its command: dozens that idle awake would take all the processor time there is, on either side. */
 export async function benchBurst({ say, signal, ours, docker }: Room): Promise<Result[]> {
   say(`burst: ${COUNT} sandboxes at once`);
-  const mine = await burst(async (sandboxes: Sandbox[]) => {
-    const sandbox = await Sandbox.create({ client: ours.client, timeoutMs: TIMEOUT_MS, signal });
+  const sandboxes: Sandbox[] = [];
+  const mine = await burst(async () => {
+    const sandbox = await Sandbox.create(["echo", "hi"], { client: ours.client, timeoutMs: TIMEOUT_MS, signal });
     sandboxes.push(sandbox);
-    const { stdout } = await sandbox.run(["echo", "hi"], { check: true, timeoutMs: TIMEOUT_MS, signal });
-    if (stdout !== "hi\n") throw new Error("no output");
-  }, terminateAll);
-  const theirs = docker === undefined ? { allMs: [], eachMs: [] } : await dockerBurst(docker, say);
-  const common = { unit: "ms", peerName: `${COUNT} × docker run -d, docker exec` } as const;
+    const { value } = await sandbox.stdout.getReader().read();
+    if (value === undefined || Buffer.from(value).toString() !== "hi\n") throw new Error("no output");
+  });
+  await terminateAll(sandboxes);
+  say(`burst: ${COUNT} containers at once`);
+  const theirs = docker === undefined ? { allMs: [], eachMs: [] } : await burst(() => docker.create());
+  const common = { unit: "ms", peerName: `${COUNT} × docker run --rm at once` } as const;
   return [
     compare({ ...common, name: "burst", ours: mine.allMs, peer: theirs.allMs }),
     compare({ ...common, name: "burst/each", ours: mine.eachMs, peer: theirs.eachMs }),
   ];
 }
 
-async function dockerBurst(docker: DockerPeer, say: (line: string) => void): Promise<Burst> {
-  say(`burst: ${COUNT} containers at once`);
-  return burst(
-    async (ids: string[]) => {
-      const id = await docker.start();
-      ids.push(id);
-      const output = await docker.engine.docker(["exec", id, "echo", "hi"]);
-      if (output !== "hi\n") throw new Error("no output");
-    },
-    (ids) => docker.remove(ids),
-  );
-}
-
-/** Makes them all at once; whatever becomes of one, all that were made are taken away. */
-async function burst<Made>(
-  make: (made: Made[]) => Promise<void>,
-  takeAway: (made: readonly Made[]) => Promise<void>,
-): Promise<Burst> {
-  const made: Made[] = [];
+/** Makes them all at once, and lets every one come to its end. */
+async function burst(make: () => Promise<void>): Promise<Burst> {
   const eachMs: number[] = [];
-  let failure: { readonly error: unknown } | undefined;
   const one = async () => {
-    try {
-      eachMs.push(await timed(() => make(made)));
-    } catch (error) {
-      failure ??= { error };
-    }
+    eachMs.push(await timed(make));
   };
-  const allMs = await timed(() => Promise.all(Array.from({ length: COUNT }, one)));
-  await takeAway(made);
-  if (failure !== undefined) throw failure.error;
+  let outcomes: readonly PromiseSettledResult<void>[] = [];
+  const allMs = await timed(async () => {
+    outcomes = await Promise.allSettled(Array.from({ length: COUNT }, one));
+  });
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   return { allMs: [allMs], eachMs };
 }
 

@@ -2,6 +2,7 @@
 import { Sandbox } from "@sallyport/sdk";
 import { terminateAll } from "./burst.ts";
 import type { DockerPeer } from "./docker-peer.ts";
+import { setFrozen } from "./freezer.ts";
 import type { Inventory } from "./inventory.ts";
 import { inventoryOf, inventoryOfDocker, memoryOfEach } from "./inventory.ts";
 import { coresOver, memoryMiB } from "./processes.ts";
@@ -31,6 +32,7 @@ export async function benchIdle({ say, signal, cold, docker }: Room): Promise<Re
   const ours = await ourCost(cold, say, signal);
   const theirs = docker === undefined ? NOTHING : await dockerCost(docker, say, signal);
   const idle = "docker run -d, idle, same runtime";
+  // Both sides stand still while their memory is read: on two cores, fifty awake leave no time for anything else.
   const memory = { unit: "MiB", ours: ours.memoryMiB, peer: theirs.memoryMiB, peerName: idle, target: 0.95 } as const;
   return [
     compare({ name: "idle/memory", ...memory }),
@@ -54,24 +56,25 @@ export async function benchIdle({ say, signal, cold, docker }: Room): Promise<Re
 
 async function ourCost({ client, platform }: Side, say: (line: string) => void, signal: AbortSignal): Promise<Cost> {
   const sandboxes: Sandbox[] = [];
-  const grow = async (count: number) => {
-    while (sandboxes.length < count) sandboxes.push(await Sandbox.create({ client, signal }));
-    await pause(SETTLE_MS, signal);
-  };
   try {
     const before = memoryMiB((await inventoryOf(platform)).around);
     say(`idle: ${AWAKE_COUNT} sandboxes for ${WINDOW_MS / 1_000} s`);
-    await grow(AWAKE_COUNT);
+    while (sandboxes.length < AWAKE_COUNT) sandboxes.push(await Sandbox.create({ client, signal }));
+    await pause(SETTLE_MS, signal);
     const awakeCores = await coresOfEach(await inventoryOf(platform));
-    say(`idle: memory of ${COUNT} sandboxes, then ${WINDOW_MS / 1_000} s asleep`);
-    await grow(COUNT);
+    for (const sandbox of sandboxes) await sandbox.sleep({ signal });
+    say(`idle: ${COUNT} sandboxes, asleep for ${WINDOW_MS / 1_000} s`);
+    while (sandboxes.length < COUNT) {
+      const sandbox = await Sandbox.create({ client, signal });
+      sandboxes.push(sandbox);
+      await sandbox.sleep({ signal });
+    }
+    await pause(SETTLE_MS, signal);
     const inventory = await inventoryOf(platform);
     mustBe(inventory, COUNT);
     const growth = (memoryMiB(inventory.around) - before) / COUNT;
     const memory = memoryOfEach(inventory);
-    for (const sandbox of sandboxes) await sandbox.sleep({ signal });
-    const asleepCores = await coresOfEach(inventory);
-    return { awakeCores, asleepCores, memoryMiB: memory, aroundMiB: [growth] };
+    return { awakeCores, asleepCores: await coresOfEach(inventory), memoryMiB: memory, aroundMiB: [growth] };
   } finally {
     await terminateAll(sandboxes);
   }
@@ -79,25 +82,28 @@ async function ourCost({ client, platform }: Side, say: (line: string) => void, 
 
 async function dockerCost(docker: DockerPeer, say: (line: string) => void, signal: AbortSignal): Promise<Cost> {
   const ids: string[] = [];
-  const grow = async (count: number) => {
-    while (ids.length < count) {
-      signal.throwIfAborted();
-      ids.push(await docker.start());
-    }
-    await pause(SETTLE_MS, signal);
+  const start = async () => {
+    signal.throwIfAborted();
+    const id = await docker.start();
+    ids.push(id);
+    return id;
   };
   try {
     const before = memoryMiB(inventoryOfDocker(docker.engine, ids).around);
     say(`idle: ${AWAKE_COUNT} containers for ${WINDOW_MS / 1_000} s`);
-    await grow(AWAKE_COUNT);
+    while (ids.length < AWAKE_COUNT) await start();
+    await pause(SETTLE_MS, signal);
     const awakeCores = await coresOfEach(inventoryOfDocker(docker.engine, ids));
+    for (const id of ids) await setFrozen(id, true);
     say(`idle: memory of ${COUNT} containers`);
-    await grow(COUNT);
+    while (ids.length < COUNT) await setFrozen(await start(), true);
+    await pause(SETTLE_MS, signal);
     const inventory = inventoryOfDocker(docker.engine, ids);
     mustBe(inventory, COUNT);
     const growth = (memoryMiB(inventory.around) - before) / COUNT;
     return { awakeCores, asleepCores: [], memoryMiB: memoryOfEach(inventory), aroundMiB: [growth] };
   } finally {
+    for (const id of ids) await setFrozen(id, false);
     await docker.remove(ids);
   }
 }

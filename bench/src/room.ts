@@ -36,7 +36,7 @@ export interface Room extends Run, AsyncDisposable {
 }
 
 /** Room for as many as are asked for, on a machine of any size: the peers promise nothing, either. */
-export const ROOMY = {
+const ROOMY = {
   SALLYPORT_MAX_INSTANCES: "500",
   SALLYPORT_CPU_OVERCOMMIT: "250",
   SALLYPORT_MEMORY_OVERCOMMIT: "10",

@@ -1,7 +1,7 @@
 // Figures from repeated runs, and the shape in which every benchmark reports.
 
 /** Of "MB/s" (10^6 bytes) more is better, of every other unit less is. */
-export type Unit = "ms" | "MiB" | "MB/s" | "cores";
+type Unit = "ms" | "MiB" | "MB/s" | "cores";
 
 /** One claim: `measured` beside `peer` in the same run. */
 export interface Result {
@@ -26,7 +26,7 @@ export interface Result {
 const NO_PEER = "none";
 
 /** The value below which the given share (0 to 1) of the samples lies. */
-export function quantile(samples: readonly number[], share: number): number {
+function quantile(samples: readonly number[], share: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const index = Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1));
   const value = sorted[index];

@@ -6,6 +6,7 @@ import { benchIdle } from "./idle.ts";
 import type { Room, Run } from "./room.ts";
 import { startRoom } from "./room.ts";
 import type { Result } from "./stats.ts";
+import { inWords } from "./stats.ts";
 import { benchThroughput } from "./throughput.ts";
 
 /** In this order: the later ones leave residents running, whose idling would slow the earlier. */
@@ -20,18 +21,30 @@ const PARTS: Readonly<Record<string, (room: Room) => Promise<Result[]>>> = {
 /** Names of what {@link benchSuite} can be limited to. */
 export const SUITE_PARTS: readonly string[] = Object.keys(PARTS);
 
-/** Runs all parts, or only those named. */
+/** Runs all parts, or only those named. What was found is kept, whatever fails later. */
 export async function benchSuite(run: Run, only: readonly string[]): Promise<Result[]> {
-  await using room = await startRoom(run);
   const results: Result[] = [];
-  for (const [name, bench] of Object.entries(PARTS)) {
-    if (only.length > 0 && !only.includes(name)) continue;
-    try {
-      results.push(...(await bench(room)));
-    } catch (error) {
+  const room = await startRoom(run);
+  try {
+    for (const [name, bench] of Object.entries(PARTS)) {
+      if (only.length > 0 && !only.includes(name)) continue;
       run.signal.throwIfAborted();
-      run.failed(name, error);
+      await attempt(run, name, async () => {
+        const found = await bench(room);
+        for (const result of found) run.say(inWords(result));
+        results.push(...found);
+      });
     }
+  } finally {
+    await attempt(run, "clean-up", () => room[Symbol.asyncDispose]());
   }
   return results;
+}
+
+async function attempt({ failed }: Run, name: string, work: () => PromiseLike<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    failed(name, error);
+  }
 }

@@ -1,3 +1,3 @@
-import { unitTests } from "../../vitest.shared.ts";
+import { endToEndTests } from "../../vitest.shared.ts";
 
-export default unitTests({ globalSetup: ["src/installed.ts"], testTimeout: 120_000, hookTimeout: 120_000 });
+export default endToEndTests({ globalSetup: ["src/installed.ts"], testTimeout: 120_000 });

@@ -1,5 +1,6 @@
 // The tool for files in a tenant's hands: each answers in its own wrong way; its caller is told, the link and its
 // neighbours notice nothing. An init that lies about a tool's process loses its link as for any other.
+import { RestClient } from "@sallyport/testkit/rest-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TO_INIT } from "../src/init/frames.ts";
 import type { GatewayConnection } from "./fake-init.ts";
@@ -24,10 +25,19 @@ function record(type: number, payload: Buffer, length = payload.length): Buffer 
   return Buffer.concat([head, payload]);
 }
 
-function info(name = "", changes: { type?: number; mode?: number; nanoseconds?: number; nameBytes?: number } = {}) {
+interface InfoChanges {
+  readonly type?: number;
+  readonly mode?: number;
+  readonly seconds?: bigint;
+  readonly nanoseconds?: number;
+  readonly nameBytes?: number;
+}
+
+function info(name = "", changes: InfoChanges = {}) {
   const payload = Buffer.alloc(27);
   payload.writeUInt8(changes.type ?? 1, 0);
   payload.writeUInt32BE(changes.mode ?? 0o644, 1);
+  payload.writeBigInt64BE(changes.seconds ?? 0n, 13);
   payload.writeUInt32BE(changes.nanoseconds ?? 0, 21);
   payload.writeUInt16BE(changes.nameBytes ?? Buffer.byteLength(name), 25);
   return record(1, Buffer.concat([payload, Buffer.from(name)]));
@@ -115,6 +125,20 @@ describe("a tool that", () => {
   it("says that a file is whole before it is, is not believed", async () => {
     await withTool(end(7), async (io) => {
       expect(await refusal(io.writeFile("/x", "abc"))).toBe("FailedPrecondition");
+    });
+  });
+
+  it.each<[bigint, number, string]>([
+    [-1n, 500_000_000, "1969-12-31T23:59:59Z"],
+    [-(2n ** 63n), 1, "0001-01-01T00:00:00Z"],
+    [2n ** 63n - 1n, 999_999_999, "9999-12-31T23:59:59.999Z"],
+    [1n, 500_000_000, "1970-01-01T00:00:01.500Z"],
+  ])("dates a file %d s and %d ns after 1970 tells of a time that all can read", async (seconds, nanoseconds, time) => {
+    await withTool(Buffer.concat([info("", { seconds, nanoseconds }), end(1)]), async () => {
+      const rest = new RestClient(harness.httpPort);
+      const token = await harness.token(nextNumber);
+      const answer = await rest.call("GET", "/v1/files/stat?path=/x", { token });
+      expect(answer).toMatchObject({ status: 200, json: { file: { modifiedAt: time } } });
     });
   });
 

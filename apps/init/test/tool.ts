@@ -9,7 +9,7 @@ export interface Answer {
   readonly payload: Buffer;
 }
 
-export const INFO = 1;
+const INFO = 1;
 export const DATA = 2;
 export const END = 3;
 export const ERROR = 4;

@@ -57,6 +57,11 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       diskOvercommit: config.diskOvercommit,
     }),
   );
+  let isDown = false;
+  // Once more when nothing is under way any more: a sandbox that was ended late keeps the shared cgroups until then.
+  stack.defer(async () => {
+    if (isDown) await runtime.teardown();
+  });
   const network = stack.use(await (dependencies.startNetwork ?? (() => realNetwork(config, logger)))());
   const gateway = stack.use(openGatewayClient({ socket: config.gatewaySocket, logger }));
   const link = stack.use(
@@ -162,6 +167,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   const running = stack.move();
   return {
     async down() {
+      isDown = true;
       const deadline = new Promise<"late">((resolve) => setTimeout(resolve, DOWN_DEADLINE_MS, "late").unref());
       const ended = await Promise.race([
         Promise.all([registry.down(), maker[Symbol.asyncDispose]().then(() => engine[Symbol.asyncDispose]())]),

@@ -7,6 +7,7 @@ import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { DESCRIPTOR_SET_BASE64 } from "@sallyport/contracts/grpc";
 import { HealthImplementation } from "grpc-health-check";
+import type { CallPlaces } from "./call-places.ts";
 import type { Logger } from "./logger.ts";
 import type { Authenticate } from "./principals.ts";
 import type { BoundService } from "./service.ts";
@@ -22,6 +23,8 @@ export interface GrpcServerOptions {
   readonly services: readonly BoundService[];
   readonly authenticate: Authenticate;
   readonly logger: Logger;
+  /** Where calls take a place; unset, they are not counted. */
+  readonly places?: CallPlaces;
   /** The most bytes of one message. 1 MiB when unset. */
   readonly maxMessageBytes?: number;
   /** Whether callers may ask what is served (grpc.reflection.v1). */
@@ -50,10 +53,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const health = new HealthImplementation({ "": "SERVING" });
   health.addToServer(server);
   if (options.reflection === true) reflection().addToServer(server);
+  const places = options.places === undefined ? [] : [options.places];
   for (const service of options.services) {
     server.addService(
       service.definition as unknown as ServiceDefinition,
-      service.bind(options.authenticate, options.logger),
+      service.bind(options.authenticate, options.logger, places),
     );
   }
   const stopListening = await listen(server, options.listen);

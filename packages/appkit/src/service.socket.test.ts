@@ -14,6 +14,7 @@ import {
   GatewayServiceService,
 } from "@sallyport/contracts/grpc";
 import { afterEach, describe, expect, it } from "vitest";
+import { CallPlaces } from "./call-places.ts";
 import { AppError, fromGrpcError, invalidArgument } from "./errors.ts";
 import type { GrpcListen } from "./grpc-server.ts";
 import { startGrpcServer } from "./grpc-server.ts";
@@ -56,7 +57,7 @@ const gateways = bindService(GatewayServiceService, {
   },
 });
 
-async function serve(authenticate: Authenticate, listen?: GrpcListen) {
+async function serve(authenticate: Authenticate, listen?: GrpcListen, places?: CallPlaces) {
   const server = await startGrpcServer({
     listen: listen ?? { kind: "tcp", host: "127.0.0.1", port: 0 },
     services: [apps, gateways],
@@ -64,6 +65,7 @@ async function serve(authenticate: Authenticate, listen?: GrpcListen) {
     logger: silentLogger,
     reflection: true,
     drainMs: 200,
+    ...(places === undefined ? {} : { places }),
   });
   stack.use(server);
   return server;
@@ -125,6 +127,36 @@ describe("a bound service", () => {
       callUnary(stub, stub.lookupApp, { name: "slow", createIfMissing: false }, { metadata: good(), timeoutMs: 100 }),
     );
     expect((await late).code).toBe("DeadlineExceeded");
+  });
+
+  it("takes a place for as long as the call lasts", async () => {
+    const { port } = await serve(byToken, undefined, new CallPlaces(1));
+    const stub = client(`127.0.0.1:${port}`);
+    const options = { metadata: good() };
+    const quick = () => callUnary(stub, stub.lookupApp, { name: "x", createIfMissing: false }, options);
+    const leave = new AbortController();
+    const slow = { name: "slow", createIfMissing: false };
+    const waiting = callUnary(stub, stub.lookupApp, slow, { ...options, signal: leave.signal });
+    const left = expect(waiting).rejects.toThrow();
+    // Refused as soon as the other call has come in, and until then in time itself.
+    await expect
+      .poll(() =>
+        quick().then(
+          () => "",
+          ({ code }: { code: number }) => code,
+        ),
+      )
+      .toBe(8);
+    leave.abort();
+    await left;
+    await expect
+      .poll(() =>
+        quick().then(
+          () => "answered",
+          () => "",
+        ),
+      )
+      .toBe("answered");
   });
 
   it("paces a stream by its reader, and ends the handler when the reader leaves", async () => {

@@ -13,6 +13,7 @@ import type {
 import { Metadata } from "@grpc/grpc-js";
 import { REQUEST_ID_KEY } from "@sallyport/contracts";
 import { LOST_KEY, requestFault } from "@sallyport/contracts/json";
+import type { Places } from "./call-places.ts";
 import { AppError, isAppError, schemaRefusal, toGrpcStatus } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { Authenticate, Principal } from "./principals.ts";
@@ -55,6 +56,8 @@ export interface DirectCall {
   readonly requestId: string;
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  /** Where the call takes a place. */
+  readonly places: readonly Places[];
   /** The request's bytes; asked for once the caller is proven, so that a stranger's are not read. */
   request(): Promise<Uint8Array> | Uint8Array;
 }
@@ -62,7 +65,7 @@ export interface DirectCall {
 /** A service with its handlers, ready for a server whose listener knows how callers prove themselves. */
 export interface BoundService {
   readonly definition: Record<string, Method>;
-  bind(authenticate: Authenticate, logger: Logger): UntypedServiceImplementation;
+  bind(authenticate: Authenticate, logger: Logger, places?: readonly Places[]): UntypedServiceImplementation;
   /**
    * Calls the method of this path, as a gRPC caller would, and yields the bytes of its answers: one for a unary method.
    * Throws what the handler throws; leaving the loop ends the handler's.
@@ -81,13 +84,14 @@ export function bindService<Definition extends Record<string, Method>>(
     definition: Object.fromEntries(
       methods.map(([name, method]) => [name, { ...method, requestDeserialize: (bytes) => decode(method, bytes) }]),
     ),
-    bind(authenticate, logger) {
+    bind(authenticate, logger, places = []) {
+      const door: Door = { authenticate, logger, places };
       const implementation: UntypedServiceImplementation = {};
       for (const [name, method] of methods) {
         const handler = handlers[name] as (request: unknown, context: CallContext) => unknown;
         implementation[name] = method.responseStream
-          ? streaming(method.path, handler as StreamHandler, authenticate, logger)
-          : unary(method.path, handler as UnaryHandler, authenticate, logger);
+          ? streaming(method.path, handler as StreamHandler, door)
+          : unary(method.path, handler as UnaryHandler, door);
       }
       return implementation;
     },
@@ -152,11 +156,18 @@ async function* direct(
 type UnaryHandler = (request: unknown, context: CallContext) => Promise<unknown>;
 type StreamHandler = (request: unknown, context: CallContext) => AsyncIterable<unknown>;
 
-function unary(path: string, handler: UnaryHandler, authenticate: Authenticate, logger: Logger) {
+/** What all calls that come in at one listener have in common. */
+interface Door {
+  readonly authenticate: Authenticate;
+  readonly logger: Logger;
+  readonly places: readonly Places[];
+}
+
+function unary(path: string, handler: UnaryHandler, door: Door) {
   const handle: handleUnaryCall<unknown, unknown> = (call, callback) => {
-    const entry = openCall(path, call, logger);
+    const entry = openCall(path, call, door);
     entry
-      .context(authenticate)
+      .context(door.authenticate)
       .then((context) => handler(readable(call.request), context))
       .then(
         (response) => {
@@ -172,11 +183,11 @@ function unary(path: string, handler: UnaryHandler, authenticate: Authenticate, 
   return handle;
 }
 
-function streaming(path: string, handler: StreamHandler, authenticate: Authenticate, logger: Logger) {
+function streaming(path: string, handler: StreamHandler, door: Door) {
   const handle: handleServerStreamingCall<unknown, unknown> = (call) => {
-    const entry = openCall(path, call, logger);
+    const entry = openCall(path, call, door);
     const pump = async () => {
-      const context = await entry.context(authenticate);
+      const context = await entry.context(door.authenticate);
       for await (const message of handler(readable(call.request), context)) {
         if (context.signal.aborted) return;
         if (!call.write(message)) await once(call, "drain", { signal: context.signal });
@@ -199,7 +210,7 @@ function streaming(path: string, handler: StreamHandler, authenticate: Authentic
 function openCall(
   path: string,
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
-  parent: Logger,
+  { logger: parent, places }: Door,
 ) {
   const requestId = requestIdOf(call.metadata.get(REQUEST_ID_KEY)[0]);
   const controller = new AbortController();
@@ -207,7 +218,7 @@ function openCall(
   const headers = new Metadata();
   headers.set(REQUEST_ID_KEY, requestId);
   call.sendMetadata(headers);
-  return openEntry({ path, metadata: call.metadata, requestId, signal: controller.signal, parent });
+  return openEntry({ path, metadata: call.metadata, requestId, signal: controller.signal, parent, places });
 }
 
 /** What is the same for every call, however it came. */
@@ -217,18 +228,22 @@ function openEntry(options: {
   readonly requestId: string;
   readonly signal: AbortSignal;
   readonly parent: Logger;
+  readonly places: readonly Places[];
 }) {
-  const { path, metadata, requestId, signal } = options;
+  const { path, metadata, places, requestId, signal } = options;
   const logger = options.parent.child({ requestId });
   const startedAt = performance.now();
   let caller: Principal | undefined;
+  const leaves: (() => void)[] = [];
   return {
     requestId,
     async context(authenticate: Authenticate): Promise<CallContext> {
       caller = await authorize(path, metadata, authenticate);
+      for (const one of places) leaves.push(one.enter(caller));
       return { principal: caller, requestId, signal, logger };
     },
     close(error: unknown): void {
+      for (const leave of leaves.splice(0)) leave();
       const fields = { path, caller: caller?.kind, ms: Math.round(performance.now() - startedAt) };
       if (error === undefined) logger.debug(fields, "call");
       else if (signal.aborted) logger.debug({ ...fields, code: "Cancelled" }, "call");

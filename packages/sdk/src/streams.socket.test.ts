@@ -136,6 +136,19 @@ describe("input", () => {
     expect(callsOf("writeInput")).toBe(4);
   });
 
+  it("was taken when the process ends over it, and is not taken after", async () => {
+    const process = await sandbox.exec(["head"]);
+    await process.stdin.send("the last line\n");
+    expect(await process.stdout.text()).toBe("the last line\n");
+    await expect(process.stdin.send("late")).rejects.toMatchObject({ code: "FailedPrecondition" });
+    await process.stdin.end();
+  });
+
+  it("tells of a write that was taken in part", async () => {
+    const process = await sandbox.exec(["head"]);
+    await expect(process.stdin.send(Buffer.alloc(700_000))).rejects.toMatchObject({ code: "FailedPrecondition" });
+  });
+
   it("tells when nobody reads any more, and has one source", async () => {
     const process = await sandbox.exec(["echo", "done"]);
     await expect(process.stdin.send("x")).rejects.toMatchObject({ code: "FailedPrecondition" });

@@ -75,8 +75,9 @@ export class FakeProcess extends EventEmitter {
     this.emit("change");
   }
 
-  /** Takes input at an offset, as init does: bytes that are known are ignored. */
+  /** Takes input at an offset, as init does: bytes that are known are ignored, and all once it has ended. */
   take(offset: number, data: Uint8Array, end: boolean): void {
+    if (this.outcome !== undefined) return;
     const fresh = Buffer.from(data).subarray(Math.max(0, this.input.length - offset));
     this.input = Buffer.concat([this.input, fresh]);
     if (end) this.inputEnded = true;
@@ -106,6 +107,13 @@ export const PROGRAMS: Readonly<Record<string, (process: FakeProcess, args: read
       check();
     });
     setImmediate(check);
+  },
+  /** Reads once, and is done. */
+  head(process) {
+    process.once("input", (fresh: Buffer) => {
+      process.stdout.write(fresh);
+      process.exit(0);
+    });
   },
   /** fail CODE TEXT: writes the text to standard error. */
   fail(process, [code = "1", text = ""]) {

@@ -32,7 +32,8 @@ describe("bad input", () => {
     ["no life", undefined, { lifetimeMs: 1 }, "lifetimeMs"],
     ["a relative working directory", undefined, { workdir: "usr" }, "workdir"],
     ["a bad variable name", undefined, { env: { "A=B": "c" } }, "env"],
-    ["an unknown image", undefined, { image: "nosuch" }, "image"],
+    ["an unknown image", undefined, { image: `im-${"0".repeat(26)}` }, "image"],
+    ["a reference that is none", undefined, { image: "no such image" }, "image"],
     ["an unknown app", undefined, { app: "nosuch" }, "app"],
   ];
   it.each(cases)("%s is InvalidArgument or NotFound at its field", async (_, command, options, field) => {

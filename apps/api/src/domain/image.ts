@@ -61,5 +61,8 @@ export const IMAGE_LIMITS = {
 /** A context that nobody completes is thrown away after so long, and its image is cancelled. */
 export const CONTEXT_LIFE_MS: number = 24 * 3_600_000;
 
+/** An image that was given up is remembered for so long, for workers that are on their way with it. */
+export const DELETED_IMAGE_LIFE_MS: number = 3_600_000;
+
 /** How many of the last lines of a log an error shows. */
 export const SHOWN_LOG_LINES = 10;

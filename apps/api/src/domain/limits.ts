@@ -28,6 +28,11 @@ export const MAX_TAG_VALUE_CHARACTERS = 255;
 /** What an operator may set a quota to. */
 export const MAX_QUOTA = 1_000_000_000;
 
+/** Calls of one workspace that are in flight, over gRPC and HTTP together. */
+export const MAX_CALLS_PER_WORKSPACE = 2_000;
+/** Apps of one workspace; nothing takes one away. */
+export const MAX_APPS = 1_000;
+
 /** Tasks of one sandbox, those of its kernel included. */
 export const PIDS_LIMIT = 1_024;
 

@@ -1,10 +1,12 @@
 // The five doors. Every service is at each of them; who comes in by which, and what that one may call, proto/ decides.
+import { CallPlaces } from "@sallyport/appkit/call-places";
 import type { GrpcListen, GrpcServer } from "@sallyport/appkit/grpc-server";
 import { startGrpcServer } from "@sallyport/appkit/grpc-server";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { Authenticate } from "@sallyport/appkit/principals";
 import { everyCallerIs } from "@sallyport/appkit/principals";
 import { AUTHORIZATION_KEY } from "@sallyport/contracts";
+import { MAX_CALLS_PER_WORKSPACE } from "../domain/limits.ts";
 import { openRestDoor } from "../http/rest.ts";
 import { holderOf } from "../services/authenticate.ts";
 import type { ServiceDeps } from "../services/deps.ts";
@@ -46,9 +48,10 @@ export async function startListeners(deps: ServiceDeps, options: ListenerOptions
   ];
   await using stack = new AsyncDisposableStack();
   const servers: GrpcServer[] = [];
+  const places = new CallPlaces(MAX_CALLS_PER_WORKSPACE);
   const open = async (listen: GrpcListen, authenticate: Authenticate) => {
     const { logger } = options;
-    const server = await startGrpcServer({ listen, services, authenticate, logger, reflection: true });
+    const server = await startGrpcServer({ listen, services, authenticate, logger, places, reflection: true });
     servers.push(stack.use(server));
     return server;
   };
@@ -57,7 +60,7 @@ export async function startListeners(deps: ServiceDeps, options: ListenerOptions
   await open({ kind: "unix", path: options.gatewaySocket, mode: 0o660 }, everyCallerIs({ kind: "gateway" }));
   const authenticate = byApiToken(deps);
   const { httpListen, logger } = options;
-  const rest = stack.use(await openRestDoor({ listen: httpListen, services, authenticate, logger }));
+  const rest = stack.use(await openRestDoor({ listen: httpListen, services, authenticate, logger, places }));
   const tcp = await open({ kind: "tcp", ...options.listen }, authenticate);
   if (tcp.port === undefined) throw new Error("a TCP listener has no port");
   const { port } = tcp;

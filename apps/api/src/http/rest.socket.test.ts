@@ -1,12 +1,13 @@
 // The api over HTTP: what programs of a workspace do without an SDK.
 import { randomUUID } from "node:crypto";
+import { MAX_CALLS_PER_WORKSPACE } from "@sallyport/appkit/http";
 import { HTTP_ROUTES } from "@sallyport/contracts";
 import type { JsonObject } from "@sallyport/contracts/json";
 import { RestClient } from "@sallyport/testkit/rest-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FakeWorker, obedient } from "../../test/fake-worker.ts";
 import type { TestApi } from "../../test/fixtures.ts";
-import { makeWorkspace, startTestApi } from "../../test/fixtures.ts";
+import { eventually, makeWorkspace, startTestApi } from "../../test/fixtures.ts";
 
 let api: TestApi;
 let worker: FakeWorker;
@@ -164,6 +165,27 @@ describe("who calls", () => {
     expect(named.status).toBe(404);
     const listed = await rest.call("GET", "/v1/sandboxes?tags[k]=v&includeEnded=true", { token: theirs.token });
     expect(listed.json["sandboxes"]).toEqual([]);
+  });
+});
+
+describe("calls in flight", () => {
+  it("of one workspace leave the others theirs", async () => {
+    const greedy = await makeWorkspace(api, "greedy");
+    const { id } = await create({}, greedy.token);
+    const path = `/v1/sandboxes/${id}`;
+    const stop = new AbortController();
+    const follow = () => rest.fetch("GET", `${path}/events?follow=true`, { token: greedy.token }, stop.signal);
+    const streams = await Promise.all(Array.from({ length: MAX_CALLS_PER_WORKSPACE }, follow));
+    expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]));
+    const refused = await rest.call("GET", path, { token: greedy.token });
+    expect(refused).toMatchObject({ status: 429, json: { code: "ResourceExhausted", retryAfterMs: 1_000 } });
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect((await rest.call("GET", "/v1/usage", { token })).status).toBe(200);
+    stop.abort();
+    await eventually("the places are free again", async () => {
+      const { status } = await rest.call("GET", path, { token: greedy.token });
+      return status === 200 ? status : undefined;
+    });
   });
 });
 

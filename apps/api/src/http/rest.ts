@@ -1,4 +1,5 @@
 // The api over HTTP: the tenants' services, by the routes of proto/.
+import type { CallPlaces } from "@sallyport/appkit/call-places";
 import type { HttpServer, Resume } from "@sallyport/appkit/http";
 import { startHttpServer } from "@sallyport/appkit/http";
 import type { Logger } from "@sallyport/appkit/logger";
@@ -12,6 +13,7 @@ export interface RestDoor {
   readonly services: readonly BoundService[];
   readonly authenticate: Authenticate;
   readonly logger: Logger;
+  readonly places: CallPlaces;
 }
 
 /** Opens the door of REST. Rejects when the address cannot be had. */

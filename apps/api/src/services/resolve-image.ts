@@ -7,7 +7,7 @@ import type { Db } from "../store/database.ts";
 import { findImage, readLogEnd } from "../store/workspace-images.ts";
 
 /** What a sandbox takes from its image. */
-export type ImageDefaults = Omit<MadeDefaults, "command">;
+type ImageDefaults = Omit<MadeDefaults, "command">;
 
 /** An image that sandboxes can start from. */
 export interface ResolvedImage {

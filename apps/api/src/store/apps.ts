@@ -17,6 +17,17 @@ export function findApp(workspaceId: string, db: Db, name: string): Promise<AppR
     .executeTakeFirst();
 }
 
+/** How many apps a workspace has. It is locked until commit, so that two at once do not both find room for one. */
+export async function countApps(workspaceId: string, tx: Db): Promise<number> {
+  await tx.selectFrom("workspaces").select("id").where("id", "=", workspaceId).forNoKeyUpdate().execute();
+  const row = await tx
+    .selectFrom("apps")
+    .select((select) => select.fn.countAll<number>().as("count"))
+    .where("workspace_id", "=", workspaceId)
+    .executeTakeFirstOrThrow();
+  return row.count;
+}
+
 /** The app of this name, made if it is missing. */
 export async function ensureApp(workspaceId: string, db: Db, name: string): Promise<AppRow> {
   const made = await db

@@ -222,6 +222,16 @@ export async function listAbandoned(
   return rows.map((row) => ({ id: row.id, workspaceId: row.workspace_id }));
 }
 
+/** Forgets at most so many images that were given up before this time, with their logs; answers how many it was. */
+export async function forgetImages(db: Db, before: Date, limit: number): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`
+    DELETE FROM workspace_images WHERE id = ANY (ARRAY(
+      SELECT id FROM workspace_images WHERE deleted_at < ${before} ORDER BY deleted_at LIMIT ${limit}
+      FOR UPDATE SKIP LOCKED
+    ))`.execute(db);
+  return Number(numAffectedRows);
+}
+
 /** Which of these are still wanted with their context. */
 export async function listUnfinished(db: Db, ids: readonly string[]): Promise<string[]> {
   const rows = await db

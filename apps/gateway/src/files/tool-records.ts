@@ -30,8 +30,9 @@ const FILE_TYPES: readonly FileType[] = [FileType.FILE, FileType.DIRECTORY, File
 const INFO_BYTES = 27;
 const MAX_NAME_BYTES = 255;
 const MAX_MODE = 0o7777;
-/** The last second that a Date holds. */
-const MAX_SECONDS = 8_640_000_000_000;
+/** The seconds that a Timestamp holds, years 1 to 9999: a file may be dated otherwise, an answer may not. */
+const MIN_SECONDS: number = Date.parse("0001-01-01T00:00:00Z") / 1_000;
+const MAX_SECONDS: number = Date.parse("9999-12-31T23:59:59Z") / 1_000;
 
 /** Cuts the tool's output into records. */
 export class ToolRecordReader {
@@ -120,9 +121,16 @@ function infoOf(payload: Buffer): ToolFileInfo {
     throw outOfShape();
   }
   const seconds = Number(payload.readBigInt64BE(13));
-  const ms = Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS - 1, seconds)) * 1_000 + Math.floor(nanoseconds / 1e6);
+  // Before 1970 whole seconds have to do: the generated code would write what is left of one as a negative number.
+  const ms = seconds < 0 ? 0 : Math.floor(nanoseconds / 1e6);
   const name = payload.toString("utf8", INFO_BYTES);
-  return { name, type, size: numberOf(payload, 5), mode, modifiedAt: new Date(ms) };
+  return {
+    name,
+    type,
+    size: numberOf(payload, 5),
+    mode,
+    modifiedAt: new Date(Math.max(MIN_SECONDS, Math.min(MAX_SECONDS, seconds)) * 1_000 + ms),
+  };
 }
 
 /** Beyond 2^53 - 1 a size is no longer exact, and no use either. */

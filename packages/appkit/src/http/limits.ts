@@ -14,6 +14,8 @@ export const MAX_JSON_BYTES: number = 2 * 1024 * 1024;
 /** A connection without a request on it. */
 export const KEEP_ALIVE_MS = 15_000;
 export const MAX_CONNECTIONS = 1_000;
+/** Calls of one workspace that are in flight: streams and waits of one caller leave the others their connections. */
+export const MAX_CALLS_PER_WORKSPACE = 400;
 /** How often node:http looks for connections that are too slow. */
 export const CHECK_EVERY_MS = 2_000;
 /** Parameters of a query. */

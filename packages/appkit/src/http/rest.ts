@@ -9,14 +9,16 @@ import type { Params } from "@sallyport/contracts/json";
 import { eventName, messageToJson, methodSchema } from "@sallyport/contracts/json";
 import type { Context } from "hono";
 import { Hono } from "hono";
+import type { Places } from "../call-places.ts";
+import { CallPlaces } from "../call-places.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { Authenticate } from "../principals.ts";
+import type { Authenticate, Principal } from "../principals.ts";
 import type { BoundService } from "../service.ts";
 import { requestIdOf } from "../service.ts";
 import type { ServerEvent } from "./events.ts";
 import { sendEvents } from "./events.ts";
-import { EARLY_REFUSAL_MS } from "./limits.ts";
+import { EARLY_REFUSAL_MS, MAX_CALLS_PER_WORKSPACE } from "./limits.ts";
 import { commonHeaders, HttpRefusal, problemResponse } from "./problem.ts";
 import { queryOf, requestOf } from "./request.ts";
 
@@ -57,6 +59,8 @@ export interface RestOptions {
   readonly services: readonly BoundService[];
   readonly authenticate: Authenticate;
   readonly logger: Logger;
+  /** Where calls take a place beside that which each takes of this door. */
+  readonly places?: Places;
   /** By gRPC path. */
   readonly resume?: Readonly<Record<string, Resume>>;
   readonly rawRoutes?: readonly RawRoute[];
@@ -69,8 +73,15 @@ interface Env {
   Variables: { requestId: string };
 }
 
+/** The same, with all places that a call takes. */
+interface Door extends Omit<RestOptions, "places"> {
+  readonly places: readonly Places[];
+}
+
 /** An app that serves the routes of these services and refuses everything else. */
-export function restApp(options: RestOptions): Hono<Env> {
+export function restApp({ places, ...options }: RestOptions): Hono<Env> {
+  const own = new CallPlaces(MAX_CALLS_PER_WORKSPACE);
+  const door: Door = { ...options, places: places === undefined ? [own] : [own, places] };
   const app = new Hono<Env>();
   app.use(async (context, next) => {
     context.set("requestId", requestIdOf(context.req.header(REQUEST_ID_KEY)));
@@ -87,12 +98,12 @@ export function restApp(options: RestOptions): Hono<Env> {
   for (const route of options.rawRoutes ?? []) {
     on(route.verb, route.path, async (context) => {
       if (!route.matches(context.env.incoming) || context.req.method === "HEAD") return undefined;
-      return (await route.handle(openCall(context, options))) ?? RESPONSE_ALREADY_SENT;
+      return (await route.handle(openCall(context, door))) ?? RESPONSE_ALREADY_SENT;
     });
   }
   for (const route of HTTP_ROUTES) {
     if (!serves(options.services, route.method)) continue;
-    on(route.verb, route.path, (context) => (route.serverStream ? stream : unary)(route, context, options));
+    on(route.verb, route.path, (context) => (route.serverStream ? stream : unary)(route, context, door));
   }
   const { openapi } = options;
   if (openapi !== undefined) {
@@ -125,8 +136,8 @@ function serves(services: readonly BoundService[], method: string): boolean {
   return services.some((service) => Object.values(service.definition).some(({ path }) => path === method));
 }
 
-async function unary(route: HttpRoute, context: Context<Env>, options: RestOptions): Promise<Response> {
-  const call = openCall(context, options);
+async function unary(route: HttpRoute, context: Context<Env>, door: Door): Promise<Response> {
+  const call = openCall(context, door);
   const { output } = methodSchema(route.method);
   for await (const bytes of call.direct(route.method, () => requestOf(route, call))) {
     return Response.json(messageToJson(output, bytes), { headers: commonHeaders(call.requestId) });
@@ -134,12 +145,12 @@ async function unary(route: HttpRoute, context: Context<Env>, options: RestOptio
   throw new Error(`${route.method} gave no answer`);
 }
 
-async function stream(route: HttpRoute, context: Context<Env>, options: RestOptions): Promise<Response> {
+async function stream(route: HttpRoute, context: Context<Env>, door: Door): Promise<Response> {
   if (context.req.method === "HEAD") {
     throw new HttpRefusal(405, "InvalidArgument", "a stream has no HEAD", { Allow: route.verb });
   }
-  const call = openCall(context, options);
-  const resume = options.resume?.[route.method];
+  const call = openCall(context, door);
+  const resume = door.resume?.[route.method];
   const { output } = methodSchema(route.method);
   const messages = call.direct(route.method, () => requestOf(route, call, resume));
   const first = messages.next();
@@ -160,14 +171,21 @@ async function stream(route: HttpRoute, context: Context<Env>, options: RestOpti
   return RESPONSE_ALREADY_SENT;
 }
 
-function openCall(context: Context<Env>, options: RestOptions): RestCall {
+function openCall(context: Context<Env>, door: Door): RestCall {
   const { incoming, outgoing } = context.env as HttpBindings;
-  const { authenticate, logger, services } = options;
+  const { logger, services } = door;
   const requestId = context.get("requestId");
   const gone = new AbortController();
   outgoing.once("close", () => {
     if (!outgoing.writableFinished) gone.abort(new AppError("Cancelled", "the caller went away"));
   });
+  // A request is one call, however many of the methods it takes: proven once, in one place until it is answered.
+  let proof: Promise<Principal | undefined> | undefined;
+  const authenticate: Authenticate = (given) => {
+    proof ??= door.authenticate(given);
+    return proof;
+  };
+  const places = [oncePerRequest(door.places, outgoing)];
   const metadata = new Metadata();
   const authorization = incoming.headersDistinct[AUTHORIZATION_KEY] ?? [];
   for (const value of authorization) metadata.add(AUTHORIZATION_KEY, value);
@@ -183,7 +201,26 @@ function openCall(context: Context<Env>, options: RestOptions): RestCall {
     direct(method, request) {
       const service = services.find((one) => serves([one], method));
       if (service === undefined) throw new TypeError(`${method} is not served here`);
-      return service.call(method, { metadata, authenticate, logger, requestId, signal: gone.signal, request });
+      return service.call(method, { metadata, authenticate, logger, places, requestId, signal: gone.signal, request });
+    },
+  };
+}
+
+/** A place of each for as long as the request lasts. */
+function oncePerRequest(places: readonly Places[], outgoing: ServerResponse): Places {
+  let isTaken = false;
+  const leaves: (() => void)[] = [];
+  const leaveAll = () => {
+    for (const leave of leaves.splice(0)) leave();
+  };
+  return {
+    enter(caller) {
+      if (!isTaken && !outgoing.closed) {
+        isTaken = true;
+        outgoing.once("close", leaveAll);
+        for (const one of places) leaves.push(one.enter(caller));
+      }
+      return () => {};
     },
   };
 }

@@ -43,9 +43,9 @@ export function enginePaths(stateDirectory: string): EnginePaths {
   };
 }
 
-export const BRIDGE = "docker0";
+const BRIDGE = "docker0";
 /** Of containers of builds; private, so no policy lets anybody outside be meant by it. */
-export const BRIDGE_ADDRESS = "172.31.255.1";
+const BRIDGE_ADDRESS = "172.31.255.1";
 const BRIDGE_SUBNET = "172.31.255.0/24";
 
 /** Names are asked for at the relay, which listens on every address of the namespace. */

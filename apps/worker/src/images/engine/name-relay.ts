@@ -91,7 +91,7 @@ function askOne(question: Buffer, resolver: string, signal: AbortSignal): Promis
 }
 
 /** The `nameserver` lines. Pure. */
-export function resolversIn(resolvConf: string): readonly string[] {
+function resolversIn(resolvConf: string): readonly string[] {
   const found = resolvConf
     .split("\n")
     .map((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1])

@@ -1,6 +1,6 @@
 // Names in archives of strangers: which of them may name something below a directory.
 
-export const ARCHIVE_LIMITS = { pathBytes: 4_000, componentBytes: 255, depth: 128, linkBytes: 4_000 } as const;
+const ARCHIVE_LIMITS = { pathBytes: 4_000, componentBytes: 255, depth: 128, linkBytes: 4_000 } as const;
 
 /** An archive that is refused. Its message is for the tenant. */
 export class ArchiveError extends Error {

@@ -96,7 +96,7 @@ export function pidsLimit(limits: SandboxLimits): number {
 }
 
 /** A process at rest costs the sandbox's kernel one task, one that forks without end up to 2.8, as measured. */
-export function processLimit(limits: SandboxLimits): number {
+function processLimit(limits: SandboxLimits): number {
   return Math.floor((pidsLimit(limits) - OWN_TASKS) / 3);
 }
 

@@ -2,7 +2,6 @@
 // fixed length are given to it, and an answer counts only when it names the same one.
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { run } from "../../system/command.ts";
 import { isContainerId } from "../container-id.ts";
 import { RuntimeError } from "../runtime.ts";
@@ -17,29 +16,7 @@ export interface RunscOptions {
   readonly hide: string | undefined;
 }
 
-export interface ContainerState {
-  readonly status: "creating" | "created" | "running" | "paused" | "stopped";
-  readonly pid: number;
-}
-
-const answerShape = z.object({
-  id: z.string(),
-  status: z.enum(["creating", "created", "running", "paused", "stopped"]),
-  pid: z.int().optional(),
-});
-
 const VERB_TIMEOUT_MS = 20_000;
-
-/** Asks runsc; undefined when it has no such container. */
-export async function containerState(options: RunscOptions, containerId: string): Promise<ContainerState | undefined> {
-  if (!(await hasState(options.root, wholeId(containerId)))) return undefined;
-  const { stdout } = await verb(options, ["state", containerId]);
-  const answer = answerShape.safeParse(JSON.parse(stdout));
-  if (!answer.success || answer.data.id !== containerId) {
-    throw new RuntimeError("RuntimeFailed", `runsc answered for another container than ${containerId}`);
-  }
-  return { status: answer.data.status, pid: answer.data.pid ?? 0 };
-}
 
 export async function startContainer(options: RunscOptions, containerId: string): Promise<void> {
   const command = [options.runsc, ...options.flags, "start", wholeId(containerId)] as const;

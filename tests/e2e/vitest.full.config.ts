@@ -1,0 +1,3 @@
+import { endToEndTests } from "../../vitest.shared.ts";
+
+export default endToEndTests({ globalSetup: ["src/one-platform.ts"], include: ["src/*faults.test.ts"] });
