@@ -33,6 +33,7 @@ const SDK_FIELDS: Readonly<Record<string, string>> = {
   disk_mib: "diskMiB",
   diskMib: "diskMiB",
   after_seq: "afterSeq",
+  "source.registry_reference": "image",
   "command.argv": "command",
   sandbox_id: "id",
   sandboxId: "id",
