@@ -10,8 +10,9 @@ import { HTTP_ROUTES } from "@sallyport/contracts";
 import type { JsonObject } from "@sallyport/contracts/json";
 import { RestClient } from "@sallyport/testkit/rest-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { signToken } from "./fake-api.ts";
 import type { IoClient } from "./harness.ts";
-import { eventually, Harness, MIB } from "./harness.ts";
+import { eventually, Harness, idOf, MIB } from "./harness.ts";
 import type { RealInit } from "./real-init.ts";
 import { startRealInit } from "./real-init.ts";
 
@@ -138,6 +139,33 @@ describe("a file", () => {
     const headers = { "content-type": "application/octet-stream" };
     const put = await rest.call("PUT", `/v1/files?path=${target}`, { token, headers, body: "" });
     expect([put.status, statSync(target).size]).toEqual([200, 0]);
+  });
+
+  it("goes in whole though the token ends on the way", async () => {
+    const target = join(folder, "slow");
+    const short = await signToken(harness.key, { sandboxId: idOf("sb", 1), instanceId: idOf("in", 1), expiresInS: 2 });
+    const socket = connect(harness.httpPort, "127.0.0.1");
+    const head = [
+      `PUT /v1/files?path=${target} HTTP/1.1`,
+      "Host: x",
+      `Authorization: Bearer ${short}`,
+      "Content-Type: application/octet-stream",
+      "Content-Length: 600000",
+      "Connection: close",
+    ];
+    socket.write(`${head.join("\r\n")}\r\n\r\n${"x".repeat(300_000)}`);
+    let answer = "";
+    socket.on("data", (chunk: Buffer) => {
+      answer += chunk.toString();
+    });
+    await eventually("the token's end", async () => {
+      const { status } = await rest.call("GET", "/v1/processes", { token: short });
+      return status === 401;
+    });
+    socket.write("y".repeat(300_000));
+    await once(socket, "close");
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(statSync(target).size).toBe(600_000);
   });
 
   it("is not there when its bytes break off", async () => {

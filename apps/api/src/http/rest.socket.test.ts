@@ -1,5 +1,7 @@
 // The api over HTTP: what programs of a workspace do without an SDK.
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { MAX_CALLS_PER_WORKSPACE } from "@sallyport/appkit/http";
 import { HTTP_ROUTES } from "@sallyport/contracts";
 import type { JsonObject } from "@sallyport/contracts/json";
@@ -116,6 +118,21 @@ describe("events of a sandbox", () => {
     await rest.call("POST", `/v1/sandboxes/${id}/terminate`, { token });
     const last = (await following).at(-1);
     expect(last?.data).toMatchObject({ event: { type: "ended" } });
+  });
+
+  it("are cut, not mixed with a refusal, when garbage follows the request", async () => {
+    const { id } = await create();
+    const head = `GET /v1/sandboxes/${id}/events?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+    const socket = connect(rest.port, "127.0.0.1");
+    let seen = "";
+    socket.on("data", (chunk: Buffer) => {
+      if (!seen.includes("event: ") && chunk.includes("event: ")) socket.write("this is no HTTP\r\n\r\n");
+      seen += chunk.toString();
+    });
+    socket.write(head);
+    await once(socket, "close");
+    expect(seen).toContain("event: ");
+    expect(seen.split("HTTP/1.1 ")).toHaveLength(2);
   });
 
   it("are refused by status, not by event", async () => {

@@ -270,6 +270,20 @@ describe("by hand", () => {
   });
 });
 
+describe("a wish to be awake", () => {
+  it("counts as use where it is awake already", async () => {
+    const { sleeper, begin, pass, did } = await startWorld({ sleepAfterMs: 1_000 });
+    begin();
+    sleeper.told(false, 0);
+    await pass(999);
+    sleeper.wished({ generation: 1, asleep: false });
+    await pass(999);
+    expect(did()).toEqual(["keep"]);
+    await pass(1);
+    expect(did()).toEqual(ASLEEP);
+  });
+});
+
 describe("the idle timeout", () => {
   it("ends what nothing uses, unless the gateway knows better", async () => {
     const { sleeper, begin, pass, did, world } = await startWorld({ idleTimeoutMs: 5_000 });

@@ -124,6 +124,7 @@ export class Sleeper {
           await this.undisturbed(() => this.#resume(signal), signal);
           break;
         case "note":
+          if (!this.asleep) this.#awakeSinceMs = this.#now(); // who wishes it awake is about to use it
           await this.#keep(undefined, {});
           break;
         case "end":

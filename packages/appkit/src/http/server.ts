@@ -1,5 +1,5 @@
 // An HTTP/1.1 listener: TCP, or a socket that somebody else made. Slow and malformed callers are turned away here.
-import type { ServerOptions } from "node:http";
+import type { ServerOptions, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
 import { getRequestListener, RequestError } from "@hono/node-server";
@@ -54,12 +54,19 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     overrideGlobalObjects: false,
     errorHandler: (error) => problemResponse(asRefusal(error), requestIdOf(undefined)),
   });
+  const answering = new WeakMap<Socket, ServerResponse>();
   const server = createServer(SERVER_OPTIONS, (incoming, outgoing) => {
+    answering.set(incoming.socket, outgoing);
     void listener(incoming, outgoing);
   });
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = MAX_CONNECTIONS;
-  server.on("clientError", turnAway);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    const answer = answering.get(socket);
+    // Within an answer a refusal would be read as a part of it.
+    if (answer?.headersSent === true && !answer.writableFinished) socket.destroy();
+    else turnAway(error, socket);
+  });
   await new Promise<void>((resolve, reject) => {
     const { listen } = options;
     server.once("error", (cause) => reject(new Error("cannot listen for HTTP", { cause })));
