@@ -12,6 +12,7 @@ import { eventually, tracesOf } from "../test/machine.ts";
 import { startTestPlatform, type TestPlatform } from "../test/platform.ts";
 import { startWorker } from "./app.ts";
 import { readConfig } from "./config.ts";
+import { run } from "./system/command.ts";
 
 let platform: TestPlatform;
 let network: FakeNetwork;
@@ -200,7 +201,10 @@ describe("a worker", () => {
     await writeFile(join(bundle, "hostname"), "fill\n"); // what the tests' init goes by
     const told = await eventually(
       "told",
-      async () => platform.api.latest(instanceId)?.events.find(({ type }) => type === "disk_full"),
+      async () => {
+        await run(["sync"], { timeoutMs: 20_000 }); // the kernel may put off writing, and so counting, for half a minute
+        return platform.api.latest(instanceId)?.events.find(({ type }) => type === "disk_full");
+      },
       30_000,
     );
     expect(told).toMatchObject({ seq: 1, detail: { diskMib: 32 } });
