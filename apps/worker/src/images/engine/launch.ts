@@ -1,5 +1,6 @@
 // How the engine is started, as data: command lines, files, rules. Pure: what it may do is decided here.
 import { dirname, join } from "node:path";
+import { FORGET_DISKS } from "../forget-disks.ts";
 
 export interface LaunchOptions {
   /** With `bin/` and `lib/`. */
@@ -87,6 +88,7 @@ const JOIN = `n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1"; shift; n=$((n
  */
 const ENTER = `set -eu
 disk=$1; data=$2; resolv=$3; path=$4; shift 4
+${FORGET_DISKS}
 mount -o loop,discard,nosuid,nodev "$disk" "$data"
 target=$(readlink -m /etc/resolv.conf)
 case $target in

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { start } from "../../system/command.ts";
 import { ImageError } from "../errors.ts";
+import { FORGET_DISKS } from "../forget-disks.ts";
 import type { ChildJob } from "./child-main.ts";
 import type { RootfsJob, RootfsResult } from "./rootfs.ts";
 
@@ -58,6 +59,7 @@ export function checkContextApart(
 /** Joins its cgroups, then leaves a root that it cannot write, then keeps only the capabilities that are named. */
 const ENTER = `set -eu
 n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1"; shift; n=$((n-1)); done
+${FORGET_DISKS}
 if [ -n "$1" ]; then mount --bind "$1" "$1"; fi
 mount -o remount,ro,bind /
 shift; exec "$@"`;
