@@ -1,6 +1,7 @@
 // kill -9 of each part of the platform while ten sandboxes run and three of them stream: afterwards all ten are known and
 // usable, no output is lost or doubled, exit codes are right, and nothing is left behind in the end.
 import { readdirSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { Client, Sandbox } from "@sallyport/sdk";
 import type { Owner } from "@sallyport/testkit/leftovers";
 import { leftovers } from "@sallyport/testkit/leftovers";
@@ -104,7 +105,7 @@ function processesOf(program: string, home: string): number[] {
     .filter((pid) => {
       try {
         const [argv0 = "", ...rest] = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
-        return argv0.endsWith(`/${program}`) && rest.some((word) => word.includes(home));
+        return basename(argv0) === program && rest.some((word) => word.includes(home));
       } catch {
         return false; // ended meanwhile
       }
