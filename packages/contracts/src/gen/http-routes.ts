@@ -214,6 +214,18 @@ export const HTTP_ROUTES: readonly HttpRoute[] = [
     "serverStream": false
   },
   {
+    "method": "/sallyport.v1.SandboxService/UpdateNetworkPolicy",
+    "verb": "PUT",
+    "path": "/v1/sandboxes/{sandbox_id}/network",
+    "serverStream": false
+  },
+  {
+    "method": "/sallyport.v1.SandboxService/ExplainDestination",
+    "verb": "GET",
+    "path": "/v1/sandboxes/{sandbox_id}/network/explain",
+    "serverStream": false
+  },
+  {
     "method": "/sallyport.v1.SandboxService/WatchSandboxEvents",
     "verb": "GET",
     "path": "/v1/sandboxes/{sandbox_id}/events",

@@ -24,6 +24,15 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.AdminService/SetWorkspaceQuota": [
     "operator"
   ],
+  "/sallyport.v1.AdminService/GrantCidr": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/RevokeCidr": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/ListGrants": [
+    "operator"
+  ],
   "/sallyport.v1.AdminService/ListWorkers": [
     "operator"
   ],
@@ -157,6 +166,12 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
     "workspace"
   ],
   "/sallyport.v1.SandboxService/WakeSandbox": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/UpdateNetworkPolicy": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/ExplainDestination": [
     "workspace"
   ],
   "/sallyport.v1.SandboxService/WatchSandboxEvents": [

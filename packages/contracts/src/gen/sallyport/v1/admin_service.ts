@@ -26,14 +26,20 @@ import {
   DeclareWorkerLostResponse,
   GetPlatformStatusRequest,
   GetPlatformStatusResponse,
+  GrantCidrRequest,
+  GrantCidrResponse,
   ListApiTokensRequest,
   ListApiTokensResponse,
+  ListGrantsRequest,
+  ListGrantsResponse,
   ListWorkersRequest,
   ListWorkersResponse,
   ListWorkspacesRequest,
   ListWorkspacesResponse,
   RevokeApiTokenRequest,
   RevokeApiTokenResponse,
+  RevokeCidrRequest,
+  RevokeCidrResponse,
   SetWorkspaceQuotaRequest,
   SetWorkspaceQuotaResponse,
 } from "./admin.ts";
@@ -119,6 +125,35 @@ export const AdminServiceService = {
       Buffer.from(SetWorkspaceQuotaResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetWorkspaceQuotaResponse => SetWorkspaceQuotaResponse.decode(value),
   },
+  /** Lets allow lists of a workspace reach private CIDRs. Idempotent. */
+  grantCidr: {
+    path: "/sallyport.v1.AdminService/GrantCidr" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GrantCidrRequest): Buffer => Buffer.from(GrantCidrRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GrantCidrRequest => GrantCidrRequest.decode(value),
+    responseSerialize: (value: GrantCidrResponse): Buffer => Buffer.from(GrantCidrResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GrantCidrResponse => GrantCidrResponse.decode(value),
+  },
+  /** Takes a grant back, from running sandboxes too. NotFound when it was not granted. */
+  revokeCidr: {
+    path: "/sallyport.v1.AdminService/RevokeCidr" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeCidrRequest): Buffer => Buffer.from(RevokeCidrRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeCidrRequest => RevokeCidrRequest.decode(value),
+    responseSerialize: (value: RevokeCidrResponse): Buffer => Buffer.from(RevokeCidrResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeCidrResponse => RevokeCidrResponse.decode(value),
+  },
+  listGrants: {
+    path: "/sallyport.v1.AdminService/ListGrants" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListGrantsRequest): Buffer => Buffer.from(ListGrantsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListGrantsRequest => ListGrantsRequest.decode(value),
+    responseSerialize: (value: ListGrantsResponse): Buffer => Buffer.from(ListGrantsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListGrantsResponse => ListGrantsResponse.decode(value),
+  },
   listWorkers: {
     path: "/sallyport.v1.AdminService/ListWorkers" as const,
     requestStream: false as const,
@@ -149,6 +184,11 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   revokeApiToken: handleUnaryCall<RevokeApiTokenRequest, RevokeApiTokenResponse>;
   getPlatformStatus: handleUnaryCall<GetPlatformStatusRequest, GetPlatformStatusResponse>;
   setWorkspaceQuota: handleUnaryCall<SetWorkspaceQuotaRequest, SetWorkspaceQuotaResponse>;
+  /** Lets allow lists of a workspace reach private CIDRs. Idempotent. */
+  grantCidr: handleUnaryCall<GrantCidrRequest, GrantCidrResponse>;
+  /** Takes a grant back, from running sandboxes too. NotFound when it was not granted. */
+  revokeCidr: handleUnaryCall<RevokeCidrRequest, RevokeCidrResponse>;
+  listGrants: handleUnaryCall<ListGrantsRequest, ListGrantsResponse>;
   listWorkers: handleUnaryCall<ListWorkersRequest, ListWorkersResponse>;
   declareWorkerLost: handleUnaryCall<DeclareWorkerLostRequest, DeclareWorkerLostResponse>;
 }
@@ -258,6 +298,53 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetWorkspaceQuotaResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets allow lists of a workspace reach private CIDRs. Idempotent. */
+  grantCidr(
+    request: GrantCidrRequest,
+    callback: (error: ServiceError | null, response: GrantCidrResponse) => void,
+  ): ClientUnaryCall;
+  grantCidr(
+    request: GrantCidrRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GrantCidrResponse) => void,
+  ): ClientUnaryCall;
+  grantCidr(
+    request: GrantCidrRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GrantCidrResponse) => void,
+  ): ClientUnaryCall;
+  /** Takes a grant back, from running sandboxes too. NotFound when it was not granted. */
+  revokeCidr(
+    request: RevokeCidrRequest,
+    callback: (error: ServiceError | null, response: RevokeCidrResponse) => void,
+  ): ClientUnaryCall;
+  revokeCidr(
+    request: RevokeCidrRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeCidrResponse) => void,
+  ): ClientUnaryCall;
+  revokeCidr(
+    request: RevokeCidrRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeCidrResponse) => void,
+  ): ClientUnaryCall;
+  listGrants(
+    request: ListGrantsRequest,
+    callback: (error: ServiceError | null, response: ListGrantsResponse) => void,
+  ): ClientUnaryCall;
+  listGrants(
+    request: ListGrantsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListGrantsResponse) => void,
+  ): ClientUnaryCall;
+  listGrants(
+    request: ListGrantsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListGrantsResponse) => void,
   ): ClientUnaryCall;
   listWorkers(
     request: ListWorkersRequest,

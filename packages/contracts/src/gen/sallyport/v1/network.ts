@@ -9,6 +9,27 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** What a sandbox may reach. */
 
+/** A protocol above IP. */
+export const IpProtocol = {
+  /** UNSPECIFIED - Any. */
+  UNSPECIFIED: 0,
+  TCP: 1,
+  UDP: 2,
+  /** ICMP - ICMP to IPv4 destinations, ICMPv6 to IPv6 ones. */
+  ICMP: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type IpProtocol = typeof IpProtocol[keyof typeof IpProtocol];
+
+export namespace IpProtocol {
+  export type UNSPECIFIED = typeof IpProtocol.UNSPECIFIED;
+  export type TCP = typeof IpProtocol.TCP;
+  export type UDP = typeof IpProtocol.UDP;
+  export type ICMP = typeof IpProtocol.ICMP;
+  export type UNRECOGNIZED = typeof IpProtocol.UNRECOGNIZED;
+}
+
 /** A network policy as a user states it. A policy with no mode that the reader knows is refused, never read as open. */
 export interface NetworkPolicy {
   mode?: { $case: "open"; value: NetworkPolicy_Open } | { $case: "blocked"; value: NetworkPolicy_Blocked } | {
@@ -27,8 +48,26 @@ export interface NetworkPolicy_Blocked {
 
 /** The listed destinations and nothing else; an empty list allows nothing. */
 export interface NetworkPolicy_Allow {
-  /** CIDRs of either family in canonical form, e.g. "198.51.100.0/24", "2001:db8::/32". */
+  /** CIDRs of either family in canonical form, e.g. "198.51.100.0/24", "2001:db8::/32": every protocol, every port. */
   cidrs: string[];
+  /** CIDRs of which only some protocols or ports are allowed. They add to cidrs. */
+  rules: AllowRule[];
+}
+
+/** Allows a part of what goes to one CIDR. */
+export interface AllowRule {
+  /** As in Allow.cidrs. */
+  cidr: string;
+  /** Unspecified with ports means TCP and UDP. */
+  protocol: IpProtocol;
+  /** Every port when empty. Not together with ICMP. */
+  ports: PortRange[];
+}
+
+/** Ports from the first to the last, both included, 1 to 65,535. One port has both alike. */
+export interface PortRange {
+  first: number;
+  last: number;
 }
 
 /** A policy compiled against what the operator granted the workspace: what a worker renders into rules of the kernel. */
@@ -44,6 +83,8 @@ export interface NetworkRules {
   grantedIpv4: string[];
   /** Private IPv6 CIDRs that policy and operator both allow, canonical and disjoint. */
   grantedIpv6: string[];
+  /** Allowed only by protocol and port, disjoint among themselves; what the lists above hold is not here again. */
+  portRules: PortRule[];
 }
 
 /** How destinations outside every list are met. */
@@ -67,6 +108,21 @@ export namespace NetworkRules_Mode {
   export type BLOCKED = typeof NetworkRules_Mode.BLOCKED;
   export type ALLOW = typeof NetworkRules_Mode.ALLOW;
   export type UNRECOGNIZED = typeof NetworkRules_Mode.UNRECOGNIZED;
+}
+
+/** A range of addresses of one family, of which one protocol and one range of its ports is allowed. */
+export interface PortRule {
+  /** Lowest address, canonical, without prefix length. */
+  firstAddress: string;
+  /** Highest address, included. */
+  lastAddress: string;
+  /** Never unspecified. */
+  protocol: IpProtocol;
+  /** 0 for ICMP, and so is the last. */
+  firstPort: number;
+  lastPort: number;
+  /** Whether it lies in private space that policy and operator both allow; otherwise it lies in public space. */
+  granted: boolean;
 }
 
 function createBaseNetworkPolicy(): NetworkPolicy {
@@ -210,13 +266,16 @@ export const NetworkPolicy_Blocked: MessageFns<NetworkPolicy_Blocked> = {
 };
 
 function createBaseNetworkPolicy_Allow(): NetworkPolicy_Allow {
-  return { cidrs: [] };
+  return { cidrs: [], rules: [] };
 }
 
 export const NetworkPolicy_Allow: MessageFns<NetworkPolicy_Allow> = {
   encode(message: NetworkPolicy_Allow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.cidrs) {
       writer.uint32(10).string(v!);
+    }
+    for (const v of message.rules) {
+      AllowRule.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -242,6 +301,139 @@ export const NetworkPolicy_Allow: MessageFns<NetworkPolicy_Allow> = {
             message.cidrs.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rules.push(AllowRule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAllowRule(): AllowRule {
+  return { cidr: "", protocol: 0, ports: [] };
+}
+
+export const AllowRule: MessageFns<AllowRule> = {
+  encode(message: AllowRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cidr !== "") {
+      writer.uint32(10).string(message.cidr);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(16).int32(message.protocol);
+    }
+    for (const v of message.ports) {
+      PortRange.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AllowRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAllowRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cidr = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.protocol = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ports.push(PortRange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePortRange(): PortRange {
+  return { first: 0, last: 0 };
+}
+
+export const PortRange: MessageFns<PortRange> = {
+  encode(message: PortRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.first !== 0) {
+      writer.uint32(8).uint32(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(16).uint32(message.last);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PortRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePortRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.first = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.last = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -256,7 +448,7 @@ export const NetworkPolicy_Allow: MessageFns<NetworkPolicy_Allow> = {
 };
 
 function createBaseNetworkRules(): NetworkRules {
-  return { generation: 0, mode: 0, allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [] };
+  return { generation: 0, mode: 0, allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [], portRules: [] };
 }
 
 export const NetworkRules: MessageFns<NetworkRules> = {
@@ -278,6 +470,9 @@ export const NetworkRules: MessageFns<NetworkRules> = {
     }
     for (const v of message.grantedIpv6) {
       writer.uint32(50).string(v!);
+    }
+    for (const v of message.portRules) {
+      PortRule.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -341,6 +536,115 @@ export const NetworkRules: MessageFns<NetworkRules> = {
             }
 
             message.grantedIpv6.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.portRules.push(PortRule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePortRule(): PortRule {
+  return { firstAddress: "", lastAddress: "", protocol: 0, firstPort: 0, lastPort: 0, granted: false };
+}
+
+export const PortRule: MessageFns<PortRule> = {
+  encode(message: PortRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.firstAddress !== "") {
+      writer.uint32(10).string(message.firstAddress);
+    }
+    if (message.lastAddress !== "") {
+      writer.uint32(18).string(message.lastAddress);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(24).int32(message.protocol);
+    }
+    if (message.firstPort !== 0) {
+      writer.uint32(32).uint32(message.firstPort);
+    }
+    if (message.lastPort !== 0) {
+      writer.uint32(40).uint32(message.lastPort);
+    }
+    if (message.granted !== false) {
+      writer.uint32(48).bool(message.granted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PortRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePortRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.firstAddress = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lastAddress = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.protocol = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.firstPort = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastPort = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.granted = reader.bool();
             continue;
           }
         }

@@ -100,6 +100,12 @@ export interface Sandbox {
   diskMib: number;
   /** Frozen: it keeps its memory and uses no processor time, and whoever uses it wakes it. */
   asleep: boolean;
+  /** Resolvers that its create named, for an allow-listed sandbox. */
+  dns: string[];
+  /** Numbers its policies; grows with each update. */
+  networkGeneration: number;
+  /** The newest policy is not in its machine's kernel yet: the one before still holds. */
+  networkPending: boolean;
 }
 
 export interface Sandbox_TagsEntry {
@@ -166,7 +172,14 @@ export interface CreateSandboxRequest {
     | number
     | undefined;
   /** 16 to 65,536; 1,024 when unset. */
-  diskMib?: number | undefined;
+  diskMib?:
+    | number
+    | undefined;
+  /**
+   * Addresses of at most 3 resolvers for an allow-listed sandbox; its policy must reach each at port 53, UDP and TCP. An open
+   * sandbox has one of the platform's, a blocked one has none.
+   */
+  dns: string[];
 }
 
 export interface CreateSandboxRequest_EnvEntry {
@@ -344,6 +357,37 @@ export interface SandboxEvent {
   detail?: { [key: string]: any } | undefined;
 }
 
+/** Gives a sandbox another network policy, in one step: every packet meets either the old or the new one. */
+export interface UpdateNetworkPolicyRequest {
+  sandboxId: string;
+  /** Required. */
+  network?: NetworkPolicy | undefined;
+}
+
+export interface UpdateNetworkPolicyResponse {
+  sandbox?: Sandbox | undefined;
+}
+
+/** Asks what the policy of a sandbox says to a destination. */
+export interface ExplainDestinationRequest {
+  sandboxId: string;
+  /**
+   * An address with or without port, and with or without protocol: "198.51.100.7", "198.51.100.7:443", "udp://[2001:db8::1]:53".
+   * TCP when only a port is named.
+   */
+  destination: string;
+}
+
+export interface ExplainDestinationResponse {
+  allowed: boolean;
+  /** What decides, e.g. "never 169.254.0.0/16", "allow 198.51.100.0/24", "unlisted". */
+  rule: string;
+  /** The same for people, as a sentence. */
+  why: string;
+  /** What would change it; empty where nothing can. */
+  hint: string;
+}
+
 function createBaseSandbox(): Sandbox {
   return {
     id: "",
@@ -367,6 +411,9 @@ function createBaseSandbox(): Sandbox {
     sleepAfterMs: undefined,
     diskMib: 0,
     asleep: false,
+    dns: [],
+    networkGeneration: 0,
+    networkPending: false,
   };
 }
 
@@ -434,6 +481,15 @@ export const Sandbox: MessageFns<Sandbox> = {
     }
     if (message.asleep !== false) {
       writer.uint32(168).bool(message.asleep);
+    }
+    for (const v of message.dns) {
+      writer.uint32(178).string(v!);
+    }
+    if (message.networkGeneration !== 0) {
+      writer.uint32(184).int64(message.networkGeneration);
+    }
+    if (message.networkPending !== false) {
+      writer.uint32(192).bool(message.networkPending);
     }
     return writer;
   },
@@ -622,6 +678,30 @@ export const Sandbox: MessageFns<Sandbox> = {
             message.asleep = reader.bool();
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.dns.push(reader.string());
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.networkGeneration = longToNumber(reader.int64());
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.networkPending = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -711,6 +791,7 @@ function createBaseCreateSandboxRequest(): CreateSandboxRequest {
     idleTimeoutMs: undefined,
     sleepAfterMs: undefined,
     diskMib: undefined,
+    dns: [],
   };
 }
 
@@ -766,6 +847,9 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     }
     if (message.diskMib !== undefined) {
       writer.uint32(136).uint32(message.diskMib);
+    }
+    for (const v of message.dns) {
+      writer.uint32(146).string(v!);
     }
     return writer;
   },
@@ -923,6 +1007,14 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
             }
 
             message.diskMib = reader.uint32();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.dns.push(reader.string());
             continue;
           }
         }
@@ -2446,6 +2538,245 @@ export const SandboxEvent: MessageFns<SandboxEvent> = {
             }
 
             message.detail = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdateNetworkPolicyRequest(): UpdateNetworkPolicyRequest {
+  return { sandboxId: "", network: undefined };
+}
+
+export const UpdateNetworkPolicyRequest: MessageFns<UpdateNetworkPolicyRequest> = {
+  encode(message: UpdateNetworkPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandboxId !== "") {
+      writer.uint32(10).string(message.sandboxId);
+    }
+    if (message.network !== undefined) {
+      NetworkPolicy.encode(message.network, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateNetworkPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateNetworkPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandboxId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.network = NetworkPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdateNetworkPolicyResponse(): UpdateNetworkPolicyResponse {
+  return { sandbox: undefined };
+}
+
+export const UpdateNetworkPolicyResponse: MessageFns<UpdateNetworkPolicyResponse> = {
+  encode(message: UpdateNetworkPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandbox !== undefined) {
+      Sandbox.encode(message.sandbox, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateNetworkPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateNetworkPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandbox = Sandbox.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExplainDestinationRequest(): ExplainDestinationRequest {
+  return { sandboxId: "", destination: "" };
+}
+
+export const ExplainDestinationRequest: MessageFns<ExplainDestinationRequest> = {
+  encode(message: ExplainDestinationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sandboxId !== "") {
+      writer.uint32(10).string(message.sandboxId);
+    }
+    if (message.destination !== "") {
+      writer.uint32(18).string(message.destination);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainDestinationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainDestinationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sandboxId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.destination = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExplainDestinationResponse(): ExplainDestinationResponse {
+  return { allowed: false, rule: "", why: "", hint: "" };
+}
+
+export const ExplainDestinationResponse: MessageFns<ExplainDestinationResponse> = {
+  encode(message: ExplainDestinationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.allowed !== false) {
+      writer.uint32(8).bool(message.allowed);
+    }
+    if (message.rule !== "") {
+      writer.uint32(18).string(message.rule);
+    }
+    if (message.why !== "") {
+      writer.uint32(26).string(message.why);
+    }
+    if (message.hint !== "") {
+      writer.uint32(34).string(message.hint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainDestinationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainDestinationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.allowed = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.hint = reader.string();
             continue;
           }
         }

@@ -22,6 +22,8 @@ import {
 import {
   CreateSandboxRequest,
   CreateSandboxResponse,
+  ExplainDestinationRequest,
+  ExplainDestinationResponse,
   GetIoAccessRequest,
   GetIoAccessResponse,
   GetSandboxByNameRequest,
@@ -36,6 +38,8 @@ import {
   SleepSandboxResponse,
   TerminateSandboxRequest,
   TerminateSandboxResponse,
+  UpdateNetworkPolicyRequest,
+  UpdateNetworkPolicyResponse,
   WaitSandboxRequest,
   WaitSandboxResponse,
   WakeSandboxRequest,
@@ -154,6 +158,33 @@ export const SandboxServiceService = {
     responseSerialize: (value: WakeSandboxResponse): Buffer => Buffer.from(WakeSandboxResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WakeSandboxResponse => WakeSandboxResponse.decode(value),
   },
+  /**
+   * Answers when the kernel of the sandbox's machine has the policy; Unavailable when it has not within 10 s, and then the policy
+   * is kept and applied as soon as can be. SandboxEnded, InvalidArgument.
+   */
+  updateNetworkPolicy: {
+    path: "/sallyport.v1.SandboxService/UpdateNetworkPolicy" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateNetworkPolicyRequest): Buffer =>
+      Buffer.from(UpdateNetworkPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateNetworkPolicyRequest => UpdateNetworkPolicyRequest.decode(value),
+    responseSerialize: (value: UpdateNetworkPolicyResponse): Buffer =>
+      Buffer.from(UpdateNetworkPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateNetworkPolicyResponse => UpdateNetworkPolicyResponse.decode(value),
+  },
+  /** Decides as the kernel would, and says by what rule. SandboxEnded, InvalidArgument. */
+  explainDestination: {
+    path: "/sallyport.v1.SandboxService/ExplainDestination" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainDestinationRequest): Buffer =>
+      Buffer.from(ExplainDestinationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainDestinationRequest => ExplainDestinationRequest.decode(value),
+    responseSerialize: (value: ExplainDestinationResponse): Buffer =>
+      Buffer.from(ExplainDestinationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainDestinationResponse => ExplainDestinationResponse.decode(value),
+  },
   watchSandboxEvents: {
     path: "/sallyport.v1.SandboxService/WatchSandboxEvents" as const,
     requestStream: false as const,
@@ -184,6 +215,13 @@ export interface SandboxServiceServer extends UntypedServiceImplementation {
   sleepSandbox: handleUnaryCall<SleepSandboxRequest, SleepSandboxResponse>;
   /** SandboxEnded, FailedPrecondition before it runs. */
   wakeSandbox: handleUnaryCall<WakeSandboxRequest, WakeSandboxResponse>;
+  /**
+   * Answers when the kernel of the sandbox's machine has the policy; Unavailable when it has not within 10 s, and then the policy
+   * is kept and applied as soon as can be. SandboxEnded, InvalidArgument.
+   */
+  updateNetworkPolicy: handleUnaryCall<UpdateNetworkPolicyRequest, UpdateNetworkPolicyResponse>;
+  /** Decides as the kernel would, and says by what rule. SandboxEnded, InvalidArgument. */
+  explainDestination: handleUnaryCall<ExplainDestinationRequest, ExplainDestinationResponse>;
   watchSandboxEvents: handleServerStreamingCall<WatchSandboxEventsRequest, WatchSandboxEventsResponse>;
 }
 
@@ -343,6 +381,41 @@ export interface SandboxServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WakeSandboxResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Answers when the kernel of the sandbox's machine has the policy; Unavailable when it has not within 10 s, and then the policy
+   * is kept and applied as soon as can be. SandboxEnded, InvalidArgument.
+   */
+  updateNetworkPolicy(
+    request: UpdateNetworkPolicyRequest,
+    callback: (error: ServiceError | null, response: UpdateNetworkPolicyResponse) => void,
+  ): ClientUnaryCall;
+  updateNetworkPolicy(
+    request: UpdateNetworkPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateNetworkPolicyResponse) => void,
+  ): ClientUnaryCall;
+  updateNetworkPolicy(
+    request: UpdateNetworkPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateNetworkPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Decides as the kernel would, and says by what rule. SandboxEnded, InvalidArgument. */
+  explainDestination(
+    request: ExplainDestinationRequest,
+    callback: (error: ServiceError | null, response: ExplainDestinationResponse) => void,
+  ): ClientUnaryCall;
+  explainDestination(
+    request: ExplainDestinationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainDestinationResponse) => void,
+  ): ClientUnaryCall;
+  explainDestination(
+    request: ExplainDestinationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainDestinationResponse) => void,
   ): ClientUnaryCall;
   watchSandboxEvents(
     request: WatchSandboxEventsRequest,

@@ -74,6 +74,14 @@ export interface WatchDesiredResponse {
   instances: DesiredInstance[];
   /** Images that this worker is to have, or to give up. Complete when full. */
   images: DesiredImage[];
+  /** Set when full, and whenever they change. */
+  fleet?: FleetAddresses | undefined;
+}
+
+/** Addresses that are a machine's own, as canonical CIDRs of either family. */
+export interface FleetAddresses {
+  /** Of every worker that the platform knows, the asking one included. */
+  cidrs: string[];
 }
 
 /** What the api wishes of one instance. */
@@ -95,6 +103,8 @@ export interface DesiredInstance {
   sleepGeneration: number;
   /** What the newest of them wishes. */
   asleep: boolean;
+  /** Its newest policy. Applied if its generation is higher than the one that the kernel has. */
+  network?: NetworkRules | undefined;
 }
 
 /** What is wished. */
@@ -137,6 +147,8 @@ export interface InstanceSpec {
   /** The user that everything in the sandbox runs as: the image's. */
   uid: number;
   gid: number;
+  /** Resolvers that the create named. Without, an open sandbox has the platform's. */
+  dns: string[];
 }
 
 export interface InstanceSpec_EnvEntry {
@@ -148,6 +160,8 @@ export interface InstanceSpec_EnvEntry {
 export interface ReportInstancesRequest {
   workerId: string;
   reports: InstanceReport[];
+  /** The machine's own addresses; set with the first report of a connection, and whenever they change. */
+  addresses?: FleetAddresses | undefined;
 }
 
 /** One observation. */
@@ -179,7 +193,7 @@ export interface InstanceEvent {
   at?:
     | Date
     | undefined;
-  /** e.g. "asleep", "awake", "disk_full", "oom_kill". */
+  /** e.g. "asleep", "awake", "disk_full", "oom_kill", "network_denied". */
   type: string;
   detail?: { [key: string]: any } | undefined;
 }
@@ -398,7 +412,7 @@ export const WorkerImage: MessageFns<WorkerImage> = {
 };
 
 function createBaseWatchDesiredResponse(): WatchDesiredResponse {
-  return { platformId: "", full: false, instances: [], images: [] };
+  return { platformId: "", full: false, instances: [], images: [], fleet: undefined };
 }
 
 export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
@@ -414,6 +428,9 @@ export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
     }
     for (const v of message.images) {
       DesiredImage.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.fleet !== undefined) {
+      FleetAddresses.encode(message.fleet, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -463,6 +480,60 @@ export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
             message.images.push(DesiredImage.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.fleet = FleetAddresses.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFleetAddresses(): FleetAddresses {
+  return { cidrs: [] };
+}
+
+export const FleetAddresses: MessageFns<FleetAddresses> = {
+  encode(message: FleetAddresses, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.cidrs) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FleetAddresses {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFleetAddresses();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cidrs.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -477,7 +548,16 @@ export const WatchDesiredResponse: MessageFns<WatchDesiredResponse> = {
 };
 
 function createBaseDesiredInstance(): DesiredInstance {
-  return { instanceId: "", sandboxId: "", generation: 0, wish: 0, spec: undefined, sleepGeneration: 0, asleep: false };
+  return {
+    instanceId: "",
+    sandboxId: "",
+    generation: 0,
+    wish: 0,
+    spec: undefined,
+    sleepGeneration: 0,
+    asleep: false,
+    network: undefined,
+  };
 }
 
 export const DesiredInstance: MessageFns<DesiredInstance> = {
@@ -502,6 +582,9 @@ export const DesiredInstance: MessageFns<DesiredInstance> = {
     }
     if (message.asleep !== false) {
       writer.uint32(56).bool(message.asleep);
+    }
+    if (message.network !== undefined) {
+      NetworkRules.encode(message.network, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -575,6 +658,14 @@ export const DesiredInstance: MessageFns<DesiredInstance> = {
             message.asleep = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.network = NetworkRules.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -605,6 +696,7 @@ function createBaseInstanceSpec(): InstanceSpec {
     sleepAfterMs: 0,
     uid: 0,
     gid: 0,
+    dns: [],
   };
 }
 
@@ -654,6 +746,9 @@ export const InstanceSpec: MessageFns<InstanceSpec> = {
     }
     if (message.gid !== 0) {
       writer.uint32(120).uint32(message.gid);
+    }
+    for (const v of message.dns) {
+      writer.uint32(130).string(v!);
     }
     return writer;
   },
@@ -794,6 +889,14 @@ export const InstanceSpec: MessageFns<InstanceSpec> = {
             message.gid = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.dns.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -865,7 +968,7 @@ export const InstanceSpec_EnvEntry: MessageFns<InstanceSpec_EnvEntry> = {
 };
 
 function createBaseReportInstancesRequest(): ReportInstancesRequest {
-  return { workerId: "", reports: [] };
+  return { workerId: "", reports: [], addresses: undefined };
 }
 
 export const ReportInstancesRequest: MessageFns<ReportInstancesRequest> = {
@@ -875,6 +978,9 @@ export const ReportInstancesRequest: MessageFns<ReportInstancesRequest> = {
     }
     for (const v of message.reports) {
       InstanceReport.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.addresses !== undefined) {
+      FleetAddresses.encode(message.addresses, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -906,6 +1012,14 @@ export const ReportInstancesRequest: MessageFns<ReportInstancesRequest> = {
             }
 
             message.reports.push(InstanceReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.addresses = FleetAddresses.decode(reader, reader.uint32());
             continue;
           }
         }
