@@ -60,6 +60,11 @@ export type CreateOptions = CallOptions &
     readonly diskMiB?: number | undefined;
     /** Gives the command a terminal; `true` is 80 × 24. */
     readonly pty?: boolean | PtySize | undefined;
+    /**
+     * Addresses of at most 3 resolvers, for an allow-listed sandbox: its policy must reach each at port 53, UDP and TCP.
+     * Default: none for it, nor for a blocked one; an open one has the platform's.
+     */
+    readonly dns?: readonly string[] | undefined;
   };
 
 /** Where a sandbox is in its life. `ended` is final. */
@@ -126,6 +131,7 @@ export function toCreateRequest(
     cpuMillis: wholeNumber("cpu", cpu === undefined ? undefined : Math.round(cpu * 1_000), MAX_UINT32),
     memoryMib: wholeNumber("memoryMiB", options.memoryMiB, MAX_UINT32),
     network: toWirePolicy(options),
+    dns: [...(options.dns ?? [])],
     pty: toPty(options.pty),
     waitMs,
   };

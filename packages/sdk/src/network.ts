@@ -67,7 +67,7 @@ function allow(cidrs: unknown, field: string): WirePolicy {
       hint: 'e.g. ["198.51.100.0/24", "2001:db8::/32"]; to block everything, "blocked"',
     });
   }
-  return { mode: { $case: "allow", value: { cidrs: [...cidrs] } } };
+  return { mode: { $case: "allow", value: { cidrs: [...cidrs], rules: [] } } };
 }
 
 function contradiction(field: string, other: string): Error {

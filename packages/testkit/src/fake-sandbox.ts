@@ -39,6 +39,9 @@ export class FakeSandbox extends EventEmitter {
       name: request.name,
       idleTimeoutMs: request.idleTimeoutMs,
       sleepAfterMs: request.sleepAfterMs,
+      dns: request.dns,
+      networkGeneration: 1,
+      networkPending: false,
     };
     this.tell("created", { image: this.view.image });
     if (request.command === undefined) return;
