@@ -38,7 +38,7 @@ describe("evaluate", () => {
 
 describe("compile", () => {
   it("gives open and blocked no lists", () => {
-    const empty = { allow4: [], allow6: [], granted4: [], granted6: [] };
+    const empty = { allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] };
     expect(compile("open", ["10.0.0.0/8"])).toEqual({ mode: "open", ...empty });
     expect(compile("blocked", ["10.0.0.0/8"])).toEqual({ mode: "blocked", ...empty });
     expect(compile({ allow: [] }, ["10.0.0.0/8"])).toEqual({ mode: "allow", ...empty });
@@ -52,6 +52,7 @@ describe("compile", () => {
       allow6: [],
       granted4: ["10.1.0.0/16"],
       granted6: ["fd12::/32"],
+      portRules: [],
     });
   });
 

@@ -36,7 +36,9 @@ export function evaluate(policy: NetworkPolicy, grants: readonly string[], addre
     if (inside === undefined) return { allowed: true, rule: "open", why: `${text} is a public address` };
     return deny(`private ${inside.cidr}`, `${text} is private, and open does not reach private networks`);
   }
-  const entries = policy.allow.map((entry) => parseCidr(entry)).filter((entry) => cidrContains(entry, host));
+  const entries = policy.allow
+    .flatMap((entry) => (typeof entry === "string" ? [parseCidr(entry)] : []))
+    .filter((entry) => cidrContains(entry, host));
   if (inside === undefined) {
     const entry = entries[0];
     if (entry === undefined) return deny("unlisted", `no entry of the allow list contains ${text}`);

@@ -43,7 +43,7 @@ describe("parsePolicy", () => {
 
   it("refuses what it does not know", () => {
     expect(failure(() => parsePolicy({ allow: [], deny: [] })).field).toBe("network");
-    expect(failure(() => parsePolicy({ allow: [{ cidr: "198.51.100.0/24", ports: [443] }] })).field).toBe(
+    expect(failure(() => parsePolicy({ allow: [{ cidr: "198.51.100.0/24", port: 443 }] })).field).toBe(
       "network.allow[0]",
     );
     const holed: string[] = ["198.51.100.0/24"];

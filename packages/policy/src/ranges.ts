@@ -8,11 +8,15 @@ export interface Range {
   readonly last: bigint;
 }
 
+export function rangeOf(cidr: Cidr): Range {
+  return { first: cidr.first, last: lastAddress(cidr) };
+}
+
 /** The union of the CIDRs of one family: sorted, disjoint, adjacent ranges joined. */
 export function rangesOf(family: Family, cidrs: readonly Cidr[]): Range[] {
   const sorted = cidrs
     .filter((cidr) => cidr.family === family)
-    .map((cidr) => ({ first: cidr.first, last: lastAddress(cidr) }))
+    .map(rangeOf)
     .sort((left, right) => (left.first < right.first ? -1 : left.first > right.first ? 1 : 0));
   const union: { first: bigint; last: bigint }[] = [];
   for (const range of sorted) {
@@ -39,6 +43,11 @@ export function subtractRanges(from: readonly Range[], minus: readonly Range[]):
     if (first <= range.last) rest.push({ first, last: range.last });
     return rest;
   });
+}
+
+/** What of `left` is in `right`. Both sorted and disjoint, and so is the answer. */
+export function intersectRanges(left: readonly Range[], right: readonly Range[]): Range[] {
+  return subtractRanges(left, subtractRanges(left, right));
 }
 
 /** The fewest CIDRs that cover exactly these ranges, in order. */
