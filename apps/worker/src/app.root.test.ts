@@ -115,7 +115,7 @@ describe("a worker", () => {
 
   it("refuses a wish whose rules or image it cannot have", async () => {
     const mode = { generation: 1, mode: NetworkRules_Mode.UNSPECIFIED };
-    const lists = { allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [] };
+    const lists = { allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [], portRules: [] };
     const unruly = platform.wishRun({ network: { ...mode, ...lists } });
     const imageless = platform.wishRun({ imageDigest: `sha256:${"0".repeat(64)}` });
     for (const { instanceId } of [unruly, imageless]) {

@@ -113,6 +113,7 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
           command: { argv: ["/bin/true"] },
           env: { GREETING: "hi" },
           workdir: "/",
+          dns: [],
           network: {
             generation: 1,
             mode: NetworkRules_Mode.BLOCKED,
@@ -120,6 +121,7 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
             allowIpv6: [],
             grantedIpv4: [],
             grantedIpv6: [],
+            portRules: [],
           },
           ...changes,
         },

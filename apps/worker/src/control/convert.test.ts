@@ -3,7 +3,7 @@ import { DesiredInstance_Wish, EndReason, InstanceState, NetworkRules_Mode } fro
 import { describe, expect, it } from "vitest";
 import { reportOf, rulesOf, wishOf } from "./convert.ts";
 
-const LISTS = { allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [] };
+const LISTS = { allowIpv4: [], allowIpv6: [], grantedIpv4: [], grantedIpv6: [], portRules: [] };
 const SPEC: InstanceSpec = {
   imageDigest: `sha256:${"a".repeat(64)}`,
   cpuMillis: 500,
@@ -18,6 +18,7 @@ const SPEC: InstanceSpec = {
   command: { argv: ["/bin/true"] },
   env: { KEY: "value" },
   workdir: "",
+  dns: [],
   network: { generation: 2, mode: NetworkRules_Mode.OPEN, ...LISTS },
 };
 const DESIRED: DesiredInstance = {
@@ -49,7 +50,7 @@ describe("a wish", () => {
           command: ["/bin/true"],
           env: { KEY: "value" },
           workdir: "/",
-          network: { generation: 2, rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [] } },
+          network: { generation: 2, rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] } },
         },
       },
     });
@@ -97,6 +98,7 @@ describe("network rules", () => {
       allow6: ["2001:db8::/32"],
       granted4: ["10.1.0.0/16"],
       granted6: ["fd00:1::/64"],
+      portRules: [],
     });
   });
 

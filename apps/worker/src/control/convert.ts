@@ -108,6 +108,7 @@ export function rulesOf(wire: WireRules): NetworkRules {
     allow6: publicCidrs(wire.allowIpv6, 6),
     granted4: privateCidrs(wire.grantedIpv4, 4),
     granted6: privateCidrs(wire.grantedIpv6, 6),
+    portRules: [],
   };
   const entries = [...rules.allow4, ...rules.allow6, ...rules.granted4, ...rules.granted6];
   require(mode === "allow" || entries.length === 0, "network has lists that its mode does not use");

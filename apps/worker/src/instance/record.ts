@@ -9,12 +9,24 @@ const limitsShape = z.object({
   pids: z.int().min(1),
 });
 
+const portRuleShape = z.object({
+  family: z.literal([4, 6]),
+  first: z.string(),
+  last: z.string(),
+  protocol: z.enum(["tcp", "udp", "icmp"]),
+  fromPort: z.int(),
+  toPort: z.int(),
+  granted: z.boolean(),
+});
+
 const rulesShape = z.object({
   mode: z.enum(["open", "blocked", "allow"]),
   allow4: z.array(z.string()).readonly(),
   allow6: z.array(z.string()).readonly(),
   granted4: z.array(z.string()).readonly(),
   granted6: z.array(z.string()).readonly(),
+  /** Unset in records of earlier versions, which had none. */
+  portRules: z.array(portRuleShape).readonly().default([]),
 });
 
 const specShape = z.object({

@@ -20,6 +20,7 @@ export const BLOCKED: NetworkRules = Object.freeze({
   allow6: [],
   granted4: [],
   granted6: [],
+  portRules: [],
 });
 
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
@@ -134,6 +135,7 @@ function rulesOf(value: unknown): NetworkRules {
     allow6: list("allow6"),
     granted4: list("granted4"),
     granted6: list("granted6"),
+    portRules: [],
   };
   try {
     checkRules(rules);

@@ -6,7 +6,7 @@ import { configureNamespace } from "../../network/namespaces.ts";
 import { run } from "../../system/command.ts";
 import { ENGINE_RULES } from "./launch.ts";
 
-const OPEN: NetworkRules = { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [] };
+const OPEN: NetworkRules = { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] };
 
 export type PlaceNetwork = Pick<WorkerNetwork, "acquireSlot" | "applyPolicy" | "releaseSlot">;
 
