@@ -112,7 +112,7 @@ describe("the release before", () => {
       lifetimeMs: 60_000,
       env: [["A", "1"]],
       workdir: "/srv",
-      network: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], generation: 1 },
+      network: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [], generation: 1 },
     };
     await queryDatabase(
       database,

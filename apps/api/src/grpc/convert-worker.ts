@@ -130,5 +130,6 @@ function toRules(rules: InstanceSpec["network"]): NetworkRulesMessage {
     allowIpv6: [...rules.allow6],
     grantedIpv4: [...rules.granted4],
     grantedIpv6: [...rules.granted6],
+    portRules: [],
   };
 }
