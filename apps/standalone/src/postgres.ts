@@ -200,6 +200,8 @@ async function runAs(options: PostgresOptions, argv: readonly string[], input = 
   const child = spawn(program, args, { env: PROGRAM_ENV, cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  // One that ends before it has read says why by its status and its output.
+  child.stdin.on("error", (error) => (output += `\n${error.message}`));
   child.stdin.end(input);
   const [code] = (await once(child, "close")) as [number | null];
   if (code !== 0) throw new Error(`${argv[0]} failed (${code}): ${output.trim().slice(-500)}`);
