@@ -148,7 +148,9 @@ static void exec_in_path(const struct command *command) {
     // An empty entry means the working directory.
     int written = snprintf(file, sizeof file, "%.*s%s%s", length, path, length == 0 ? "" : "/", name);
     if (written > 0 && (size_t)written < sizeof file) {
-      (void)execve(file, command->argv, command->envp);
+      // Looked for first: in gVisor an exec that fails takes half a millisecond, a look a tenth of that.
+      struct stat found;
+      if (stat(file, &found) == 0) (void)execve(file, command->argv, command->envp);
       if (errno == EACCES) failure = EACCES;
       if (errno != EACCES && errno != ENOENT && errno != ENOTDIR) return;
     }
