@@ -8,6 +8,18 @@ import { type PartEntry, type PortRule, type PortSpace, portRulesOf } from "./po
 import { cidrsOf, intersectRanges, type Range, rangeOf, rangesOf, subtractRanges } from "./ranges.ts";
 import { NEVER_RANGES, PRIVATE_RANGES } from "./reserved.ts";
 
+/** Everything but never-reachable space. */
+const REACHABLE: Readonly<Record<Family, readonly Range[]>> = {
+  4: subtractRanges(rangesOf(4, [parseCidr("0.0.0.0/0")]), NEVER_RANGES[4]),
+  6: subtractRanges(rangesOf(6, [parseCidr("::/0")]), NEVER_RANGES[6]),
+};
+
+/** What is neither never reachable nor private: all that `open` opens. */
+export const OPEN_SPACE: Readonly<Record<Family, readonly Range[]>> = {
+  4: subtractRanges(REACHABLE[4], PRIVATE_RANGES[4]),
+  6: subtractRanges(REACHABLE[6], PRIVATE_RANGES[6]),
+};
+
 /**
  * What a worker loads for one sandbox. Lists are canonical, sorted, disjoint, and never touch each other or
  * never-reachable space. `allow*` holds public space only, `granted*` private space only; what they hold is allowed
@@ -64,7 +76,7 @@ interface FamilyRules {
 
 function compileFamily(family: Family, all: readonly Entry[], grants: readonly Cidr[]): FamilyRules {
   const ofFamily = all.filter(({ cidr }) => cidr.family === family);
-  const publicSpace = subtractRanges(REACHABLE[family], PRIVATE_RANGES[family]);
+  const publicSpace = OPEN_SPACE[family];
   const privateSpace = intersectRanges(REACHABLE[family], PRIVATE_RANGES[family]);
   // Only entries that lie whole inside the grants count: an entry that is wider does not contain private space.
   const grantRanges = rangesOf(family, grants);
@@ -81,11 +93,6 @@ function compileFamily(family: Family, all: readonly Entry[], grants: readonly C
     ],
   };
 }
-
-const REACHABLE: Readonly<Record<Family, readonly Range[]>> = {
-  4: subtractRanges(rangesOf(4, [parseCidr("0.0.0.0/0")]), NEVER_RANGES[4]),
-  6: subtractRanges(rangesOf(6, [parseCidr("::/0")]), NEVER_RANGES[6]),
-};
 
 /** What the entries allow with every protocol. */
 function wholeOf(family: Family, entries: readonly Entry[]): Range[] {

@@ -35,6 +35,7 @@ export const NO_PORT: PortRange = Object.freeze({ first: 0, last: 0 });
 
 const KEYS: readonly string[] = ["cidr", "protocol", "ports"];
 const PORT_PROTOCOLS: readonly Protocol[] = ["tcp", "udp"];
+export const PROTOCOL_HINT = 'write "tcp", "udp" or "icmp", or leave it out';
 const HINT = "write { cidr, protocol, ports }, the last two where only a part is allowed";
 
 /** Field of the CIDR of an entry: the entry itself where it is only a CIDR. */
@@ -74,11 +75,12 @@ function parseOnly(protocol: unknown, ports: unknown, field: string): Only | und
 }
 
 function parseProtocol(value: unknown, field: string): Protocol {
-  if (value === "tcp" || value === "udp" || value === "icmp") return value;
-  throw new PolicyError(`${quote(value)} is not a protocol`, {
-    field,
-    hint: 'write "tcp", "udp" or "icmp", or leave it out',
-  });
+  if (isProtocol(value)) return value;
+  throw new PolicyError(`${quote(value)} is not a protocol`, { field, hint: PROTOCOL_HINT });
+}
+
+export function isProtocol(value: unknown): value is Protocol {
+  return value === "tcp" || value === "udp" || value === "icmp";
 }
 
 /** The canonical form, frozen: a text where everything is allowed, else a rule that says no more than it must. */

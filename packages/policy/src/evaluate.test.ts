@@ -32,7 +32,7 @@ describe("evaluate", () => {
   });
 
   it("refuses what is no address", () => {
-    expect(() => evaluate("open", [], "example.com")).toThrow(expect.objectContaining({ field: "address" }));
+    expect(() => evaluate("open", [], "example.com")).toThrow(expect.objectContaining({ field: "destination" }));
   });
 });
 

@@ -8,6 +8,8 @@ export interface ReservedRange {
   readonly cidr: string;
   /** What lies there, as a sentence part for people: "loopback". */
   readonly reason: string;
+  /** Set where the addresses are other spellings of IPv4 ones. */
+  readonly hidesIpv4?: true;
   /** Where that is written down. */
   readonly source: string;
 }
@@ -26,13 +28,18 @@ export const NEVER_REACHABLE: readonly ReservedRange[] = Object.freeze([
   { cidr: "192.0.0.0/24", reason: "protocol assignments, with a metadata service", source: "RFC 6890" },
   { cidr: "224.0.0.0/4", reason: "multicast", source: "RFC 5771" },
   { cidr: "240.0.0.0/4", reason: "class E and limited broadcast", source: "RFC 1112 4" },
-  { cidr: "::/96", reason: "unspecified, loopback and IPv4-compatible, which hides IPv4", source: "RFC 4291 2.5" },
-  { cidr: "::ffff:0:0/96", reason: "IPv4-mapped, which hides IPv4", source: "RFC 4291 2.5.5.2" },
-  { cidr: "::ffff:0:0:0/96", reason: "IPv4-translated, which hides IPv4", source: "RFC 2765 2.1" },
-  { cidr: "64:ff9b::/96", reason: "NAT64, which hides IPv4", source: "RFC 6052" },
-  { cidr: "64:ff9b:1::/48", reason: "local NAT64, which hides IPv4", source: "RFC 8215" },
-  { cidr: "2001::/32", reason: "Teredo, which hides IPv4", source: "RFC 4380" },
-  { cidr: "2002::/16", reason: "6to4, which hides IPv4", source: "RFC 3056" },
+  {
+    cidr: "::/96",
+    reason: "unspecified, loopback and IPv4-compatible, which hides IPv4",
+    hidesIpv4: true,
+    source: "RFC 4291 2.5",
+  },
+  { cidr: "::ffff:0:0/96", reason: "IPv4-mapped, which hides IPv4", hidesIpv4: true, source: "RFC 4291 2.5.5.2" },
+  { cidr: "::ffff:0:0:0/96", reason: "IPv4-translated, which hides IPv4", hidesIpv4: true, source: "RFC 2765 2.1" },
+  { cidr: "64:ff9b::/96", reason: "NAT64, which hides IPv4", hidesIpv4: true, source: "RFC 6052" },
+  { cidr: "64:ff9b:1::/48", reason: "local NAT64, which hides IPv4", hidesIpv4: true, source: "RFC 8215" },
+  { cidr: "2001::/32", reason: "Teredo, which hides IPv4", hidesIpv4: true, source: "RFC 4380" },
+  { cidr: "2002::/16", reason: "6to4, which hides IPv4", hidesIpv4: true, source: "RFC 3056" },
   { cidr: "fd00:ec2::/32", reason: "metadata services of Amazon", source: "EC2 documentation" },
   { cidr: "fe80::/10", reason: "link-local", source: "RFC 4291 2.5.6" },
   { cidr: "fec0::/10", reason: "site-local", source: "RFC 3879" },
