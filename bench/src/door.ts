@@ -49,6 +49,7 @@ export async function echo(
   const socket = await openPort(join(home, "run/gateway/open/open.sock"), target, { timeoutMs: TIMEOUT_MS });
   try {
     const answer = once(socket, "data", { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    socket.resume(); // it comes paused
     socket.write("hi");
     const [data] = (await answer) as [Buffer];
     if (data.toString() !== "hi") throw new Error("another word came back");
