@@ -4,12 +4,14 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../../src/system/command.ts";
 import { Child } from "./child.ts";
+import { Capture, Injector } from "./wire.ts";
 
 export const GATEWAY_UID = 64_123;
+export const RESOLVER_UID = 64_124;
 
 /** Addresses beyond the host. */
 export const FAR = {
@@ -38,6 +40,11 @@ export function helperPath(): string {
   return path;
 }
 
+/** The program that opens a resolver's sockets; beside the helper. */
+export function resolverSocketsPath(): string {
+  return join(dirname(helperPath()), "sallyport-resolver-sockets");
+}
+
 export class World implements AsyncDisposable {
   readonly platformId = randomPlatformId();
   readonly hostNetns: string;
@@ -45,7 +52,7 @@ export class World implements AsyncDisposable {
   readonly farPath: string;
   readonly farNetns: string;
   readonly directory: string;
-  readonly #children: Child[] = [];
+  readonly #children: AsyncDisposable[] = [];
 
   private constructor(directory: string) {
     const name = `tw${randomBytes(4).toString("hex")}`;
@@ -124,6 +131,18 @@ export class World implements AsyncDisposable {
     return this.#keep(new Child(netnsPath, "agent.ts", uid === undefined ? [] : [String(uid)]));
   }
 
+  /** What asks at port 53, from a slot's namespace. */
+  client(netnsPath: string): Child {
+    return this.#keep(new Child(netnsPath, "look-up-client.ts", []));
+  }
+
+  /** What answers there, in the host's namespace as the resolver's user. Start the worker first. */
+  lookUpServer(): Child {
+    const sockets = [resolverSocketsPath(), `--net=${this.routerPath}`, `--uid=${RESOLVER_UID}`, "--"];
+    const user = ["setpriv", `--reuid=${RESOLVER_UID}`, `--regid=${RESOLVER_UID}`, "--clear-groups", "--"];
+    return this.#keep(new Child(this.hostPath, "look-up-server.ts", [], [...sockets, ...user]));
+  }
+
   /** A worker's network in the host's namespace, not started yet. */
   worker(overrides: object = {}): Child {
     const options = {
@@ -138,7 +157,23 @@ export class World implements AsyncDisposable {
     return this.#keep(new Child(this.hostPath, "worker-child.ts", [JSON.stringify(options)]));
   }
 
-  #keep(child: Child): Child {
+  /** Puts frames on interfaces of a namespace. */
+  injector(netnsPath: string): Injector {
+    return this.#keep(new Injector(netnsPath));
+  }
+
+  /** Records what arrives in a namespace. */
+  async capture(netnsPath: string): Promise<Capture> {
+    return this.#keep(await Capture.in(netnsPath));
+  }
+
+  /** The hardware address of an interface. */
+  async hardwareAddress(netnsPath: string, link: string): Promise<string> {
+    const { stdout } = await run(["nsenter", `--net=${netnsPath}`, "ip", "-o", "link", "show", "dev", link]);
+    return /link\/ether ([0-9a-f:]{17})/.exec(stdout)?.[1] ?? "";
+  }
+
+  #keep<T extends AsyncDisposable>(child: T): T {
     this.#children.push(child);
     return child;
   }

@@ -1,0 +1,129 @@
+// Somebody with raw sockets in a slot, and eyes everywhere else: which packets get anywhere?
+
+import { compile, type NetworkPolicy } from "@sallyport/policy";
+import { expect } from "vitest";
+import type { SlotNetwork } from "../../src/network/contract.ts";
+import type { Child } from "./child.ts";
+import { frame, PROTOCOL, packet, udp } from "./packets.ts";
+import { type Arrival, type Capture, type Injector, marksIn, newMark } from "./wire.ts";
+import { FAR, type World } from "./world.ts";
+
+export interface Attack {
+  readonly name: string;
+  /** Packets, each with the mark somewhere in it. */
+  readonly packets: (mark: Buffer) => readonly Buffer[];
+}
+
+interface Place {
+  readonly slot: SlotNetwork;
+  readonly injector: Injector;
+  /** Hardware addresses of the slot's own end and of the router's. */
+  readonly own: string;
+  readonly router: string;
+}
+
+interface Eyes {
+  readonly host: Capture;
+  readonly far: Capture;
+  readonly router: Capture;
+  readonly neighbour: Capture;
+}
+
+/** Two slots: the attacker's, and a neighbour's with policy `open`, whose packets tell when the attacker's are through. */
+export class Attacker {
+  readonly world: World;
+  readonly worker: Child;
+  readonly #place: Place;
+  readonly #neighbour: Place;
+  readonly #eyes: Eyes;
+
+  private constructor(world: World, worker: Child, places: readonly [Place, Place], eyes: Eyes) {
+    this.world = world;
+    this.worker = worker;
+    this.#place = places[0];
+    this.#neighbour = places[1];
+    this.#eyes = eyes;
+  }
+
+  /** Starts the worker's network, and switches the router's own checks of sources off: the rules must hold alone. */
+  static async start(world: World, overrides: object = {}): Promise<Attacker> {
+    const worker = world.worker(overrides);
+    await worker.call("start");
+    const places: [Place, Place] = [await place(world, worker), await place(world, worker)];
+    const eyes = {
+      host: await world.capture(world.hostPath),
+      far: await world.capture(world.farPath),
+      router: await world.capture(world.routerPath),
+      neighbour: await world.capture(places[1].slot.netnsPath),
+    };
+    const links = (await world.inRouter("ls", "/proc/sys/net/ipv4/conf")).trim().split("\n");
+    await world.inRouter("sysctl", "-q", "-w", ...links.map((link) => `net.ipv4.conf.${link}.rp_filter=0`));
+    const attacker = new Attacker(world, worker, places, eyes);
+    await attacker.setPolicy("open", [], attacker.neighbour);
+    return attacker;
+  }
+
+  get slot(): SlotNetwork {
+    return this.#place.slot;
+  }
+
+  get neighbour(): SlotNetwork {
+    return this.#neighbour.slot;
+  }
+
+  async setPolicy(policy: NetworkPolicy, grants: readonly string[] = [], slot = this.slot): Promise<void> {
+    await this.worker.call("applyPolicy", slot.slot, compile(policy, grants));
+  }
+
+  /** Ends the worker and takes the router's table away: what the rules alone have stopped gets through from now on. */
+  async withoutRules(): Promise<void> {
+    await this.worker.call("dispose");
+    await this.world.inRouter("nft", "delete", "table", "inet", "sallyport");
+  }
+
+  /** Sends packets out of the attacker's slot. */
+  async send(packets: readonly Buffer[]): Promise<void> {
+    await sendFrom(this.#place, packets);
+  }
+
+  /** Sends packets out of the neighbour's slot. */
+  async sendFromNeighbour(packets: readonly Buffer[]): Promise<void> {
+    await sendFrom(this.#neighbour, packets);
+  }
+
+  /** Resolves when all that was sent before has met the rules. */
+  async through(): Promise<void> {
+    const mark = newMark();
+    const ends = { from: this.neighbour.ipv4, to: FAR.listed4 };
+    await this.sendFromNeighbour([packet(ends, PROTOCOL.udp, udp(ends, { sport: 4444, dport: 4444 }, mark))]);
+    const arrived = () => marksIn(this.#eyes.host.arrivals()).has(mark.toString());
+    await expect.poll(arrived, { timeout: 5000, interval: 10 }).toBe(true);
+  }
+
+  /** Everything that got through: out of the router, into the neighbour, or to the router's or the host's own ears. */
+  arrivals(): readonly Arrival[] {
+    const { host, far, router, neighbour } = this.#eyes;
+    const delivered = router.arrivals().filter(({ kind }) => kind === "local");
+    return [...host.arrivals(), ...far.arrivals(), ...delivered, ...neighbour.arrivals()];
+  }
+
+  /** Names of the attacks of which anything got through. */
+  async successes(attacks: readonly Attack[]): Promise<string[]> {
+    const marked = attacks.map(({ name, packets }) => ({ name, mark: newMark(), packets }));
+    await this.send(marked.flatMap(({ packets, mark }) => packets(mark)));
+    await this.through();
+    const seen = marksIn(this.arrivals());
+    return marked.filter(({ mark }) => seen.has(mark.toString())).map(({ name }) => name);
+  }
+}
+
+async function place(world: World, worker: Child): Promise<Place> {
+  const slot = await worker.call<SlotNetwork>("acquireSlot");
+  const own = await world.hardwareAddress(slot.netnsPath, slot.interfaceName);
+  const router = await world.hardwareAddress(world.routerPath, `slot${slot.slot}`);
+  return { slot, injector: world.injector(slot.netnsPath), own, router };
+}
+
+async function sendFrom({ slot, injector, own, router }: Place, packets: readonly Buffer[]): Promise<void> {
+  await injector.send(packets.map((bytes) => ({ link: slot.interfaceName, frame: frame(router, own, bytes) })));
+}
