@@ -2,7 +2,7 @@
 // Argument: options as JSON.
 
 import { silentLogger } from "@sallyport/appkit/logger";
-import type { NetworkRules } from "@sallyport/policy";
+import { compile, type NetworkRules, parsePolicy } from "@sallyport/policy";
 import type { WorkerNetwork, WorkerNetworkOptions } from "../../src/network/contract.ts";
 import { startWorkerNetwork } from "../../src/network/network.ts";
 import { removeWorkerNetwork } from "../../src/network/removal.ts";
@@ -49,6 +49,8 @@ answerCalls({
   adoptSlot: (slot: number) => running().adoptSlot(slot),
   boundSlots: () => running().boundSlots(),
   applyPolicy: (slot: number, rules: NetworkRules) => running().applyPolicy({ slot }, rules),
+  /** As users write it, without grants. */
+  setPolicy: (slot: number, policy: unknown) => running().applyPolicy({ slot }, compile(parsePolicy(policy), [])),
   readdress: (slot: number) => running().readdress({ slot }),
   releaseSlot: (slot: number) => running().releaseSlot(slot),
   teardown: () => running().teardown(),
