@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { NetworkRules } from "@sallyport/policy";
+import type { ResolverOptions } from "./look-ups.ts";
 
 export interface WorkerNetworkOptions {
   /** Lower-case ULID of the platform. */
@@ -12,6 +13,8 @@ export interface WorkerNetworkOptions {
   readonly stateDirectory: string;
   /** The user who alone may open connections into sandboxes. */
   readonly gatewayUid: number;
+  /** Who answers look-ups of slots whose mode is `open`. Nobody when unset. */
+  readonly resolver?: ResolverOptions;
   /** Path of the sallyport-nft program. */
   readonly helper: string;
   readonly logger: Logger;

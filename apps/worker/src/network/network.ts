@@ -59,7 +59,7 @@ async function start(
 
   const session = stack.use(new NftSession({ helper: options.helper, netnsPath: names.routerNetnsPath }));
   const hostSession = stack.use(new NftSession({ helper: options.helper }));
-  const rules = new RouterRules({ session, gatewayUid: options.gatewayUid });
+  const rules = new RouterRules({ session, gatewayUid: options.gatewayUid, resolver: options.resolver });
   const entries = kept.map((entry) => ({ ...entry, addresses: slotAddresses(platformId, entry.slot) }));
   // Rules before settings and cables: no moment in which the router forwards without them.
   await rules.load(entries, await ownAddresses(names));

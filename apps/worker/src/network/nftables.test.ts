@@ -56,6 +56,14 @@ describe("renderTable", () => {
     ).toEqual(["ct state related accept", "ct state { new, established } oifname . ct mark @live accept"]);
   });
 
+  it("lets only the resolver's user answer look-ups, and nobody where there is none", () => {
+    const resolver = { uid: 978, queriesPerSecond: 100 };
+    expect(
+      chain(renderTable({ gatewayUid: 977, resolver, ownAddresses: [], slots: [] }), "answers").slice(0, 2),
+    ).toEqual(["meta skuid != 978 drop", "tcp flags & (syn | ack) == syn drop"]);
+    expect(chain(text, "answers")[0]).toBe("drop");
+  });
+
   it("has the rules that the watcher counts", () => {
     const counted = Object.fromEntries(Object.keys(BASE_CHAIN_RULES).map((name) => [name, chain(text, name).length]));
     expect(counted).toEqual(BASE_CHAIN_RULES);
@@ -89,6 +97,19 @@ describe("slots", () => {
       "counter drop",
     ]);
     expect(text).not.toContain("allow6_3_7");
+  });
+
+  it("may ask the resolver at their own router's address where they are open, and only there", () => {
+    const open = slot(3, compile("open", []));
+    const asker = 'askers4 { "slot3" . 100.64.0.14 . 100.64.0.13 }';
+    expect(renderAddSlot(open)).toContain(`add element inet sallyport ${asker}`);
+    expect(renderChangeRules(open, slot(3, compile("blocked", []), 2))).toContain(
+      `delete element inet sallyport ${asker}`,
+    );
+    expect(renderRemoveSlot(open)).toContain(`delete element inet sallyport ${asker}`);
+    for (const policy of ["blocked", { allow: ["198.51.100.0/24"] }] as const) {
+      expect(renderAddSlot(slot(3, compile(policy, [])))).not.toContain("askers");
+    }
   });
 
   it("change and leave without leftovers", () => {

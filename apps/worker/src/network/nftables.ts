@@ -3,6 +3,7 @@
 import { mergeCidrs, NEVER_REACHABLE, type NetworkRules, PolicyError, PRIVATE, parseCidr } from "@sallyport/policy";
 import { type SlotAddresses, UPLINK_NAME } from "./addresses.ts";
 import { NetworkError } from "./errors.ts";
+import { askerElements, LOOK_UP_RULES, lookUpChains, type ResolverOptions } from "./look-ups.ts";
 
 export const ROUTER_TABLE = "sallyport";
 /** Most connections that one slot may hold open to the outside. The router's connection table is everybody's. */
@@ -20,6 +21,8 @@ export interface RouterSlot {
 
 export interface RouterTable {
   readonly gatewayUid: number;
+  /** Nobody answers look-ups where it is unset. */
+  readonly resolver?: ResolverOptions | undefined;
   /** The host's and the platform's own addresses, as CIDRs of either family. */
   readonly ownAddresses: readonly string[];
   readonly slots: readonly RouterSlot[];
@@ -33,7 +36,7 @@ export function renderTable(table: RouterTable): string {
   const privates = mergeCidrs(PRIVATE.map((row) => row.cidr));
   return `table inet ${ROUTER_TABLE}
 delete table inet ${ROUTER_TABLE}
-table inet ${ROUTER_TABLE} {
+${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
   set bind4 { type ifname . ipv4_addr; }
   set bind6 { type ifname . ipv6_addr; }
   map life { type ifname : mark; }
@@ -50,18 +53,20 @@ ${intervalSet("private6", "ipv6_addr", privates.v6)}
   chain prerouting {
     type filter hook prerouting priority raw; policy drop;
     iifname { "lo", "${UPLINK_NAME}" } accept
+    ${LOOK_UP_RULES.prerouting.join("\n    ")}
     iifname . ip saddr @bind4 accept
     iifname . ip6 saddr @bind6 accept
     ${ND} accept
     counter
   }
 
-  # To the router itself: only answers to the gateway.
+  # To the router itself: only answers to the gateway, and look-ups.
   chain input {
     type filter hook input priority filter; policy drop;
     iifname "lo" accept
     ${ND} accept
     ct direction reply ct state { established, related } iifname . ct mark @live accept
+    ${LOOK_UP_RULES.input.join("\n    ")}
     counter
   }
 
@@ -73,6 +78,7 @@ ${intervalSet("private6", "ipv6_addr", privates.v6)}
     ${ND} accept
     ct state related accept
     oifname "${UPLINK_NAME}" drop
+    ${LOOK_UP_RULES.output.join("\n    ")}
     meta skuid != ${table.gatewayUid} drop
     ct state new meta skuid ${table.gatewayUid} ct mark set oifname map @life
     ct state { new, established } oifname . ct mark @live accept
@@ -124,7 +130,7 @@ ${table.slots.map(renderAddSlot).join("")}`;
 }
 
 /** Rules that the base chains must hold, by chain: what a watcher counts. Kept beside the text above. */
-export const BASE_CHAIN_RULES: Readonly<Record<string, number>> = { prerouting: 5, input: 4, output: 8, forward: 5 };
+export const BASE_CHAIN_RULES: Readonly<Record<string, number>> = { prerouting: 7, input: 6, output: 9, forward: 5 };
 
 /** A slot joins, with whatever its rules say. */
 export function renderAddSlot(slot: RouterSlot): string {
@@ -145,6 +151,7 @@ export function renderChangeRules(before: RouterSlot, after: RouterSlot): string
   return [
     deleteElement("egress", `"${name}"`),
     deleteElement("ingress", `"${name}"`),
+    renderNoLookUps(before),
     renderVerdicts(after),
     renderDropVerdictObjects(before),
   ].join("");
@@ -157,6 +164,7 @@ export function renderRemoveSlot(slot: RouterSlot): string {
   return [
     deleteElement("egress", `"${name}"`),
     deleteElement("ingress", `"${name}"`),
+    renderNoLookUps(slot),
     deleteElement("live", `"${name}" . ${mark}`),
     deleteElement("life", `"${name}"`),
     deleteElement("bind6", `"${name}" . ${addresses.ipv6}`),
@@ -186,7 +194,18 @@ function renderVerdicts(slot: RouterSlot): string {
     mode === "allow" ? renderAllowObjects(slot) : "",
     addElement("egress", `"${name}" : ${verdicts[0]}`),
     addElement("ingress", `"${name}" : ${verdicts[1]}`),
+    mode === "open" ? renderLookUps(slot, addElement) : "",
   ].join("");
+}
+
+function renderNoLookUps(slot: RouterSlot): string {
+  return slot.rules.mode === "open" ? renderLookUps(slot, deleteElement) : "";
+}
+
+function renderLookUps(slot: RouterSlot, render: (set: string, element: string) => string): string {
+  return askerElements(slot.addresses)
+    .map(([set, element]) => render(set, element))
+    .join("");
 }
 
 function allowVerdicts(slot: RouterSlot): [string, string] {

@@ -4,6 +4,7 @@ import type { NetworkRules } from "@sallyport/policy";
 import type { SlotAddresses } from "./addresses.ts";
 import { member, type NftObject, type NftSession, SessionLostError } from "./apply.ts";
 import { NetworkError } from "./errors.ts";
+import type { ResolverOptions } from "./look-ups.ts";
 import {
   BASE_CHAIN_RULES,
   checkRules,
@@ -22,6 +23,7 @@ const CHAIN = { family: "inet", table: ROUTER_TABLE } as const;
 export interface RouterRulesOptions {
   readonly session: NftSession;
   readonly gatewayUid: number;
+  readonly resolver?: ResolverOptions | undefined;
 }
 
 export interface NewSlot {
@@ -34,6 +36,7 @@ export interface NewSlot {
 export class RouterRules {
   readonly #session: NftSession;
   readonly #gatewayUid: number;
+  readonly #resolver: ResolverOptions | undefined;
   readonly #slots = new Map<number, RouterSlot>();
   #ownAddresses: readonly string[] = [];
   #revision = 0;
@@ -44,6 +47,7 @@ export class RouterRules {
   constructor(options: RouterRulesOptions) {
     this.#session = options.session;
     this.#gatewayUid = options.gatewayUid;
+    this.#resolver = options.resolver;
   }
 
   /** Loads everything, in place of whatever is there. */
@@ -150,7 +154,8 @@ export class RouterRules {
   }
 
   #render(slots: ReadonlyMap<number, RouterSlot>, ownAddresses: readonly string[]): string {
-    return renderTable({ gatewayUid: this.#gatewayUid, ownAddresses, slots: [...slots.values()] });
+    const [gatewayUid, resolver] = [this.#gatewayUid, this.#resolver];
+    return renderTable({ gatewayUid, resolver, ownAddresses, slots: [...slots.values()] });
   }
 
   #routerSlot(slot: NewSlot): RouterSlot {

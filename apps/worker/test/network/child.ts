@@ -25,11 +25,12 @@ export class Child implements AsyncDisposable {
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   #lastId = 0;
 
-  constructor(netnsPath: string, program: string, args: readonly string[]) {
+  /** `through`: programs, with their arguments, that run the test program in the end. */
+  constructor(netnsPath: string, program: string, args: readonly string[], through: readonly string[] = []) {
     const path = fileURLToPath(new URL(program, import.meta.url));
     this.#process = spawn(
       "nsenter",
-      [`--net=${netnsPath}`, process.execPath, "--conditions=@sallyport/source", path, ...args],
+      [`--net=${netnsPath}`, ...through, process.execPath, "--conditions=@sallyport/source", path, ...args],
       { stdio: ["ignore", "inherit", "inherit", "ipc"] },
     );
     this.#process.on("message", (message) => this.#settle(message as Answer));
