@@ -95,5 +95,6 @@ function put(request: JsonObject, path: readonly DescField[], value: JsonValue):
   for (const rival of field.oneof?.fields ?? []) delete others[rival.jsonName];
   const inner = others[field.jsonName];
   const isObject = typeof inner === "object" && inner !== null && !Array.isArray(inner);
-  return { ...others, [field.jsonName]: rest.length === 0 ? value : put(isObject ? inner : {}, rest, value) };
+  const within = rest.length === 0 ? value : put(isObject ? inner : {}, rest, value);
+  return { ...others, [field.jsonName]: rest.length > 0 && field.fieldKind === "list" ? [within] : within };
 }

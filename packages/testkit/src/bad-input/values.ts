@@ -67,13 +67,17 @@ export function oddValues(field: DescField): OddValue[] {
   }
 }
 
-/** The fields of a message, and of the messages in it: each with the path that leads to it. */
+/** The fields of a message, and of the messages in it and in its lists: each with the path that leads to it. */
 export function* fieldPaths(desc: DescMessage, path: readonly DescField[] = []): Generator<readonly DescField[]> {
   for (const field of desc.fields) {
     const here = [...path, field];
     yield here;
-    if (field.fieldKind === "message" && !path.includes(field)) yield* fieldPaths(field.message, here);
+    if (isOfMessages(field) && !path.includes(field)) yield* fieldPaths(field.message, here);
   }
+}
+
+function isOfMessages(field: DescField): field is DescField & { message: DescMessage } {
+  return field.fieldKind === "message" || (field.fieldKind === "list" && field.listKind === "message");
 }
 
 function single(field: DescField): OddValue[] {
