@@ -35,7 +35,7 @@ async function counts() {
 }
 
 const open = { mode: { $case: "open" as const, value: {} } };
-const allow = (...cidrs: string[]) => ({ mode: { $case: "allow" as const, value: { cidrs } } });
+const allow = (...cidrs: string[]) => ({ mode: { $case: "allow" as const, value: { cidrs, rules: [] } } });
 const command = { argv: ["true"] };
 
 describe("bad input", () => {
@@ -72,12 +72,12 @@ describe("bad input", () => {
     ["memory_mib", { memoryMib: 127 }],
     ["memory_mib", { memoryMib: 65_537 }],
     ["network", { network: { mode: undefined } }],
-    ["network.allow[0]", { network: allow("") }],
-    ["network.allow[1]", { network: allow("198.51.100.0/24", "198.51.100.1/24") }],
-    ["network.allow[1]", { network: allow("198.51.100.0/24", "198.51.100.0/24") }],
-    ["network.allow[2]", { network: allow("198.51.100.0/24", "2001:4860::/32", "nonsense") }],
-    ["network.allow[0]", { network: allow("169.254.169.254/32") }],
-    ["network.allow[0]", { network: allow("10.1.0.0/16") }],
+    ["network.allow.cidrs[0]", { network: allow("") }],
+    ["network.allow.cidrs[1]", { network: allow("198.51.100.0/24", "198.51.100.1/24") }],
+    ["network.allow.cidrs[1]", { network: allow("198.51.100.0/24", "198.51.100.0/24") }],
+    ["network.allow.cidrs[2]", { network: allow("198.51.100.0/24", "2001:4860::/32", "nonsense") }],
+    ["network.allow.cidrs[0]", { network: allow("169.254.169.254/32") }],
+    ["network.allow.cidrs[0]", { network: allow("10.1.0.0/16") }],
     ["network.allow", { network: allow(...Array.from({ length: 257 }, (_, index) => `198.51.${index % 256}.0/32`)) }],
     ["pty", { pty: { columns: 80, rows: 24 } }],
     ["pty.columns", { command, pty: { columns: 0, rows: 24 } }],
@@ -133,7 +133,7 @@ describe("grants", () => {
       [...worker.desired.values()].find((one) => one.sandboxId === created.sandbox?.id),
     );
     expect(desired.spec?.network).toMatchObject({ generation: 1, allowIpv4: [], grantedIpv4: ["10.1.2.0/24"] });
-    expect(await refusal(create({ network: allow("10.1.2.0/24") }))).toMatchObject({ field: "network.allow[0]" });
+    expect(await refusal(create({ network: allow("10.1.2.0/24") }))).toMatchObject({ field: "network.allow.cidrs[0]" });
   });
 });
 

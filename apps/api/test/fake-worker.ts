@@ -61,9 +61,13 @@ export class FakeWorker implements AsyncDisposable {
         this.messages.push(message);
         for (const desired of message.instances) {
           const known = this.desired.get(desired.instanceId);
-          this.desired.set(desired.instanceId, { ...desired, spec: desired.spec ?? known?.spec });
-          const isNew = known?.wish !== desired.wish || known.sleepGeneration !== desired.sleepGeneration;
-          if (isNew) await onWish(this, desired);
+          const whole = {
+            ...desired,
+            spec: desired.spec ?? known?.spec,
+            network: desired.network ?? known?.network,
+          };
+          this.desired.set(desired.instanceId, whole);
+          if (known === undefined || wordsOf(known) !== wordsOf(whole)) await onWish(this, whole);
         }
       }
       this.ended = "well";
@@ -81,16 +85,23 @@ export class FakeWorker implements AsyncDisposable {
     return this;
   }
 
-  /** Reports a state with the next seq, and every wish to sleep or to wake as followed. */
+  /** Reports a state with the next seq, and every wish to sleep or to wake, and every policy, as followed. */
   report(desired: DesiredInstance, state: InstanceState, outcome?: Outcome, events: readonly InstanceEvent[] = []) {
     const seq = (this.#seqs.get(desired.instanceId) ?? 0) + 1;
     this.#seqs.set(desired.instanceId, seq);
     const { asleep, sleepGeneration } = desired;
-    return this.send([{ ...report(desired, state, seq), outcome, asleep, sleepGeneration, events: [...events] }]);
+    const followed = { asleep, sleepGeneration, networkGeneration: networkGenerationOf(desired) };
+    return this.send([{ ...report(desired, state, seq), ...followed, outcome, events: [...events] }]);
   }
 
-  send(reports: InstanceReport[]) {
-    return callUnary(this.client, this.client.reportInstances, { workerId: this.id, reports });
+  send(reports: InstanceReport[], addresses?: readonly string[]) {
+    const own = addresses === undefined ? undefined : { cidrs: [...addresses] };
+    return callUnary(this.client, this.client.reportInstances, { workerId: this.id, reports, addresses: own });
+  }
+
+  /** The machines' own addresses, as it was last told. */
+  get fleet(): readonly string[] | undefined {
+    return this.messages.findLast(({ fleet }) => fleet !== undefined)?.fleet?.cidrs;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,6 +110,16 @@ export class FakeWorker implements AsyncDisposable {
     await this.#running;
     this.client.close();
   }
+}
+
+/** Of a wish, what an obedient worker acts on. */
+function wordsOf(desired: DesiredInstance): string {
+  return `${desired.wish} ${desired.sleepGeneration} ${networkGenerationOf(desired)}`;
+}
+
+/** The number of the newest policy of a wish: the first one is in the spec alone. */
+export function networkGenerationOf({ network, spec }: DesiredInstance): number {
+  return network?.generation ?? spec?.network?.generation ?? 0;
 }
 
 export const HELLO: WatchDesiredRequest = {

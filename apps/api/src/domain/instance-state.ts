@@ -80,6 +80,12 @@ export function sandboxState(wish: Wish, observed: ObservedState): SandboxState 
   return observed === "running" ? "running" : "pending";
 }
 
+/** Whether an instance has a newer policy than its kernel. Before its start, the first one is not waited for. */
+export function isNetworkPending(observed: ObservedState, wished: number, applied: number): boolean {
+  if (observed === "ended" || applied >= wished) return false;
+  return wished > 1 || observed === "running" || observed === "stopping";
+}
+
 /** What a report makes of an instance; undefined when it changes nothing, being old or about an end that is final. */
 export function applyReport(current: Observation, report: Report): Observation | undefined {
   if (current.observed === "ended" || report.seq <= current.seq) return undefined;

@@ -45,8 +45,17 @@ export const WORKER_SILENCE_MS = 15_000;
 /** A worker that was silent for so long, while the control plane was well, is given up where law 7 lets it be. */
 export const LOST_AFTER_MS = 300_000;
 
+/** How long an update of a policy waits for the kernel. */
+export const NETWORK_WAIT_MS = 10_000;
+/** Resolvers that a create may name. */
+export const MAX_RESOLVERS = 3;
+/** CIDRs that one machine may call its own. */
+export const MAX_MACHINE_ADDRESSES = 1_024;
+
 /** Older events of a sandbox go. */
 export const MAX_EVENTS_KEPT = 1_000;
+/** Of these so many may tell of what its policy denied, so that a flood of them leaves room for the rest. */
+export const MAX_DENIALS_KEPT = 500;
 /** From then on a key may be used anew. */
 export const IDEMPOTENCY_KEY_LIFE_MS = 24 * 60 * 60 * 1_000;
 /** How long an ended sandbox and its events are remembered. */

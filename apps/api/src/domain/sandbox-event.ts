@@ -1,5 +1,6 @@
 // What can happen to a sandbox: a closed list of types, and details that are small whoever wrote them. docs/events.md
 // tells callers the same.
+import { denialDetail } from "./denial.ts";
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 /** What belongs to an event. */
@@ -11,6 +12,7 @@ export const API_EVENT_TYPES = [
   "placed",
   "started",
   "tags_changed",
+  "network_policy_changed",
   "stop_requested",
   "unreachable",
   "reachable",
@@ -19,7 +21,7 @@ export const API_EVENT_TYPES = [
 type ApiEventType = (typeof API_EVENT_TYPES)[number];
 
 /** What a worker may report; of anything else it says nothing that we tell on. */
-export const WORKER_EVENT_TYPES = ["asleep", "awake", "oom_kill", "pids_limit", "disk_full"] as const;
+export const WORKER_EVENT_TYPES = ["asleep", "awake", "oom_kill", "pids_limit", "disk_full", "network_denied"] as const;
 export type WorkerEventType = (typeof WORKER_EVENT_TYPES)[number];
 
 /** An event to be written. */
@@ -49,6 +51,13 @@ export interface ReportedEvent {
 /** Whether a worker may tell of this. */
 export function isWorkerEventType(type: string): type is WorkerEventType {
   return (WORKER_EVENT_TYPES as readonly string[]).includes(type);
+}
+
+/** What we tell on of a worker's event; undefined when it is not fit to be told. */
+export function toldDetail(type: WorkerEventType, detail: unknown): EventDetail | undefined {
+  if (type !== "network_denied") return boundedDetail(detail);
+  const denial = denialDetail(detail);
+  return denial === undefined ? undefined : boundedDetail(denial);
 }
 
 const MAX_DETAIL_KEYS = 16;

@@ -1,7 +1,8 @@
 // What a sandbox is to the services: what was asked for, what the worker needs, what callers see.
-import type { NetworkPolicy, NetworkRules } from "@sallyport/policy";
+import type { NetworkPolicy } from "@sallyport/policy";
 import type { Outcome, SandboxState, Wish } from "./instance-state.ts";
 import { DISK_MIB } from "./limits.ts";
+import type { NumberedRules } from "./network.ts";
 
 export interface PtySize {
   readonly columns: number;
@@ -27,6 +28,7 @@ export interface CreateSandboxInput {
   readonly idleTimeoutMs: number | undefined;
   readonly sleepAfterMs: number | undefined;
   readonly diskMiB: number | undefined;
+  readonly dns: readonly string[];
   readonly waitMs: number;
 }
 
@@ -42,7 +44,8 @@ export interface InstanceSpec {
   readonly env: readonly (readonly [name: string, value: string])[];
   readonly workdir: string;
   readonly pty: PtySize | undefined;
-  readonly network: NetworkRules & { readonly generation: number };
+  /** The newest policy's. */
+  readonly network: NumberedRules;
   readonly diskMiB: number;
   /** Undefined: never. */
   readonly idleTimeoutMs: number | undefined;
@@ -50,15 +53,29 @@ export interface InstanceSpec {
   /** Whom everything in the sandbox runs as: the image's user. */
   readonly uid: number;
   readonly gid: number;
+  /** Resolvers that the create named. */
+  readonly dns: readonly string[];
 }
 
 /** A spec as it is kept: the release before wrote fewer members. */
-export type StoredSpec = Omit<InstanceSpec, LateMember> & Partial<Pick<InstanceSpec, LateMember>>;
-type LateMember = "diskMiB" | "idleTimeoutMs" | "sleepAfterMs" | "uid" | "gid";
+export type StoredSpec = Omit<InstanceSpec, LateMember | "network"> &
+  Partial<Pick<InstanceSpec, LateMember>> & {
+    readonly network: Omit<NumberedRules, "portRules"> & Partial<Pick<NumberedRules, "portRules">>;
+  };
+type LateMember = "diskMiB" | "idleTimeoutMs" | "sleepAfterMs" | "uid" | "gid" | "dns";
 
 /** A kept spec with what held when it was written. */
 export function wholeSpec(stored: StoredSpec): InstanceSpec {
-  return { diskMiB: DISK_MIB.unset, idleTimeoutMs: undefined, sleepAfterMs: undefined, uid: 0, gid: 0, ...stored };
+  return {
+    diskMiB: DISK_MIB.unset,
+    idleTimeoutMs: undefined,
+    sleepAfterMs: undefined,
+    uid: 0,
+    gid: 0,
+    dns: [],
+    ...stored,
+    network: { portRules: [], ...stored.network },
+  };
 }
 
 /** A sandbox as its workspace sees it. */
@@ -84,6 +101,11 @@ export interface Sandbox {
   readonly sleepAfterMs: number | undefined;
   readonly diskMiB: number;
   readonly asleep: boolean;
+  readonly dns: readonly string[];
+  /** Numbers its newest policy. */
+  readonly networkGeneration: number;
+  /** The kernel has not got it yet. */
+  readonly networkPending: boolean;
 }
 
 /** What the api wishes of one instance. */
@@ -98,4 +120,6 @@ export interface DesiredInstance {
   readonly sleepGeneration: number;
   /** What the newest of them wishes. */
   readonly asleep: boolean;
+  /** Grows with each policy; the newest is in the spec. */
+  readonly networkGeneration: number;
 }

@@ -11,6 +11,7 @@ import {
   revokeToken,
 } from "../services/admin.ts";
 import type { ServiceDeps } from "../services/deps.ts";
+import { grantCidr, listGrants, revokeCidr } from "../services/grants.ts";
 import { allWorkers, declareWorkerLost } from "../services/lost-workers.ts";
 import { setWorkspaceQuota } from "../services/quota.ts";
 import { toApiToken, toQuota, toWorker, toWorkerStatus, toWorkspace } from "./convert.ts";
@@ -42,6 +43,17 @@ export function adminService(deps: ServiceDeps): BoundService {
       const { workspace, memoryMib: memoryMiB, diskMib: diskMiB, sandboxes, cpuMillis, createsPerMinute } = request;
       const change = { sandboxes, cpuMillis, memoryMiB, diskMiB, createsPerMinute };
       return { quota: toQuota(await setWorkspaceQuota(deps, workspace, change)) };
+    },
+    async grantCidr(request) {
+      const { cidrs } = await grantCidr(deps, request.workspace, request.cidr);
+      return { cidrs: [...cidrs] };
+    },
+    async revokeCidr(request) {
+      const { cidrs, sandboxes } = await revokeCidr(deps, request.workspace, request.cidr);
+      return { cidrs: [...cidrs], sandboxes };
+    },
+    async listGrants(request) {
+      return { cidrs: [...(await listGrants(deps, request.workspace))] };
     },
     async listWorkers() {
       return { workers: (await allWorkers(deps)).map(toWorker) };

@@ -3,26 +3,16 @@ import type {
   DesiredInstance as DesiredInstanceMessage,
   InstanceReport as InstanceReportMessage,
   InstanceSpec as InstanceSpecMessage,
-  NetworkRules as NetworkRulesMessage,
   Outcome as OutcomeMessage,
   WatchDesiredRequest,
 } from "@sallyport/contracts";
-import {
-  InstanceState as InstanceStateCode,
-  NetworkRules_Mode as RulesMode,
-  DesiredInstance_Wish as WishCode,
-} from "@sallyport/contracts";
+import { InstanceState as InstanceStateCode, DesiredInstance_Wish as WishCode } from "@sallyport/contracts";
 import type { EndReason, Outcome, Report } from "../domain/instance-state.ts";
 import type { DesiredInstance, InstanceSpec } from "../domain/sandbox.ts";
 import type { InstanceReport } from "../services/worker-reports.ts";
 import type { WorkerHello } from "../services/worker-sync.ts";
 import { END_REASONS } from "./convert.ts";
-
-const RULES_MODES: Readonly<Record<InstanceSpec["network"]["mode"], RulesMode>> = {
-  open: RulesMode.OPEN,
-  blocked: RulesMode.BLOCKED,
-  allow: RulesMode.ALLOW,
-};
+import { toRules } from "./convert-network.ts";
 
 const REASONS: ReadonlyMap<number, EndReason> = new Map(
   Object.entries(END_REASONS).map(([word, code]) => [code, word as EndReason]),
@@ -89,7 +79,7 @@ function kept(text: string | undefined): string | undefined {
 }
 
 export function toDesired(instance: DesiredInstance): DesiredInstanceMessage {
-  const { instanceId, sandboxId, generation, wish, spec, sleepGeneration, asleep } = instance;
+  const { instanceId, sandboxId, generation, wish, spec, sleepGeneration, asleep, networkGeneration } = instance;
   return {
     instanceId,
     sandboxId,
@@ -98,6 +88,8 @@ export function toDesired(instance: DesiredInstance): DesiredInstanceMessage {
     spec: spec === undefined ? undefined : toSpec(spec),
     sleepGeneration,
     asleep,
+    // The first one is in the spec alone: with it, most wishes would say everything twice.
+    network: spec === undefined || networkGeneration === 1 ? undefined : toRules(spec.network),
   };
 }
 
@@ -119,17 +111,6 @@ function toSpec(spec: InstanceSpec): InstanceSpecMessage {
     command: spec.command === undefined ? undefined : { argv: [...spec.command] },
     env: Object.fromEntries(spec.env),
     network: toRules(spec.network),
-  };
-}
-
-function toRules(rules: InstanceSpec["network"]): NetworkRulesMessage {
-  return {
-    generation: rules.generation,
-    mode: RULES_MODES[rules.mode],
-    allowIpv4: [...rules.allow4],
-    allowIpv6: [...rules.allow6],
-    grantedIpv4: [...rules.granted4],
-    grantedIpv6: [...rules.granted6],
-    portRules: [],
+    dns: [...spec.dns],
   };
 }

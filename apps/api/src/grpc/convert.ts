@@ -3,7 +3,6 @@ import type {
   ApiToken,
   CreateSandboxRequest,
   IoAccess as IoAccessMessage,
-  NetworkPolicy as NetworkPolicyMessage,
   Outcome as OutcomeMessage,
   SandboxEvent as SandboxEventMessage,
   Sandbox as SandboxMessage,
@@ -13,7 +12,6 @@ import type {
   WorkspaceQuota,
 } from "@sallyport/contracts";
 import { EndReason as EndReasonCode, SandboxState as SandboxStateCode } from "@sallyport/contracts";
-import type { NetworkPolicy } from "@sallyport/policy";
 import type { EndReason, Outcome, SandboxState } from "../domain/instance-state.ts";
 import type { Quota } from "../domain/quota.ts";
 import type { CreateSandboxInput, Sandbox } from "../domain/sandbox.ts";
@@ -23,6 +21,7 @@ import type { WorkerView } from "../services/lost-workers.ts";
 import type { ApiTokenRow } from "../store/api-tokens.ts";
 import type { WorkerStatusRow } from "../store/workers.ts";
 import type { WorkspaceRow } from "../store/workspaces.ts";
+import { fromNetworkPolicy, toNetworkPolicy } from "./convert-network.ts";
 
 const STATES: Readonly<Record<SandboxState, SandboxStateCode>> = {
   pending: SandboxStateCode.PENDING,
@@ -62,28 +61,9 @@ export function fromCreateRequest(request: CreateSandboxRequest): CreateSandboxI
     idleTimeoutMs: request.idleTimeoutMs,
     sleepAfterMs: request.sleepAfterMs,
     diskMiB: request.diskMib,
+    dns: request.dns,
     network: request.network === undefined ? undefined : fromNetworkPolicy(request.network),
   };
-}
-
-/** The policy as `@sallyport/policy` takes it; null where no known mode is named. */
-function fromNetworkPolicy({ mode }: NetworkPolicyMessage): unknown {
-  switch (mode?.$case) {
-    case undefined:
-      return null;
-    case "open":
-      return "open";
-    case "blocked":
-      return "blocked";
-    case "allow":
-      return { allow: mode.value.cidrs };
-  }
-}
-
-function toNetworkPolicy(policy: NetworkPolicy): NetworkPolicyMessage {
-  if (policy === "open") return { mode: { $case: "open", value: {} } };
-  if (policy === "blocked") return { mode: { $case: "blocked", value: {} } };
-  return { mode: { $case: "allow", value: { cidrs: [...policy.allow] } } };
 }
 
 export function toSandbox(sandbox: Sandbox): SandboxMessage {
@@ -110,6 +90,9 @@ export function toSandbox(sandbox: Sandbox): SandboxMessage {
     sleepAfterMs: sandbox.sleepAfterMs,
     diskMib: sandbox.diskMiB,
     asleep: sandbox.asleep,
+    dns: [...sandbox.dns],
+    networkGeneration: sandbox.networkGeneration,
+    networkPending: sandbox.networkPending,
   };
 }
 

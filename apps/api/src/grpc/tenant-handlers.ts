@@ -6,6 +6,7 @@ import { AppServiceService, SandboxServiceService, WorkspaceServiceService } fro
 import { lookupApp } from "../services/apps.ts";
 import { createSandbox } from "../services/create-sandbox.ts";
 import type { ServiceDeps } from "../services/deps.ts";
+import { explainDestination } from "../services/explain-destination.ts";
 import { getUsage } from "../services/quota.ts";
 import {
   getIoAccess,
@@ -17,8 +18,10 @@ import {
   waitSandbox,
 } from "../services/sandboxes.ts";
 import { setAsleep } from "../services/sleep.ts";
+import { updateNetwork } from "../services/update-network.ts";
 import { watchEvents } from "../services/watch-events.ts";
 import { fromCreateRequest, toIoAccess, toQuota, toSandbox, toSandboxEvent } from "./convert.ts";
+import { fromNetworkPolicy } from "./convert-network.ts";
 
 export function sandboxService(deps: ServiceDeps): BoundService {
   return bindService(SandboxServiceService, {
@@ -70,6 +73,14 @@ export function sandboxService(deps: ServiceDeps): BoundService {
     async wakeSandbox(request, context) {
       const record = await setAsleep(workspaceOf(context), deps, request, false, context.signal);
       return { sandbox: toSandbox(record.sandbox) };
+    },
+    async updateNetworkPolicy({ sandboxId, network }, context) {
+      const wanted = { sandboxId, network: network === undefined ? undefined : fromNetworkPolicy(network) };
+      const record = await updateNetwork(workspaceOf(context), deps, wanted, context.signal);
+      return { sandbox: toSandbox(record.sandbox) };
+    },
+    async explainDestination({ sandboxId, destination }, context) {
+      return explainDestination(workspaceOf(context), deps, sandboxId, destination);
     },
     async *watchSandboxEvents(request, context) {
       for await (const event of watchEvents(workspaceOf(context), deps, request, context.signal)) {

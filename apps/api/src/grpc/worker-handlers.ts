@@ -2,8 +2,8 @@
 import { invalidArgument } from "@sallyport/appkit/errors";
 import type { BoundService } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
-import type { DesiredImage, DesiredInstance, WatchDesiredResponse } from "@sallyport/contracts";
-import { InstanceSpec } from "@sallyport/contracts";
+import type { DesiredInstance, WatchDesiredResponse } from "@sallyport/contracts";
+import { InstanceSpec, NetworkRules } from "@sallyport/contracts";
 import { WorkerServiceService } from "@sallyport/contracts/grpc";
 import type { ServiceDeps } from "../services/deps.ts";
 import { readContext, reportImage } from "../services/worker-images.ts";
@@ -26,8 +26,10 @@ export function workerService(deps: ServiceDeps): BoundService {
         const rest = update.full
           ? images.map((image) => ({ ...image, source: undefined, registryUsername: "", registryPassword: "" }))
           : images.filter((image) => image.source === undefined);
-        if (!update.full && update.instances.length + rest.length === 0) continue;
-        yield* inMessages(deps.platformId, update.full, update.instances.map(toDesired), rest);
+        const { full, fleet } = update;
+        if (!full && fleet === undefined && update.instances.length + rest.length === 0) continue;
+        const last = { full, images: rest, fleet: fleet === undefined ? undefined : { cidrs: [...fleet] } };
+        yield* inMessages(deps.platformId, update.instances.map(toDesired), last);
       }
     },
     async reportInstances(request) {
@@ -36,7 +38,8 @@ export function workerService(deps: ServiceDeps): BoundService {
         if (report === undefined) throw invalidArgument(`reports[${index}].state`, "is no state of an instance");
         return report;
       });
-      return { acks: await reportInstances(deps, request.workerId, reports) };
+      const { workerId, addresses } = request;
+      return { acks: await reportInstances(deps, workerId, reports, addresses?.cidrs) };
     },
     async reportImage(request) {
       return { logOffset: await reportImage(deps, fromMakingReport(request)) };
@@ -53,14 +56,13 @@ export function workerService(deps: ServiceDeps): BoundService {
  */
 function* inMessages(
   platformId: string,
-  full: boolean,
   instances: readonly DesiredInstance[],
-  images: readonly DesiredImage[],
+  rest: Pick<WatchDesiredResponse, "full" | "images" | "fleet">,
 ): Generator<WatchDesiredResponse> {
   const batches: DesiredInstance[][] = [[]];
   let bytes = 0;
   for (const instance of instances) {
-    const size = instance.spec === undefined ? 0 : InstanceSpec.encode(instance.spec).finish().length;
+    const size = sizeOf(instance);
     if (bytes > 0 && bytes + size > MAX_SPEC_BYTES) {
       batches.push([]);
       bytes = 0;
@@ -70,6 +72,12 @@ function* inMessages(
   }
   const last = batches.pop() ?? [];
   for (const batch of batches) yield { platformId, full: false, instances: batch, images: [] };
-  const carried = full ? batches.flat().map((instance) => ({ ...instance, spec: undefined })) : [];
-  yield { platformId, full, instances: [...carried, ...last], images: [...images] };
+  const bare = { spec: undefined, network: undefined };
+  const carried = rest.full ? batches.flat().map((instance) => ({ ...instance, ...bare })) : [];
+  yield { platformId, ...rest, instances: [...carried, ...last] };
+}
+
+function sizeOf({ spec, network }: DesiredInstance): number {
+  const specBytes = spec === undefined ? 0 : InstanceSpec.encode(spec).finish().length;
+  return specBytes + (network === undefined ? 0 : NetworkRules.encode(network).finish().length);
 }

@@ -37,6 +37,8 @@ const METHODS = HTTP_ROUTES.map(({ method }) => method).filter(
 const base: Base = (method) => {
   const [, service, name = ""] = /\.(\w+)\/(\w+)$/.exec(method) ?? [];
   if (name === "CreateSandbox") return { idempotencyKey: randomUUID(), command: { argv: ["true"] } };
+  if (name === "UpdateNetworkPolicy") return { sandboxId, network: { open: {} } };
+  if (name === "ExplainDestination") return { sandboxId, destination: "198.51.100.7:443" };
   if (name === "GetSandboxByName") return { name: "odd" };
   if (name === "LookupApp") return { name: "odd" };
   if (name === "CreateImage") return { source: { registryReference: "registry.invalid/odd:1" } };

@@ -19,6 +19,8 @@ import {
 import { characterCount, hasControlCharacters, isEnvName, isImageName, quotedName } from "../domain/names.ts";
 import type { CreateSandboxInput, InstanceSpec, PtySize } from "../domain/sandbox.ts";
 import { checkLabel, checkNumber, checkOptional, checkTags, checkWait } from "./check.ts";
+import { assertMode } from "./network-policy.ts";
+import { checkDns } from "./resolvers.ts";
 
 /** A create whose every field but the policy is good, defaults filled in. */
 export interface CheckedCreate {
@@ -38,9 +40,7 @@ export interface CheckedCreate {
 /** Throws InvalidArgument for the first field at fault. */
 export function checkCreate(input: CreateSandboxInput): CheckedCreate {
   const command = input.command === undefined ? undefined : checkCommand(input.command);
-  if (input.network === null) {
-    throw invalidArgument("network", "names no mode that this platform knows", "use open, blocked or allow");
-  }
+  assertMode(input.network);
   return {
     idempotencyKey: checkKey(input.idempotencyKey),
     requestHash: hashOf(input),
@@ -60,6 +60,7 @@ export function checkCreate(input: CreateSandboxInput): CheckedCreate {
       idleTimeoutMs: checkOptional("idle_timeout_ms", input.idleTimeoutMs, IDLE_TIMEOUT_MS),
       sleepAfterMs: checkOptional("sleep_after_ms", input.sleepAfterMs, SLEEP_AFTER_MS),
       pty: input.pty === undefined ? undefined : checkPty(input.pty, command),
+      dns: checkDns(input.dns),
     },
     waitMs: checkWait(input.waitMs),
   };
@@ -145,9 +146,11 @@ function hashOf(input: CreateSandboxInput): Buffer {
   const { name, idleTimeoutMs, sleepAfterMs, diskMiB } = input;
   const tags = [...input.tags].toSorted(([a], [b]) => (a < b ? -1 : 1));
   const late = [name, idleTimeoutMs, sleepAfterMs, diskMiB].map((value) => value ?? null);
-  // The release before knew none of these: without them, a retry across the upgrade finds its own key.
+  // Releases before knew none of these: without them, a retry across the upgrade finds its own key.
   const isLate = tags.length > 0 || late.some((value) => value !== null);
+  const known = isLate ? [...content, late, tags] : content;
+  const { dns } = input;
   return createHash("sha256")
-    .update(JSON.stringify(isLate ? [...content, late, tags] : content))
+    .update(JSON.stringify(dns.length > 0 ? [...known, { dns }] : known))
     .digest();
 }

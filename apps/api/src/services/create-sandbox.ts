@@ -1,6 +1,5 @@
 // Creating a sandbox: judged, then committed in one transaction, then its worker is woken, then, if asked, its start awaited.
 import { AppError } from "@sallyport/appkit/errors";
-import { compile, type NetworkPolicy, PolicyError, parsePolicy } from "@sallyport/policy";
 import { sameHash } from "../domain/api-token.ts";
 import { newId } from "../domain/ids.ts";
 import { startResult } from "../domain/instance-state.ts";
@@ -23,9 +22,11 @@ import { checkCreate } from "./check-create.ts";
 import type { ServiceDeps } from "./deps.ts";
 import type { IoAccess } from "./io-access.ts";
 import { ioAccessOf } from "./io-access.ts";
+import { judgePolicy } from "./network-policy.ts";
 import { checkQuota } from "./quota.ts";
 import type { ResolvedImage } from "./resolve-image.ts";
 import { resolveImage } from "./resolve-image.ts";
+import { checkResolvers } from "./resolvers.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** What a create answers. */
@@ -74,7 +75,8 @@ async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Prom
   const claim = { key: checked.idempotencyKey, requestHash, sandboxId, appName };
   const start = await claimKey(workspaceId, tx, claim);
   if (!start.claimed) return { sandboxId: await knownSandbox(workspaceId, tx, checked), workerId: undefined };
-  const policy = judgePolicy(checked.network, start.grantedCidrs);
+  const { policy, rules } = judgePolicy(checked.network, start.grantedCidrs);
+  await checkResolvers(tx, policy, start.grantedCidrs, checked.spec.dns);
   const appId = start.appId ?? (await missingApp(workspaceId, tx, appName));
   if (checked.name !== undefined) await checkNameIsFree(workspaceId, tx, appName, checked.name);
   await checkQuota(workspaceId, tx, start.quota, checked.spec);
@@ -97,7 +99,7 @@ async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Prom
       gid: image.defaults.gid,
       imageDigest: worker.digest,
       pids: PIDS_LIMIT,
-      network: { ...compile(policy, start.grantedCidrs), generation: 1 },
+      network: { ...rules, generation: 1 },
     },
   });
   return { sandboxId, workerId: worker.workerId };
@@ -120,16 +122,6 @@ async function checkNameIsFree(workspaceId: string, tx: Db, appName: string, nam
     field: "name",
     hint: "end it first, or choose another name",
   });
-}
-
-function judgePolicy(input: unknown, grants: readonly string[]): NetworkPolicy {
-  try {
-    return parsePolicy(input, { grants, field: "network" });
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    const { message, field, hint } = error;
-    throw new AppError("InvalidArgument", message, { field, hint, cause: error });
-  }
 }
 
 async function missingApp(workspaceId: string, tx: Db, name: string): Promise<string> {

@@ -126,7 +126,7 @@ function sizeOf({ sandbox }: SandboxRecord): number {
   const texts = [
     ...command,
     ...Object.entries(tags).flat(),
-    ...(typeof network === "string" ? [] : network.allow),
+    ...(typeof network === "string" ? [] : network.allow.map((entry) => JSON.stringify(entry))),
     outcome?.message ?? "",
   ];
   return texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 4, 512);

@@ -1,7 +1,7 @@
 // Waiting for a change within this process. A subscription remembers a wake-up that came before it was waited for, so
 // "subscribe, read, wait, read again" loses none.
 
-/** One who waits for a topic. Disposal ends it. */
+/** One who waits for topics. Disposal ends it. */
 export interface Subscription extends Disposable {
   /** Resolves at the next wake-up, at once if there was one meanwhile, or after `maxMs`. Rejects when the signal or the hub is aborted. */
   next(maxMs: number, signal: AbortSignal): Promise<void>;
@@ -26,15 +26,15 @@ export class WakeHub {
     this.#closed.abort(reason);
   }
 
-  subscribe(topic: string): Subscription {
+  /** To one topic or several. */
+  subscribe(...topics: readonly string[]): Subscription {
     let woken = false;
     let resolveNext: (() => void) | undefined;
     const wake = () => {
       woken = true;
       resolveNext?.();
     };
-    const waiters = this.#waiters.get(topic) ?? new Set();
-    this.#waiters.set(topic, waiters.add(wake));
+    const leave = topics.map((topic) => this.#join(topic, wake));
     return {
       next: async (maxMs, signal) => {
         const either = AbortSignal.any([signal, this.#closed.signal]);
@@ -56,9 +56,17 @@ export class WakeHub {
         woken = false;
       },
       [Symbol.dispose]: () => {
-        waiters.delete(wake);
-        if (waiters.size === 0 && this.#waiters.get(topic) === waiters) this.#waiters.delete(topic);
+        for (const end of leave) end();
       },
+    };
+  }
+
+  #join(topic: string, wake: () => void): () => void {
+    const waiters = this.#waiters.get(topic) ?? new Set();
+    this.#waiters.set(topic, waiters.add(wake));
+    return () => {
+      waiters.delete(wake);
+      if (waiters.size === 0 && this.#waiters.get(topic) === waiters) this.#waiters.delete(topic);
     };
   }
 }

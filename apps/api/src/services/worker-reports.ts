@@ -3,15 +3,17 @@ import { AppError } from "@sallyport/appkit/errors";
 import type { Observation, Outcome, Report } from "../domain/instance-state.ts";
 import { applyReport } from "../domain/instance-state.ts";
 import type { EventDetail, NewEvent, ReportedEvent } from "../domain/sandbox-event.ts";
-import { boundedDetail, isWorkerEventType } from "../domain/sandbox-event.ts";
+import { boundedDetail, isWorkerEventType, toldDetail } from "../domain/sandbox-event.ts";
 import { inTransaction } from "../store/database.ts";
+import { writeAddresses } from "../store/fleet.ts";
 import type { ObservedInstance } from "../store/instances.ts";
 import { lockObserved, writeObserved } from "../store/instances.ts";
 import { appendEvents } from "../store/sandbox-events.ts";
-import { sandboxTopic } from "../store/topics.ts";
+import { FLEET_TOPIC, sandboxTopic } from "../store/topics.ts";
 import { touchWorker } from "../store/workers.ts";
 import { checkId } from "./check.ts";
 import type { ServiceDeps } from "./deps.ts";
+import { checkAddresses } from "./fleet.ts";
 
 /** One report with the instance that it is about. */
 export interface InstanceReport extends Report {
@@ -27,13 +29,18 @@ export interface Ack {
   readonly unknown: boolean;
 }
 
-/** Applies what is newer than what we have, in one transaction, and acknowledges all of it. An empty report is a sign of life. */
+/**
+ * Applies what is newer than what we have, in one transaction, and acknowledges all of it. An empty report is a sign of
+ * life. With the machine's addresses, all workers are told of them.
+ */
 export async function reportInstances(
   deps: ServiceDeps,
   workerId: string,
   reports: readonly InstanceReport[],
+  addresses?: readonly string[],
 ): Promise<Ack[]> {
   checkId("worker", "worker_id", workerId);
+  const own = addresses === undefined ? undefined : checkAddresses(addresses);
   const [isRegistered, applied] = await Promise.all([
     touchWorker(deps.db, workerId),
     reports.length === 0 ? NOTHING_APPLIED : inTransaction(deps.db, (tx) => applyReports(tx, workerId, reports)),
@@ -44,6 +51,7 @@ export async function reportInstances(
       hint: "open WatchDesired first",
     });
   }
+  if (own !== undefined && (await writeAddresses(deps.db, workerId, own))) deps.hub.wake(FLEET_TOPIC);
   for (const sandboxId of applied.moved) deps.hub.wake(sandboxTopic(sandboxId));
   return applied.acks;
 }
@@ -99,17 +107,33 @@ function changeOf(current: ObservedInstance, report: InstanceReport): Change | u
   }
   const bySeq = new Map(report.events.filter(({ seq }) => seq > current.eventSeq).map((event) => [event.seq, event]));
   const fresh = [...bySeq.values()].toSorted((a, b) => a.seq - b.seq);
-  const next = applyReport(current, report);
+  // No policy is in a kernel that was never wished: an update must not be taken for done by a number out of the air.
+  const networkGeneration = Math.min(report.networkGeneration, current.networkWished);
+  const next = applyReport(current, { ...report, networkGeneration });
   if (next === undefined && fresh.length === 0) return undefined;
   const eventSeq = fresh.at(-1)?.seq ?? current.eventSeq;
-  const told = fresh.flatMap(({ type, at, detail }): NewEvent[] =>
-    // What a newer worker may tell of beyond this list, nobody here could explain.
-    isWorkerEventType(type) ? [{ type, at, detail: boundedDetail(detail) }] : [],
-  );
+  const told = fresh.flatMap(toldOf);
   return {
     instance: { ...current, ...next, eventSeq },
-    events: next === undefined ? told : [...startOf(current, next), ...told, ...endOf(next)],
+    events:
+      next === undefined ? told : [...startOf(current, next), ...policyOf(current, next), ...told, ...endOf(next)],
   };
+}
+
+/** What a newer worker may tell of beyond our list, nobody here could explain. */
+function toldOf({ type, at, detail }: ReportedEvent): NewEvent[] {
+  const kept = isWorkerEventType(type) ? toldDetail(type, detail) : undefined;
+  return isWorkerEventType(type) && kept !== undefined ? [{ type, at, detail: kept }] : [];
+}
+
+/** That the kernel has another policy than the one that the sandbox began with. */
+function policyOf(before: ObservedInstance, after: Observation): NewEvent[] {
+  const { networkGeneration: generation } = after;
+  if (generation <= before.networkGeneration || generation === 1) return [];
+  const { networkCause: by, networkWished } = before;
+  // Why a later one was made says nothing of this one.
+  const detail = by === undefined || generation < networkWished ? { generation } : { generation, by };
+  return [{ type: "network_policy_changed", at: undefined, detail }];
 }
 
 function startOf(before: Observation, after: Observation): NewEvent[] {

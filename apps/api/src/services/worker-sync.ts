@@ -3,10 +3,11 @@ import { AppError, invalidArgument } from "@sallyport/appkit/errors";
 import { isDigest, isImageName } from "../domain/names.ts";
 import type { DesiredInstance } from "../domain/sandbox.ts";
 import { inTransaction } from "../store/database.ts";
+import { listFleet } from "../store/fleet.ts";
 import type { ImageRow } from "../store/images.ts";
 import { replaceImages } from "../store/images.ts";
 import { listDesired, wishToken } from "../store/instances.ts";
-import { workerTopic } from "../store/topics.ts";
+import { FLEET_TOPIC, workerTopic } from "../store/topics.ts";
 import type { WorkerOffer } from "../store/workers.ts";
 import { currentSession, registerWorker } from "../store/workers.ts";
 import { checkId, checkNumber } from "./check.ts";
@@ -31,6 +32,8 @@ export interface DesiredUpdate {
   readonly full: boolean;
   readonly instances: readonly DesiredInstance[];
   readonly images: readonly DesiredImage[];
+  /** The machines' own addresses; undefined when they are as they were told. */
+  readonly fleet: readonly string[] | undefined;
 }
 
 /** Everything at once, then changes as they commit, everything again every 10 s. Ends when the same worker opens another stream. */
@@ -41,7 +44,7 @@ export async function* watchDesired(
 ): AsyncGenerator<DesiredUpdate, void, undefined> {
   checkHello(deps, hello);
   const { workerId } = hello;
-  using subscription = deps.hub.subscribe(workerTopic(workerId));
+  using subscription = deps.hub.subscribe(workerTopic(workerId), FLEET_TOPIC);
   const session = await inTransaction(deps.db, async (tx) => {
     const number = await registerWorker(tx, hello);
     await replaceImages(tx, workerId, hello.images);
@@ -50,14 +53,16 @@ export async function* watchDesired(
   deps.hub.wake(workerTopic(workerId)); // a stream before this one ends now
   let told = new Set<string>();
   const toldImages = new ToldImages();
+  let toldFleet: string | undefined;
   let nextFullAt = deps.clock.monotonicMs();
   for (;;) {
     const now = deps.clock.monotonicMs();
     const full = now >= nextFullAt;
-    const [newest, instances, images] = await Promise.all([
+    const [newest, instances, images, addresses] = await Promise.all([
       currentSession(deps.db, workerId),
       listDesired(deps.db, workerId, full ? [] : [...told]),
       toldImages.next(deps, workerId, full),
+      listFleet(deps.db),
     ]);
     if (newest !== session) throw new AppError("Cancelled", "another stream of this worker has begun");
     if (full) {
@@ -65,7 +70,10 @@ export async function* watchDesired(
       nextFullAt = now + FULL_EVERY_MS;
     }
     for (const instance of instances) told.add(wishToken(instance));
-    if (full || instances.length + images.length > 0) yield { full, instances, images };
+    const isFleetNew = full || addresses.join() !== toldFleet;
+    toldFleet = addresses.join();
+    const fleet = isFleetNew ? addresses : undefined;
+    if (isFleetNew || instances.length + images.length > 0) yield { full, instances, images, fleet };
     const leftMs = Math.max(0, nextFullAt - deps.clock.monotonicMs());
     await subscription.next(Math.min(leftMs, LOOK_EVERY_MS), signal);
   }

@@ -1,6 +1,7 @@
 // Instances: what is wished of each worker, and what its reports have made of it.
 import { sql } from "kysely";
 import type { Observation, Wish } from "../domain/instance-state.ts";
+import type { NetworkCause } from "../domain/network.ts";
 import type { DesiredInstance } from "../domain/sandbox.ts";
 import { wholeSpec } from "../domain/sandbox.ts";
 import type { Db } from "./database.ts";
@@ -73,8 +74,10 @@ export function wishToken(instance: {
   readonly instanceId: string;
   readonly wish: Wish;
   readonly sleepGeneration: number;
+  readonly networkGeneration: number;
 }): string {
-  return `${instance.instanceId} ${instance.wish} ${instance.sleepGeneration}`;
+  const { instanceId, wish, sleepGeneration, networkGeneration } = instance;
+  return `${instanceId} ${wish} ${sleepGeneration} ${networkGeneration}`;
 }
 
 /** What is wished of a worker, but for what it was told already; all of it when nothing was told. */
@@ -88,12 +91,15 @@ export async function listDesired(db: Db, workerId: string, told: readonly strin
       "wish",
       "sleep_generation",
       "sleep_wish",
+      "network_wished",
       // Not sent for a stop, so not read for one.
       (select) => select.case().when("wish", "=", "run").then(select.ref("spec")).end().as("spec"),
     ])
     .where("worker_id", "=", workerId)
     .where(({ or, eb }) => or([eb("ended_at", "is", null), eb("end_owed", "=", true)]))
-    .where(sql<boolean>`NOT (id || ' ' || wish || ' ' || sleep_generation = ANY (${told}))`)
+    .where(sql<boolean>`NOT (
+      id || ' ' || wish || ' ' || sleep_generation || ' ' || network_wished = ANY (${told})
+    )`)
     .orderBy("id")
     .execute();
   return rows.map((row) => ({
@@ -104,6 +110,7 @@ export async function listDesired(db: Db, workerId: string, told: readonly strin
     spec: row.spec === null ? undefined : wholeSpec(row.spec),
     sleepGeneration: row.sleep_generation,
     asleep: row.sleep_wish,
+    networkGeneration: row.network_wished,
   }));
 }
 
@@ -116,6 +123,10 @@ export interface ObservedInstance extends Observation {
   readonly eventSeq: number;
   /** Over for us; its worker was given up, and has not said so yet. */
   readonly endOwed: boolean;
+  /** Numbers its newest policy. */
+  readonly networkWished: number;
+  /** Why there is that one; undefined for the first. */
+  readonly networkCause: NetworkCause | undefined;
 }
 
 /** A worker's instances, of these ids or else all living ones, locked in the order of their ids. */
@@ -136,6 +147,8 @@ export async function lockObserved(db: Db, workerId: string, ids?: readonly stri
       "sleep_followed",
       "event_seq",
       "end_owed",
+      "network_wished",
+      "network_cause",
     ])
     .where("worker_id", "=", workerId)
     .where(ids === undefined ? sql<boolean>`ended_at IS NULL` : sql<boolean>`id = ANY (${ids})`)
@@ -156,6 +169,8 @@ export async function lockObserved(db: Db, workerId: string, ids?: readonly stri
     sleepFollowed: row.sleep_followed,
     eventSeq: row.event_seq,
     endOwed: row.end_owed,
+    networkWished: row.network_wished,
+    networkCause: row.network_cause ?? undefined,
   }));
 }
 

@@ -1,28 +1,38 @@
 // Events of sandboxes: numbered without a gap, in the order of their commits, written with what they tell of.
 import { sql } from "kysely";
-import { MAX_EVENTS_KEPT } from "../domain/limits.ts";
+import { MAX_DENIALS_KEPT, MAX_EVENTS_KEPT } from "../domain/limits.ts";
 import type { NewEvent, SandboxEvent } from "../domain/sandbox-event.ts";
 import type { Db } from "./database.ts";
 import { notifying } from "./notifications.ts";
 import { sandboxTopic } from "./topics.ts";
 
 /**
- * Writes events of one sandbox, the newest last, and lets go of those that are too old. The lock on the sandbox's row,
+ * Writes events of one sandbox, the newest last, and lets go of those that are too old, denials sooner than the rest. The lock on the sandbox's row,
  * held until commit, is what makes numbers grow in the order of commits. Whoever calls knows that the sandbox is the
  * caller's to write of.
  */
 export async function appendEvents(db: Db, sandboxId: string, events: readonly NewEvent[]): Promise<void> {
-  const kept = events.slice(-MAX_EVENTS_KEPT);
+  const kept = keptOf(events);
   if (kept.length === 0) return;
   const rows = JSON.stringify(kept.map(({ type, at, detail }) => ({ type, at: at ?? null, detail })));
   const count = kept.length;
+  const denials = kept.filter(({ type }) => type === "network_denied").length;
+  const stale =
+    denials === 0
+      ? sql``
+      : sql`OR type = 'network_denied' AND seq <= (
+    SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND type = 'network_denied'
+    ORDER BY seq DESC OFFSET ${MAX_DENIALS_KEPT - denials} LIMIT 1
+  )`;
   await sql`
     WITH numbered AS (
       UPDATE sandboxes SET event_seq = event_seq + ${count} WHERE id = ${sandboxId}
       RETURNING id, workspace_id, event_seq
     ), trimmed AS (
-      DELETE FROM sandbox_events USING numbered
-      WHERE sandbox_id = numbered.id AND seq <= numbered.event_seq - ${MAX_EVENTS_KEPT}
+      DELETE FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND (seq <= (
+        SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId}
+        ORDER BY seq DESC OFFSET ${MAX_EVENTS_KEPT - count} LIMIT 1
+      ) ${stale})
     ), written AS (
       INSERT INTO sandbox_events (sandbox_id, seq, workspace_id, at, type, detail)
       SELECT numbered.id, numbered.event_seq - ${count} + item.number, numbered.workspace_id,
@@ -30,6 +40,13 @@ export async function appendEvents(db: Db, sandboxId: string, events: readonly N
       FROM numbered, jsonb_array_elements(${rows}::jsonb) WITH ORDINALITY AS item (event, number)
     )
     SELECT ${notifying(sandboxTopic(sandboxId))}`.execute(db);
+}
+
+/** Those that are not too old the moment they are written. */
+function keptOf(events: readonly NewEvent[]): readonly NewEvent[] {
+  const denials = events.filter(({ type }) => type === "network_denied");
+  const stale = new Set(denials.slice(0, -MAX_DENIALS_KEPT));
+  return (stale.size === 0 ? events : events.filter((event) => !stale.has(event))).slice(-MAX_EVENTS_KEPT);
 }
 
 /** Writes the same event of every living sandbox on a worker; answers with them. */

@@ -2,8 +2,9 @@
 
 import type { NetworkPolicy } from "@sallyport/policy";
 import { sql } from "kysely";
-import { sandboxState } from "../domain/instance-state.ts";
+import { isNetworkPending, sandboxState } from "../domain/instance-state.ts";
 import { WORKER_SILENCE_MS } from "../domain/limits.ts";
+import { fromStoredPolicy, toStoredPolicy } from "../domain/network.ts";
 import type { InstanceSpec, Sandbox } from "../domain/sandbox.ts";
 import type { NewEvent } from "../domain/sandbox-event.ts";
 import type { Db } from "./database.ts";
@@ -52,7 +53,7 @@ export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbo
         workspace_id: workspaceId,
         app_id: made.appId,
         image: made.image,
-        network: JSON.stringify({ policy: made.network }),
+        network: JSON.stringify(toStoredPolicy(made.network)),
         lifetime_ms: spec.lifetimeMs,
         command: spec.command === undefined ? null : JSON.stringify(spec.command),
         ended_at: null,
@@ -62,6 +63,7 @@ export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbo
         sleep_after_ms: spec.sleepAfterMs ?? null,
         disk_mib: spec.diskMiB,
         event_seq: events.length,
+        dns: [...spec.dns],
       }),
     )
     .with("events", (query) =>
@@ -205,6 +207,7 @@ function records(db: Db) {
       "sandboxes.idle_timeout_ms",
       "sandboxes.sleep_after_ms",
       "sandboxes.disk_mib",
+      "sandboxes.dns",
       "instances.id as instance_id",
       "instances.wish",
       "instances.observed",
@@ -212,6 +215,8 @@ function records(db: Db) {
       "instances.started_at",
       "instances.ended_at",
       "instances.asleep",
+      "instances.network_wished",
+      "instances.network_generation",
       "workers.id as worker_id",
       "workers.io_address",
       "workers.io_url",
@@ -236,7 +241,7 @@ function toRecord(row: RecordRow): SandboxRecord {
     startedAt: row.started_at ?? undefined,
     endedAt: row.ended_at ?? undefined,
     outcome: row.outcome ?? undefined,
-    network: row.network.policy,
+    network: fromStoredPolicy(row.network),
     cpuMillis: row.cpu_millis,
     memoryMiB: row.memory_mib,
     lifetimeMs: row.lifetime_ms,
@@ -248,6 +253,9 @@ function toRecord(row: RecordRow): SandboxRecord {
     sleepAfterMs: row.sleep_after_ms ?? undefined,
     diskMiB: row.disk_mib,
     asleep: state !== "ended" && row.asleep,
+    dns: row.dns,
+    networkGeneration: row.network_wished,
+    networkPending: isNetworkPending(row.observed, row.network_wished, row.network_generation),
   };
   const { instance_id: instanceId, worker_id: workerId, io_address: ioAddress, io_url: ioUrl } = row;
   return { sandbox, instanceId, workerId, ioAddress, ioUrl };

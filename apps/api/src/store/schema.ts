@@ -1,8 +1,8 @@
 // The tables, as kysely sees them. migrations/ makes them; the two change together.
-import type { NetworkPolicy } from "@sallyport/policy";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
 import type { ImageDefaults, ImageSource, ImageState } from "../domain/image.ts";
 import type { ObservedState, Outcome, Wish } from "../domain/instance-state.ts";
+import type { NetworkCause, StoredPolicy } from "../domain/network.ts";
 import type { StoredSpec } from "../domain/sandbox.ts";
 import type { EventDetail } from "../domain/sandbox-event.ts";
 
@@ -47,6 +47,7 @@ export interface Schema {
     io_url: Generated<string>;
     unreachable_since: Unset<Date>;
     lost_at: Unset<Date>;
+    addresses: Generated<string[]>;
   };
   images: { worker_id: string; name: string; digest: string };
   workspace_images: {
@@ -80,7 +81,7 @@ export interface Schema {
     app_id: string;
     generation: number;
     image: string;
-    network: JSONColumnType<{ policy: NetworkPolicy }>;
+    network: JSONColumnType<StoredPolicy>;
     cpu_millis: number;
     memory_mib: number;
     lifetime_ms: number;
@@ -93,6 +94,7 @@ export interface Schema {
     sleep_after_ms: number | null;
     disk_mib: number;
     event_seq: number;
+    dns: Generated<string[]>;
   };
   sandbox_events: {
     sandbox_id: string;
@@ -125,6 +127,8 @@ export interface Schema {
     sleep_wish: Generated<boolean>;
     event_seq: Generated<number>;
     end_owed: Generated<boolean>;
+    network_wished: Generated<number>;
+    network_cause: Unset<NetworkCause>;
   };
   idempotency_keys: {
     workspace_id: string;

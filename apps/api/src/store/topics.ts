@@ -17,3 +17,6 @@ export function imageTopic(imageId: string): string {
 
 /** The set of signing keys has changed. */
 export const KEYS_TOPIC = "keys";
+
+/** A machine's own addresses have changed. */
+export const FLEET_TOPIC = "fleet";

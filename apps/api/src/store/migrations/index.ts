@@ -3,9 +3,11 @@ import type { Migration } from "kysely/migration";
 import { up as foundation } from "./0001-foundation.ts";
 import { up as lifeCycle } from "./0002-life-cycle.ts";
 import { up as images } from "./0003-images.ts";
+import { up as networkPolicy } from "./0004-network-policy.ts";
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-foundation": { up: foundation },
   "0002-life-cycle": { up: lifeCycle },
   "0003-images": { up: images },
+  "0004-network-policy": { up: networkPolicy },
 };
