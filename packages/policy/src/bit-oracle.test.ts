@@ -3,178 +3,238 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  bitString,
+  edgesOf,
+  family,
+  grant,
+  packetNear,
+  portsNear,
+  prefix,
+  type Scene,
+  scene,
+} from "../test/arbitraries.ts";
+import {
+  type Bits,
+  cidrText,
+  covered,
+  entryText,
+  holds,
+  lawAllows,
+  never,
+  type Packet,
+  privates,
+  read,
+  rulesAllow,
+  text,
+  unique,
+} from "../test/oracle.ts";
+import {
   compile,
+  type Destination,
   evaluate,
+  formatDestination,
   mergeCidrs,
-  NEVER_REACHABLE,
   type NetworkPolicy,
   type NetworkRules,
-  PRIVATE,
+  type PortRule,
+  parseDestination,
   parseGrants,
   parsePolicy,
+  tightens,
 } from "./index.ts";
 
-/** A prefix: family and its leading bits. An address is one with all bits. */
-interface Bits {
-  readonly family: 4 | 6;
-  readonly bits: string;
-}
+const policyOf = ({ mode, entries }: Scene): NetworkPolicy =>
+  mode === "allow" ? { allow: entries.map(entryText) } : mode;
 
-const width = (family: 4 | 6): number => (family === 4 ? 32 : 128);
+const grantsOf = ({ grants }: Scene): readonly string[] => parseGrants(grants.map(cidrText));
 
-function text({ family, bits }: Bits): string {
-  const full = bits.padEnd(width(family), "0");
-  const size = family === 4 ? 8 : 16;
-  const parts = Array.from({ length: width(family) / size }, (_, index) =>
-    Number.parseInt(full.slice(index * size, index * size + size), 2).toString(family === 4 ? 10 : 16),
-  );
-  return parts.join(family === 4 ? "." : ":");
-}
-
-const cidrText = (value: Bits): string => `${text(value)}/${value.bits.length}`;
-
-/** Reads table texts and answers of the package: expands `::` by hand. */
-function read(cidr: string): Bits {
-  const [address = "", prefix = ""] = cidr.split("/");
-  if (!address.includes(":")) {
-    const bits = address.split(".").map((octet) => Number(octet).toString(2).padStart(8, "0"));
-    return { family: 4, bits: bits.join("").slice(0, Number(prefix)) };
-  }
-  const [head = "", tail = ""] = address.split("::");
-  const groups = (half: string): string[] => (half === "" ? [] : half.split(":"));
-  const filler = Array.from({ length: 8 - groups(head).length - groups(tail).length }, () => "0");
-  const bits = [...groups(head), ...filler, ...groups(tail)].map((group) =>
-    Number.parseInt(group, 16).toString(2).padStart(16, "0"),
-  );
-  return { family: 6, bits: bits.join("").slice(0, Number(prefix)) };
-}
-
-const holds = (outer: Bits, inner: Bits): boolean => outer.family === inner.family && inner.bits.startsWith(outer.bits);
-
-/** Whether the union of a list covers a prefix, by splitting it until the answer is plain. */
-function covered(value: Bits, list: readonly Bits[]): boolean {
-  if (list.some((item) => holds(item, value))) return true;
-  if (!list.some((item) => holds(value, item))) return false;
-  return ["0", "1"].every((bit) => covered({ ...value, bits: value.bits + bit }, list));
-}
-
-const never = NEVER_REACHABLE.map((row) => read(row.cidr));
-const privates = PRIVATE.map((row) => read(row.cidr));
-
-/** The law, in the words of the law. */
-function lawAllows(mode: NetworkPolicy, entries: readonly Bits[], grants: readonly Bits[], address: Bits): boolean {
-  if (never.some((row) => holds(row, address)) || mode === "blocked") return false;
-  const isPrivate = privates.some((row) => holds(row, address));
-  if (mode === "open") return !isPrivate;
-  const listed = entries.filter((entry) => holds(entry, address));
-  return isPrivate ? listed.some((entry) => covered(entry, grants)) : listed.length > 0;
-}
-
-/** What the kernel does with the compiled rules: never set, mode, granted, private set, allow list, drop. */
-function rulesAllow(rules: NetworkRules, address: Bits): boolean {
-  const within = (list: readonly string[]): boolean => list.some((cidr) => holds(read(cidr), address));
-  if (never.some((row) => holds(row, address)) || rules.mode === "blocked") return false;
-  if (within([...rules.granted4, ...rules.granted6])) return true;
-  if (privates.some((row) => holds(row, address))) return false;
-  return rules.mode === "open" || within([...rules.allow4, ...rules.allow6]);
-}
-
-const bitString = (length: number): fc.Arbitrary<string> =>
-  fc.array(fc.constantFrom("0", "1"), { minLength: length, maxLength: length }).map((bits) => bits.join(""));
-
-const family = fc.constantFrom<4 | 6>(4, 6);
-const anywhere: fc.Arbitrary<Bits> = family.chain((kind) =>
-  fc.integer({ min: 0, max: width(kind) }).chain((length) => bitString(length).map((bits) => ({ family: kind, bits }))),
-);
-/** Prefixes around the rows of a table: the row, its parents, its children, its neighbours. */
-const near = (rows: readonly Bits[]): fc.Arbitrary<Bits> =>
-  fc.constantFrom(...rows).chain(({ family: kind, bits }) =>
-    fc.oneof(
-      fc.integer({ min: 0, max: bits.length }).map((length) => ({ family: kind, bits: bits.slice(0, length) })),
-      fc
-        .integer({ min: 0, max: width(kind) - bits.length })
-        .chain((more) => bitString(more).map((tail) => ({ family: kind, bits: bits + tail }))),
-      fc.integer({ min: 1, max: bits.length }).map((length) => ({
-        family: kind,
-        bits: bits.slice(0, length - 1) + (bits[length - 1] === "0" ? "1" : "0"),
-      })),
-    ),
-  );
-const prefix = fc.oneof(anywhere, near(never), near(privates));
-const grant = fc
-  .constantFrom(...privates)
-  .chain(({ family: kind, bits }) =>
-    fc
-      .integer({ min: 0, max: 20 })
-      .chain((more) =>
-        bitString(Math.min(more, width(kind) - bits.length)).map((tail) => ({ family: kind, bits: bits + tail })),
-      ),
-  )
-  .filter((value) => !covered(value, never));
-
-/** Addresses inside, at the ends of, and beside the prefixes in play. */
-const addressNear = (prefixes: readonly Bits[]): fc.Arbitrary<Bits> => {
-  const end = (value: Bits, fill: string): Bits => ({ ...value, bits: value.bits.padEnd(width(value.family), fill) });
-  const step = (value: Bits, by: bigint): Bits => {
-    const modulus = 1n << BigInt(width(value.family));
-    const moved = (BigInt(`0b${value.bits}`) + by + modulus) % modulus;
-    return { ...value, bits: moved.toString(2).padStart(width(value.family), "0") };
-  };
-  return fc.constantFrom(...prefixes).chain((value) =>
-    fc.oneof(
-      fc.constantFrom(end(value, "0"), end(value, "1"), step(end(value, "0"), -1n), step(end(value, "1"), 1n)),
-      bitString(width(value.family) - value.bits.length).map((tail) => ({ ...value, bits: value.bits + tail })),
-    ),
-  );
+/** A packet as a destination; undefined for a protocol that no destination can name. */
+const destinationOf = ({ address, protocol, port }: Packet): Destination | undefined => {
+  if (protocol === "sctp") return undefined;
+  return { address: text(address), protocol, ...(port === 0 ? {} : { port }) };
 };
 
-const unique = (list: readonly Bits[]): Bits[] => [...new Map(list.map((value) => [cidrText(value), value])).values()];
-
-describe("policy against the bit oracle", () => {
-  it("evaluates and compiles every address as the law says", () => {
-    const scene = fc
-      .record({
-        mode: fc.constantFrom("open", "blocked", "allow", "allow", "allow"),
-        entries: fc.array(fc.oneof(prefix, grant), { maxLength: 8 }).map(unique),
-        grants: fc.array(grant, { maxLength: 4 }).map(unique),
-      })
-      .chain((base) =>
-        fc
-          .array(addressNear([...base.entries, ...base.grants, ...never, ...privates]), { minLength: 1, maxLength: 12 })
-          .map((addresses) => ({ ...base, addresses })),
-      );
+describe("decisions against the bit oracle", () => {
+  it("evaluates and compiles every packet as the law says", () => {
+    const cases = scene.chain((base) =>
+      fc.array(packetNear(base), { minLength: 1, maxLength: 16 }).map((packets) => ({ base, packets })),
+    );
     fc.assert(
-      fc.property(scene, ({ mode, entries, grants, addresses }) => {
-        const grantTexts = parseGrants(grants.map(cidrText));
-        const policy: NetworkPolicy =
-          mode === "open" || mode === "blocked" ? mode : { allow: entries.map((entry) => cidrText(entry)) };
-        const rules = compile(policy, grantTexts);
-        for (const address of addresses) {
-          const expected = lawAllows(policy, entries, grants, address);
-          expect(evaluate(policy, grantTexts, text(address)).allowed, text(address)).toBe(expected);
-          expect(rulesAllow(rules, address), text(address)).toBe(expected);
+      fc.property(cases, ({ base, packets }) => {
+        const policy = policyOf(base);
+        const rules = compile(policy, grantsOf(base));
+        for (const packet of packets) {
+          const expected = lawAllows(base.mode, base.entries, base.grants, packet);
+          const shown = JSON.stringify(packet);
+          expect(rulesAllow(rules, packet), shown).toBe(expected);
+          const destination = destinationOf(packet);
+          if (destination === undefined) continue;
+          const answer = evaluate(policy, grantsOf(base), destination);
+          expect(answer.allowed, shown).toBe(expected);
+          expect(answer.only, shown).toBeUndefined();
+          expect(evaluate(policy, grantsOf(base), formatDestination(destination)), shown).toEqual(answer);
         }
       }),
       { numRuns: 1500 },
     );
   });
 
+  it("answers for what a destination leaves out as for all of it", () => {
+    const cases = scene.chain((base) => fc.tuple(fc.constant(base), packetNear(base)));
+    fc.assert(
+      fc.property(cases, ([base, packet]) => {
+        const lets = (protocol: Packet["protocol"], port: number): boolean =>
+          lawAllows(base.mode, base.entries, base.grants, { ...packet, protocol, port });
+        const probes = portsNear(base.entries);
+        const ofPorts = (protocol: "tcp" | "udp"): boolean[] => probes.map((port) => lets(protocol, port));
+        const address = text(packet.address);
+        for (const protocol of ["tcp", "udp"] as const) {
+          const answers = ofPorts(protocol);
+          const { allowed, only } = evaluate(policyOf(base), grantsOf(base), { address, protocol });
+          expect(allowed).toBe(answers.includes(true));
+          expect(only === undefined).toBe(!allowed || !answers.includes(false));
+        }
+        const all = [...ofPorts("tcp"), ...ofPorts("udp"), lets("icmp", 0), lets("sctp", 0)];
+        const { allowed, only } = evaluate(policyOf(base), grantsOf(base), address);
+        expect(allowed).toBe(all.includes(true));
+        expect(only === undefined).toBe(!allowed || !all.includes(false));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("keeps the machines of the platform out of every policy", () => {
+    const cases = scene.chain((base) =>
+      fc.record({ base: fc.constant(base), packet: packetNear(base), own: fc.array(prefix, { maxLength: 2 }) }),
+    );
+    fc.assert(
+      fc.property(cases, ({ base, packet, own: others }) => {
+        const own = [...others, packet.address];
+        const destination = { address: text(packet.address) };
+        const without = evaluate(policyOf(base), grantsOf(base), destination);
+        const answer = evaluate(policyOf(base), grantsOf(base), destination, { ownAddresses: own.map(cidrText) });
+        expect(lawAllows(base.mode, base.entries, base.grants, packet, own)).toBe(false);
+        expect(answer.allowed).toBe(false);
+        expect(answer.rule).toBe(without.rule.startsWith("never ") ? without.rule : "never host");
+        const elsewhere = evaluate(policyOf(base), grantsOf(base), destination, {
+          ownAddresses: others.filter((value) => !holds(value, packet.address)).map(cidrText),
+        });
+        expect(elsewhere).toEqual(without);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("tells a change that takes something away from one that does not", () => {
+    // Each cell of equal answers holds a first address of a prefix or one after a last, and a first port or one after a last.
+    const packetsOf = ({ entries, grants }: Scene): Packet[] => {
+      const prefixes = [...entries.map(({ at }) => at), ...grants];
+      const addresses = unique([...prefixes, ...never, ...privates].flatMap(edgesOf));
+      const atPorts = portsNear(entries);
+      return addresses.flatMap((address) => [
+        ...(["tcp", "udp"] as const).flatMap((protocol) => atPorts.map((port) => ({ address, protocol, port }))),
+        { address, protocol: "icmp", port: 0 },
+        { address, protocol: "sctp", port: 0 },
+      ]);
+    };
+    const small = scene.map((base) => ({
+      ...base,
+      entries: base.entries.slice(0, 3),
+      grants: base.grants.slice(0, 1),
+    }));
+    // Related scenes: one entry more, one less, or all else.
+    const pairs = fc.tuple(small, small, fc.nat(3)).map(([left, right, kind]) => {
+      if (kind === 0) return [left, right] as const;
+      const more = { ...left, entries: [...left.entries, ...right.entries.slice(0, 1)] };
+      return kind === 1 ? ([left, more] as const) : ([more, left] as const);
+    });
+    fc.assert(
+      fc.property(pairs, ([before, after]) => {
+        const both = {
+          ...before,
+          entries: [...before.entries, ...after.entries],
+          grants: [...before.grants, ...after.grants],
+        };
+        const lets = (base: Scene, packet: Packet): boolean => lawAllows(base.mode, base.entries, base.grants, packet);
+        const lost = packetsOf(both).some((packet) => lets(before, packet) && !lets(after, packet));
+        const rules = (base: Scene): NetworkRules => compile(policyOf(base), grantsOf(base));
+        expect(tightens(rules(before), rules(after))).toBe(lost);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe("parsing against the bit oracle", () => {
   it("accepts exactly the entries that could reach something", () => {
     fc.assert(
       fc.property(fc.oneof(prefix, grant), fc.array(grant, { maxLength: 3 }).map(unique), (entry, grants) => {
         const reachesNothing = covered(entry, never);
         const onlyPrivate = covered(entry, [...never, ...privates]);
         const accepted = !reachesNothing && (!onlyPrivate || covered(entry, grants));
-        const parse = (): NetworkPolicy =>
-          parsePolicy({ allow: [cidrText(entry)] }, { grants: parseGrants(grants.map(cidrText)) });
-        if (accepted) expect(parse()).toEqual({ allow: [expect.stringMatching(/\/\d+$/)] });
-        else expect(parse).toThrow(/network\.allow\[0\]/);
+        const granted = parseGrants(grants.map(cidrText));
+        const plain = (): NetworkPolicy => parsePolicy({ allow: [cidrText(entry)] }, { grants: granted });
+        const rule = (): NetworkPolicy =>
+          parsePolicy({ allow: [{ cidr: cidrText(entry), protocol: "udp" }] }, { grants: granted });
+        if (accepted) {
+          expect(plain()).toEqual({ allow: [expect.stringMatching(/\/\d+$/)] });
+          expect(rule()).toMatchObject({ allow: [{ protocol: "udp" }] });
+        } else {
+          expect(plain).toThrow(/^network\.allow\[0\]: /);
+          expect(rule).toThrow(/^network\.allow\[0\]\.cidr: /);
+        }
       }),
       { numRuns: 1500 },
     );
   });
 
-  it("compiles to disjoint, sorted, merged lists that hold no reserved address", () => {
+  it("gives a canonical policy, which parses to itself and compiles to the same", () => {
+    fc.assert(
+      fc.property(scene, (base) => {
+        const parsed = parseOrNothing(base);
+        fc.pre(parsed !== undefined);
+        const grants = grantsOf(base);
+        expect(parsePolicy(structuredClone(parsed), { grants })).toEqual(parsed);
+        expect(compile(parsed, grants)).toEqual(compile(policyOf(base), grants));
+        expect(() => compile(parsed, [])).not.toThrow();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("reads its own canonical text, however an address was written", () => {
+    const spelled = family.chain((kind) =>
+      fc.tuple(bitString(kind === 4 ? 32 : 128), fc.boolean(), fc.boolean()).map(([bits, upper, padded]) => {
+        const plain = text({ family: kind, bits });
+        const groups = padded && kind === 6 ? plain.split(":").map((group) => group.padStart(4, "0")) : [plain];
+        const spelling = groups.join(":");
+        return { bits, kind, spelling: upper ? spelling.toUpperCase() : spelling };
+      }),
+    );
+    fc.assert(
+      fc.property(spelled, ({ bits, kind, spelling }) => {
+        const merged = mergeCidrs([spelling]);
+        const canonical = (kind === 4 ? merged.v4 : merged.v6)[0] ?? "";
+        expect(read(canonical)).toEqual({ family: kind, bits });
+        expect(mergeCidrs([canonical])).toEqual(merged);
+        expect(`${parseDestination(spelling).address}/${bits.length}`).toBe(canonical);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+/** The scene's policy as parsed; undefined where an entry of it is refused. */
+function parseOrNothing(base: Scene): NetworkPolicy | undefined {
+  try {
+    return parsePolicy(policyOf(base), { grants: grantsOf(base) });
+  } catch {
+    return undefined;
+  }
+}
+
+describe("compiled rules", () => {
+  it("are disjoint, sorted, merged lists that hold no reserved address", () => {
     fc.assert(
       fc.property(fc.array(prefix, { maxLength: 12 }).map(unique), (entries) => {
         const rules = compile({ allow: entries.map(cidrText) }, []);
@@ -193,33 +253,48 @@ describe("policy against the bit oracle", () => {
             expect(halves.has(`${bits.slice(0, -1)}1`)).toBe(false);
           }
         }
-        expect([...rules.granted4, ...rules.granted6]).toEqual([]);
+        expect([...rules.granted4, ...rules.granted6, ...rules.portRules]).toEqual([]);
       }),
       { numRuns: 500 },
     );
   });
 
-  it("reads its own canonical text, however an address was written", () => {
-    const spelled = family.chain((kind) =>
-      fc.tuple(bitString(width(kind)), fc.boolean(), fc.boolean()).map(([bits, upper, padded]) => {
-        const plain = text({ family: kind, bits });
-        const groups = padded && kind === 6 ? plain.split(":").map((group) => group.padStart(4, "0")) : [plain];
-        const spelling = groups.join(":");
-        return { bits, kind, spelling: upper ? spelling.toUpperCase() : spelling };
-      }),
-    );
+  it("hold disjoint boxes of ports, beside what the lists hold and beside what nothing reaches", () => {
     fc.assert(
-      fc.property(spelled, ({ bits, kind, spelling }) => {
-        const merged = mergeCidrs([spelling]);
-        const canonical = (kind === 4 ? merged.v4 : merged.v6)[0] ?? "";
-        expect(read(canonical)).toEqual({ family: kind, bits });
-        expect(mergeCidrs([canonical])).toEqual(merged);
+      fc.property(scene, (base) => {
+        const rules = compile(policyOf(base), grantsOf(base));
+        const lists = [rules.allow4, rules.allow6, rules.granted4, rules.granted6].flat().map(read);
+        rules.portRules.forEach((rule, index) => {
+          expect(isWellFormed(rule)).toBe(true);
+          expect(rules.portRules.slice(index + 1).some((other) => meet(rule, other))).toBe(false);
+          expect([...lists, ...never].some((row) => overlaps(rule, row))).toBe(false);
+          expect(privates.some((row) => overlaps(rule, row))).toBe(rule.granted);
+        });
       }),
       { numRuns: 1000 },
     );
   });
 
-  it("merges to exactly the union", () => {
+  it("depend on what a policy allows, not on how it is written", () => {
+    const respelled = scene.chain((base) =>
+      fc.shuffledSubarray([...base.entries], { minLength: base.entries.length }).map((entries) => ({ base, entries })),
+    );
+    fc.assert(
+      fc.property(respelled, ({ base, entries }) => {
+        const apart = entries.flatMap((entry) => {
+          const protocols = entry.protocol === undefined ? (["udp", "tcp"] as const) : [entry.protocol];
+          const pieces = entry.ports?.map((range) => [range]) ?? [undefined];
+          if (entry.protocol === undefined && entry.ports === undefined) return [entry];
+          return protocols.flatMap((protocol) => pieces.map((ports) => ({ ...entry, protocol, ports })));
+        });
+        const again = { ...base, entries: [...apart, ...entries] };
+        expect(compile(policyOf(again), grantsOf(base))).toEqual(compile(policyOf(base), grantsOf(base)));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("are merged to exactly the union", () => {
     fc.assert(
       fc.property(fc.array(prefix, { maxLength: 10 }), (list) => {
         const merged = mergeCidrs(list.map(cidrText));
@@ -230,3 +305,28 @@ describe("policy against the bit oracle", () => {
     );
   });
 });
+
+const bitsOf = (address: string): string => read(address).bits;
+
+function isWellFormed({ family: kind, first, last, protocol, fromPort, toPort }: PortRule): boolean {
+  const ported = protocol === "icmp" ? fromPort === 0 && toPort === 0 : fromPort >= 1 && toPort <= 65_535;
+  const familyFits = [first, last].every((address) => address.includes(":") === (kind === 6));
+  return ported && familyFits && fromPort <= toPort && bitsOf(first) <= bitsOf(last);
+}
+
+function meet(left: PortRule, right: PortRule): boolean {
+  return (
+    left.family === right.family &&
+    left.protocol === right.protocol &&
+    left.fromPort <= right.toPort &&
+    right.fromPort <= left.toPort &&
+    bitsOf(left.first) <= bitsOf(right.last) &&
+    bitsOf(right.first) <= bitsOf(left.last)
+  );
+}
+
+function overlaps(rule: PortRule, { family: kind, bits }: Bits): boolean {
+  if (rule.family !== kind) return false;
+  const length = kind === 4 ? 32 : 128;
+  return bitsOf(rule.first) <= bits.padEnd(length, "1") && bits.padEnd(length, "0") <= bitsOf(rule.last);
+}

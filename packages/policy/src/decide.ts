@@ -25,7 +25,7 @@ export type Decision =
   | { readonly kind: "never"; readonly row: ReservedEntry }
   /** Nothing opens it: an address of a machine of the platform. */
   | { readonly kind: "host" }
-  | { readonly kind: "blocked" }
+  | { readonly kind: "blocked"; readonly row: ReservedEntry | undefined }
   | { readonly kind: "open" }
   /** Private, and `open` names no private address. */
   | { readonly kind: "closed"; readonly row: ReservedEntry }
@@ -56,7 +56,9 @@ export interface Unlisted {
 export interface Around {
   /** Every entry that contains the address. */
   readonly listed: readonly Placed[];
-  /** What of the address is let through, which is none of what is asked. */
+  /** Those of them that would let all of the destination through, were they granted. */
+  readonly fitting: readonly Placed[];
+  /** What is let through to the address, none of which is asked. */
   readonly parts: readonly Part[];
   /** Whether the grants contain the address. */
   readonly granted: boolean;
@@ -73,8 +75,8 @@ export function decide(
   const never = rowOf(NEVER_ENTRIES, host);
   if (never !== undefined) return { kind: "never", row: never };
   if (ownAddresses.some((own) => cidrContains(parseCidr(own, "ownAddresses"), host))) return { kind: "host" };
-  if (policy === "blocked") return { kind: "blocked" };
   const row = rowOf(PRIVATE_ENTRIES, host);
+  if (policy === "blocked") return { kind: "blocked", row };
   if (policy === "open") return row === undefined ? { kind: "open" } : { kind: "closed", row };
 
   const listed = policy.allow
@@ -85,10 +87,12 @@ export function decide(
   const by = counting.filter(({ only }) => only === undefined || touches(only, target));
   const [first] = by;
   if (first !== undefined) {
-    const entry = by.find((each) => onlyOf([each], target) === undefined) ?? first;
+    const entry = by.find((each) => letsAll(each, target)) ?? first;
     return { kind: "allowed", by, entry, row, only: onlyOf(by, target) };
   }
-  return { kind: "unlisted", row, around: { listed, parts: partsOf(counting), granted: isInside(host, granted) } };
+  const fitting = listed.filter((each) => letsAll(each, target));
+  const around = { listed, fitting, parts: partsOf(counting), granted: isInside(host, granted) };
+  return { kind: "unlisted", row, around };
 }
 
 function rowOf(entries: readonly ReservedEntry[], host: Cidr): ReservedEntry | undefined {
@@ -105,6 +109,11 @@ function touches({ protocols, ports }: Only, { protocol, port }: Target): boolea
   if (protocol === undefined) return true;
   if (!protocols.includes(protocol)) return false;
   return port === undefined || ports.some(({ first, last }) => first <= port && port <= last);
+}
+
+/** Whether an entry, were it alone, would let all that is asked through. */
+function letsAll(entry: Placed, target: Target): boolean {
+  return entry.only === undefined || (touches(entry.only, target) && onlyOf([entry], target) === undefined);
 }
 
 /** What of the question the entries let through, where that is not all of it. */

@@ -25,10 +25,16 @@ const QUOTED_LENGTH = 64;
 
 /** A caller's value for use in a message: quoted, control and non-ASCII characters escaped, cut to 64 characters. */
 export function quote(value: unknown): string {
-  if (typeof value !== "string") return Array.isArray(value) ? "a list" : value === null ? "null" : `a ${typeof value}`;
+  if (typeof value !== "string") return kindOf(value);
   const cut = value.length > QUOTED_LENGTH ? `${value.slice(0, QUOTED_LENGTH)}…` : value;
   return JSON.stringify(cut).replace(
     /[^\x20-\x7e…]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

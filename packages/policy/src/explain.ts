@@ -35,11 +35,13 @@ function hintOf(decision: Decision, target: Target): string {
     case "host":
       return "";
     case "blocked":
-      return `to open it, use the policy "open" or { allow: [${entryText(target)}] }`;
+      return decision.row === undefined
+        ? `to open it, use the policy "open" or ${policyText(target)}`
+        : grantHint(target);
     case "open":
       return 'to close it, use the policy "blocked" or an allow list without it';
     case "closed":
-      return `ask the operator to grant ${cidrText(target)} to the workspace, and use the policy { allow: [${entryText(target)}] }`;
+      return grantHint(target);
     case "allowed":
       return allowedHint(decision, target);
     case "unlisted":
@@ -59,7 +61,7 @@ function unlistedHint({ row, around }: Unlisted, target: Target): string {
   if (around.parts.length > 0) return add;
   const inside = "an entry counts for private addresses only where all of it is granted";
   if (around.granted) return around.listed.length === 0 ? add : `${add}: ${inside}`;
-  const entry = around.listed.find(({ cidr }) => row.parsed.prefix <= cidr.prefix);
+  const entry = around.fitting.find(({ cidr }) => row.parsed.prefix <= cidr.prefix);
   if (entry !== undefined) return `ask the operator to grant "${formatCidr(entry.cidr)}" to the workspace: ${inside}`;
   return `ask the operator to grant ${cidrText(target)} to the workspace, and ${add}`;
 }
@@ -73,6 +75,14 @@ function fieldsOf(entries: readonly Placed[]): string {
     .map(({ index, cidr }) => `network.allow[${index}] (${formatCidr(cidr)})`);
   const more = entries.length > SHOWN_ENTRIES ? ` and ${entries.length - SHOWN_ENTRIES} more entries` : "";
   return `${shown.join(", ")}${more}`;
+}
+
+function grantHint(target: Target): string {
+  return `ask the operator to grant ${cidrText(target)} to the workspace, and use the policy ${policyText(target)}`;
+}
+
+function policyText(target: Target): string {
+  return `{ allow: [${entryText(target)}] }`;
 }
 
 function cidrText(target: Target): string {

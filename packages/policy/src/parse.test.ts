@@ -1,17 +1,8 @@
 // What a caller may write as a policy or a grant, and how each mistake is named.
 
 import { describe, expect, it } from "vitest";
-import { MAX_ALLOW_ENTRIES, NEVER_REACHABLE, PolicyError, PRIVATE, parseGrants, parsePolicy } from "./index.ts";
-
-function failure(act: () => unknown): PolicyError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof PolicyError) return error;
-    throw error;
-  }
-  throw new Error("was accepted");
-}
+import { failure } from "../test/failure.ts";
+import { MAX_ALLOW_ENTRIES, NEVER_REACHABLE, PRIVATE, parseGrants, parsePolicy } from "./index.ts";
 
 describe("parsePolicy", () => {
   it("reads the three modes", () => {

@@ -42,10 +42,10 @@ interface Box extends Range {
 function boxesOf(rules: NetworkRules, family: 4 | 6): Box[] {
   return rules.portRules
     .filter((rule) => rule.family === family)
-    .map((rule) => ({ first: valueOf(rule.first), last: valueOf(rule.last), rule }));
+    .map((rule) => ({ first: addressValue(rule.first), last: addressValue(rule.last), rule }));
 }
 
-function valueOf(text: string): bigint {
+function addressValue(text: string): bigint {
   const address = parseAddress(text);
   if (address === undefined) throw new PolicyError(`${quote(text)} is not an IP address`, { field: "rules.portRules" });
   return address.value;
