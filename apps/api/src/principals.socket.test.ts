@@ -20,6 +20,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FakeWorker, obedient } from "../test/fake-worker.ts";
 import type { TestApi } from "../test/fixtures.ts";
 import { bearer, createRequest, makeToken, makeWorkspace, refusal, startTestApi } from "../test/fixtures.ts";
+import { BLOCKED } from "../test/policies.ts";
 
 let api: TestApi;
 let worker: FakeWorker;
@@ -151,6 +152,11 @@ describe("two workspaces", () => {
     await stream.next();
   };
 
+  const updateNetwork = (sandboxId: string, auth: { metadata: Metadata }) =>
+    callUnary(api.sandboxes, api.sandboxes.updateNetworkPolicy, { sandboxId, network: BLOCKED }, auth);
+  const explain = (sandboxId: string, auth: { metadata: Metadata }) =>
+    callUnary(api.sandboxes, api.sandboxes.explainDestination, { sandboxId, destination: "198.51.100.7" }, auth);
+
   it("see nothing of each other, as if it were not there", async () => {
     const [mine, theirs] = [await makeWorkspace(api, "mine"), await makeWorkspace(api, "theirs")];
     const { sandboxes, apps } = api;
@@ -168,6 +174,8 @@ describe("two workspaces", () => {
       (sandboxId) => callUnary(sandboxes, sandboxes.setSandboxTags, { sandboxId, tags: {} }, mine.auth),
       (sandboxId) => callUnary(sandboxes, sandboxes.sleepSandbox, { sandboxId, waitMs: 0 }, mine.auth),
       (sandboxId) => callUnary(sandboxes, sandboxes.wakeSandbox, { sandboxId, waitMs: 0 }, mine.auth),
+      (sandboxId) => updateNetwork(sandboxId, mine.auth),
+      (sandboxId) => explain(sandboxId, mine.auth),
       (sandboxId) => events(sandboxId, mine.auth),
     ];
     for (const call of calls) {
@@ -197,6 +205,7 @@ describe("two workspaces", () => {
     expect(await refusal(inTheirApp)).toMatchObject({ code: "NotFound", field: "app_name" });
     const still = await callUnary(sandboxes, sandboxes.getSandbox, { sandboxId: known }, theirs.auth);
     expect(still.sandbox?.outcome).toBeUndefined();
+    expect(still.sandbox).toMatchObject({ networkGeneration: 1 });
   });
 
   it.each([
@@ -217,6 +226,8 @@ describe("two workspaces", () => {
       () => callUnary(sandboxes, sandboxes.setSandboxTags, { sandboxId, tags: {} }, auth),
       () => callUnary(sandboxes, sandboxes.sleepSandbox, { sandboxId, waitMs: 0 }, auth),
       () => callUnary(sandboxes, sandboxes.wakeSandbox, { sandboxId, waitMs: 0 }, auth),
+      () => updateNetwork(sandboxId, auth),
+      () => explain(sandboxId, auth),
       () => events(sandboxId, auth),
     ]) {
       expect(await refusal(call())).toMatchObject({ code: "InvalidArgument", field: "sandbox_id" });

@@ -72,6 +72,47 @@ describe("the routes", () => {
     expect(other).toMatchObject({ status: 409, json: { code: "AlreadyExists", field: "idempotency_key" } });
   });
 
+  it("change what a sandbox may reach, and explain it", async () => {
+    const allow = {
+      cidrs: ["2001:db8::/32"],
+      rules: [{ cidr: "198.51.100.0/24", ports: [{ first: 443, last: 443 }] }],
+    };
+    const made = await create({ network: { allow } });
+    const stated = { ...allow, rules: [{ ...allow.rules[0], protocol: "IP_PROTOCOL_UNSPECIFIED" }] };
+    expect(made).toMatchObject({ network: { allow: stated }, networkGeneration: "1", networkPending: false });
+    const path = `/v1/sandboxes/${made.id}/network`;
+    const ask = async (destination: string) => {
+      const query = new URLSearchParams({ destination });
+      return rest.call("GET", `${path}/explain?${query.toString()}`, { token });
+    };
+    expect((await ask("198.51.100.7:443")).json).toMatchObject({ allowed: true, rule: "allow 198.51.100.0/24" });
+    expect((await ask("198.51.100.7:22")).json).toMatchObject({
+      allowed: false,
+      rule: "unlisted",
+      hint: expect.stringContaining("198.51.100.7") as string,
+    });
+    const tcp = { ...allow.rules[0], protocol: "IP_PROTOCOL_TCP" };
+    const changed = await rest.call("PUT", path, { token, body: { network: { allow: { rules: [tcp] } } } });
+    expect(changed.json).toMatchObject({ sandbox: { networkGeneration: "2", network: { allow: { rules: [tcp] } } } });
+    for (const [body, field] of [
+      [{}, "network"],
+      [{ network: {} }, "network"],
+      [
+        { network: { allow: { rules: [{ ...tcp, ports: [{ first: 0, last: 7 }] }] } } },
+        "network.allow.rules[0].ports[0]",
+      ],
+      [{ network: { allow: { rules: [{ ...tcp, protocol: "IP_PROTOCOL_GRE" }] } } }, "network.allow.rules[0].protocol"],
+    ] as const) {
+      const refused = await rest.call("PUT", path, { token, body });
+      expect(refused).toMatchObject({ status: 400, json: { code: "InvalidArgument", field } });
+    }
+    expect(await ask("")).toMatchObject({ status: 400, json: { field: "destination" } });
+    const events = await rest.events(`/v1/sandboxes/${made.id}/events`, { token });
+    expect(events.at(-1)?.data).toMatchObject({
+      event: { type: "network_policy_changed", detail: { generation: 2, by: "update" } },
+    });
+  });
+
   it("know apps and usage", async () => {
     const made = await rest.call("POST", "/v1/apps", { token, body: { name: "web", createIfMissing: true } });
     expect(made).toMatchObject({ status: 200, json: { app: { name: "web" } } });

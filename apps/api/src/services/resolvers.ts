@@ -10,7 +10,7 @@ const DNS_PORT = 53;
 
 /** Addresses in canonical form. Throws InvalidArgument. */
 export function checkDns(dns: readonly string[]): readonly string[] {
-  if (dns.length > MAX_RESOLVERS) throw invalidArgument("dns", `must be at most ${MAX_RESOLVERS}`);
+  if (dns.length > MAX_RESOLVERS) throw invalidArgument("dns", `must be at most ${MAX_RESOLVERS}`, "name fewer");
   const kept: string[] = [];
   dns.forEach((text, index) => {
     const address = parseAddress(text);
@@ -18,7 +18,7 @@ export function checkDns(dns: readonly string[]): readonly string[] {
       throw invalidArgument(`dns[${index}]`, "is no IP address", 'name resolvers by address, e.g. "198.51.100.53"');
     }
     const canonical = formatAddress(address);
-    if (kept.includes(canonical)) throw invalidArgument(`dns[${index}]`, `is there twice`, "name each once");
+    if (kept.includes(canonical)) throw invalidArgument(`dns[${index}]`, "is there twice", "name each once");
     kept.push(canonical);
   });
   return kept;

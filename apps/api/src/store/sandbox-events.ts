@@ -17,22 +17,22 @@ export async function appendEvents(db: Db, sandboxId: string, events: readonly N
   const rows = JSON.stringify(kept.map(({ type, at, detail }) => ({ type, at: at ?? null, detail })));
   const count = kept.length;
   const denials = kept.filter(({ type }) => type === "network_denied").length;
-  const stale =
+  const isStale =
     denials === 0
-      ? sql``
-      : sql`OR type = 'network_denied' AND seq <= (
-    SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND type = 'network_denied'
-    ORDER BY seq DESC OFFSET ${MAX_DENIALS_KEPT - denials} LIMIT 1
-  )`;
+      ? sql<boolean>`false`
+      : sql<boolean>`(type = 'network_denied' AND seq <= coalesce((
+          SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND type = 'network_denied'
+          ORDER BY seq DESC OFFSET ${MAX_DENIALS_KEPT - denials} LIMIT 1
+        ), 0))`;
   await sql`
     WITH numbered AS (
       UPDATE sandboxes SET event_seq = event_seq + ${count} WHERE id = ${sandboxId}
       RETURNING id, workspace_id, event_seq
     ), trimmed AS (
-      DELETE FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND (seq <= (
-        SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId}
+      DELETE FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND (${isStale} OR seq <= (
+        SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND NOT ${isStale}
         ORDER BY seq DESC OFFSET ${MAX_EVENTS_KEPT - count} LIMIT 1
-      ) ${stale})
+      ))
     ), written AS (
       INSERT INTO sandbox_events (sandbox_id, seq, workspace_id, at, type, detail)
       SELECT numbered.id, numbered.event_seq - ${count} + item.number, numbered.workspace_id,
