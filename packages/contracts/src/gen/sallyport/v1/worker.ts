@@ -78,9 +78,12 @@ export interface WatchDesiredResponse {
   fleet?: FleetAddresses | undefined;
 }
 
-/** Addresses that are a machine's own, as canonical CIDRs of either family. */
+/**
+ * Addresses that are a machine's own, as CIDRs of either family. At most 1,024 of one machine; none wider than /16 (IPv4) or /48
+ * (IPv6), but for what nobody reaches anyhow.
+ */
 export interface FleetAddresses {
-  /** Of every worker that the platform knows, the asking one included. */
+  /** To a worker: those of every worker that the platform knows, its own included, in canonical form, each once. */
   cidrs: string[];
 }
 
@@ -103,7 +106,10 @@ export interface DesiredInstance {
   sleepGeneration: number;
   /** What the newest of them wishes. */
   asleep: boolean;
-  /** Its newest policy. Applied if its generation is higher than the one that the kernel has. */
+  /**
+   * Its newest policy, for WISH_RUN; unset while that is its first, which the spec has. The spec has the newest too. Applied if its
+   * generation is higher than the one that the kernel has.
+   */
   network?: NetworkRules | undefined;
 }
 
