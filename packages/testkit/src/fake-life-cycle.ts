@@ -1,11 +1,13 @@
-// What the fake platform does of a sandbox's life: names, tags, sleep, events, usage.
+// What the fake platform does of a sandbox's life: names, tags, sleep, policies, events, usage.
 import { once } from "node:events";
 import type { ServerWritableStream, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import type {
+  ExplainDestinationRequest,
   GetSandboxByNameRequest,
   GetUsageResponse,
   SetSandboxTagsRequest,
+  UpdateNetworkPolicyRequest,
   WatchSandboxEventsRequest,
   WatchSandboxEventsResponse,
   WorkspaceQuota,
@@ -46,6 +48,24 @@ export function lifeCycleHandlers(deps: LifeCycleDeps): UntypedServiceImplementa
       sandbox.view.tags = request.tags;
       sandbox.tell("tags_changed", { count: Object.keys(request.tags).length });
       return { sandbox: sandbox.view };
+    }),
+    updateNetworkPolicy: handle("updateNetworkPolicy", async (request: UpdateNetworkPolicyRequest) => {
+      const sandbox = find(request.sandboxId);
+      if (sandbox.view.state === SandboxState.ENDED) throw wireError({ code: "SandboxEnded", field: "sandbox_id" });
+      // What holds already makes no other generation.
+      if (JSON.stringify(sandbox.view.network) === JSON.stringify(request.network)) return { sandbox: sandbox.view };
+      sandbox.view.network = request.network;
+      sandbox.view.networkGeneration += 1;
+      sandbox.tell("network_policy_changed", { generation: sandbox.view.networkGeneration, by: "update" });
+      return { sandbox: sandbox.view };
+    }),
+    // Blocked or not: that is all that this one judges.
+    explainDestination: handle("explainDestination", async (request: ExplainDestinationRequest) => {
+      const { view } = find(request.sandboxId);
+      if (!/^[0-9a-z[]/.test(request.destination)) throw wireError({ code: "InvalidArgument", field: "destination" });
+      const allowed = view.network?.mode?.$case !== "blocked";
+      const hint = allowed ? "" : "use another policy";
+      return { allowed, rule: allowed ? "open" : "blocked", why: `so says the policy of ${request.destination}`, hint };
     }),
     sleepSandbox: handle("sleepSandbox", setAsleep(true)),
     wakeSandbox: handle("wakeSandbox", setAsleep(false)),
