@@ -98,6 +98,12 @@ export interface SandboxInfo {
   readonly diskMiB: number;
   /** Frozen: whatever uses it wakes it. */
   readonly asleep: boolean;
+  /** Resolvers that its create named. */
+  readonly dns: readonly string[];
+  /** Numbers its policies, from 1; grows with each update. */
+  readonly networkGeneration: number;
+  /** The newest policy is not in its machine's kernel yet: the one before still holds. */
+  readonly networkPending: boolean;
 }
 
 const STATES: ReadonlyMap<SandboxState, SandboxStateName> = new Map<SandboxState, SandboxStateName>([
@@ -131,7 +137,7 @@ export function toCreateRequest(
     cpuMillis: wholeNumber("cpu", cpu === undefined ? undefined : Math.round(cpu * 1_000), MAX_UINT32),
     memoryMib: wholeNumber("memoryMiB", options.memoryMiB, MAX_UINT32),
     network: toWirePolicy(options),
-    dns: [...(options.dns ?? [])],
+    dns: toTexts(options.dns, "dns"),
     pty: toPty(options.pty),
     waitMs,
   };
@@ -145,6 +151,15 @@ export function toCommand(argv: readonly string[]): Command {
     wellFormed(`command[${index}]`, word);
   });
   return { argv: [...argv] };
+}
+
+function toTexts(texts: readonly string[] | undefined, field: string): string[] {
+  if (texts === undefined) return [];
+  if (!Array.isArray(texts)) throw sdkError("InvalidArgument", `${field}: is not a list`, { field });
+  return Array.from(texts as readonly unknown[], (text, index) => {
+    if (typeof text === "string") return text;
+    throw sdkError("InvalidArgument", `${field}[${index}]: is not a text`, { field: `${field}[${index}]` });
+  });
 }
 
 export function toEnv(env: Readonly<Record<string, string>> | undefined): Record<string, string> {
@@ -196,6 +211,9 @@ export function toInfo(sandbox: WireSandbox): SandboxInfo {
     sleepAfterMs: sandbox.sleepAfterMs,
     diskMiB: sandbox.diskMib,
     asleep: sandbox.asleep,
+    dns: Object.freeze([...sandbox.dns]),
+    networkGeneration: sandbox.networkGeneration,
+    networkPending: sandbox.networkPending,
   });
 }
 

@@ -20,7 +20,7 @@ export interface SandboxEvent {
   /** Grows with each event of the sandbox, from 1. A gap: the platform has let go of older events. */
   readonly seq: number;
   readonly at: Date;
-  /** E.g. `created`, `started`, `asleep`, `awake`, `disk_full`, `ended`; a newer platform may know more. */
+  /** E.g. `created`, `started`, `asleep`, `network_denied`, `disk_full`, `ended`; a newer platform may know more. */
   readonly type: string;
   /** What belongs to the type. */
   readonly detail: Json;

@@ -4,8 +4,11 @@ import { SandboxState } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import type { App } from "./app.ts";
 import { toTags } from "./convert.ts";
-import { sdkError } from "./errors.ts";
+import { SallyportError, sdkError } from "./errors.ts";
+import type { NetworkPolicy } from "./network.ts";
+import { toPolicy } from "./network.ts";
 import type { CallOptions, Scope } from "./scope.ts";
+import type { Failure } from "./translate.ts";
 import type { Connections } from "./transport.ts";
 import { scopeOf } from "./transport.ts";
 
@@ -19,6 +22,20 @@ export interface ListOptions extends CallOptions {
   readonly tags?: Readonly<Record<string, string>> | undefined;
   /** Ended ones too, while the platform remembers them. */
   readonly includeEnded?: boolean | undefined;
+}
+
+/** What the policy of a sandbox says to a destination. */
+export interface Explanation {
+  readonly allowed: boolean;
+  /**
+   * What decides: `never CIDR` (nothing opens it), `never host` (a machine of the platform), `private CIDR`, `blocked`,
+   * `unlisted`, `open`, `allow CIDR`, `grant CIDR`.
+   */
+  readonly rule: string;
+  /** The same for people, as a sentence. */
+  readonly why: string;
+  /** What would change it; empty where nothing can. */
+  readonly hint: string;
 }
 
 /** Deadline of a call that says none, in milliseconds. */
@@ -110,6 +127,45 @@ export async function setAsleep(
     if (isDone || sandbox.asleep === asleep || sandbox.state === SandboxState.ENDED) return sandbox;
     scope.throwIfOver();
   }
+}
+
+/** The api waits so long for the kernel, and some more. */
+const NETWORK_ATTEMPT_MS = 20_000;
+
+/** Gives it another policy, and waits until the kernel of its machine has it. */
+export async function updateNetwork(
+  connections: Connections,
+  scope: Scope,
+  sandboxId: string,
+  policy: NetworkPolicy,
+): Promise<WireSandbox> {
+  const request = { sandboxId, network: toPolicy(policy) };
+  const { sandbox } = await connections.callApi(
+    scope,
+    ({ sandboxes }, call) => callUnary(sandboxes, sandboxes.updateNetworkPolicy, request, call),
+    { maxAttemptMs: NETWORK_ATTEMPT_MS, isFinal: isPending },
+  );
+  return present(sandbox);
+}
+
+/** The platform has taken the policy and says that it is not in the kernel yet: to ask again changes nothing. */
+function isPending({ answered, error }: Failure): boolean {
+  return answered && SallyportError.is(error, "Unavailable") && error.field === "network";
+}
+
+/** What the policy says to a destination. */
+export async function explainDestination(
+  connections: Connections,
+  scope: Scope,
+  sandboxId: string,
+  destination: string,
+): Promise<Explanation> {
+  const request = { sandboxId, destination };
+  const answer = await connections.callApi(scope, ({ sandboxes }, call) =>
+    callUnary(sandboxes, sandboxes.explainDestination, request, call),
+  );
+  const { allowed, rule, why, hint } = answer;
+  return Object.freeze({ allowed, rule, why, hint });
 }
 
 /** Waits for the end of a sandbox, or ends it and waits: as it is then, or was when the api had waited long enough. */

@@ -18,16 +18,20 @@ import { SandboxFiles } from "./file-system.ts";
 import { imageName } from "./image.ts";
 import type { Input } from "./input.ts";
 import { ProcessInput } from "./input.ts";
-import type { ListOptions } from "./life-cycle.ts";
+import type { Explanation, ListOptions } from "./life-cycle.ts";
 import {
   awaitEnd,
   DEFAULT_TIMEOUT_MS,
+  explainDestination,
   getSandbox,
   getSandboxByName,
   listSandboxes,
   setAsleep,
   setTags,
+  updateNetwork,
 } from "./life-cycle.ts";
+import type { NetworkPolicy } from "./network.ts";
+import { inOwnWords } from "./network.ts";
 import type { Output } from "./output.ts";
 import { ProcessOutput } from "./output.ts";
 import type { ExecOptions, Process } from "./process.ts";
@@ -113,7 +117,8 @@ export class Sandbox implements AsyncDisposable {
     const waitMs = Math.min(MAX_WAIT_MS, Math.ceil(createScope.remainingMs));
     const request = toCreateRequest(command, options, image, randomUUID(), waitMs);
     createScope.throwIfOver();
-    const { sandbox, ioAccess } = await createSandbox(connections, request, createScope);
+    const created = createSandbox(connections, request, createScope);
+    const { sandbox, ioAccess } = await created.catch((error: unknown) => Promise.reject(inOwnWords(error, options)));
     return new Sandbox(connections, sandbox, ioAccess);
   }
 
@@ -208,6 +213,30 @@ export class Sandbox implements AsyncDisposable {
   /** Wakes it; one that is awake stays so. @throws SallyportError `SandboxEnded`; `FailedPrecondition` unless it runs. */
   async wake(options: CallOptions = {}): Promise<void> {
     await this.#setAsleep(this.#io.scope("Sandbox.wake", options, DEFAULT_TIMEOUT_MS), false);
+  }
+
+  /**
+   * Gives it another network policy, in one step: every packet meets either the old or the new one, and what the new one
+   * does not allow is cut. Resolves once the kernel of its machine has it. Of several at once the last one holds.
+   *
+   * @throws SallyportError `InvalidArgument` with the entry at fault, e.g. `network.allow[2].ports[0]`; `SandboxEnded`;
+   * `Unavailable` with field `network` when the kernel has not got it within 10 s: it is kept and applied as soon as can
+   * be, which `info.networkPending` and the event `network_policy_changed` tell.
+   */
+  async updateNetworkPolicy(policy: NetworkPolicy, options: CallOptions = {}): Promise<void> {
+    const scope = this.#io.scope("Sandbox.updateNetworkPolicy", options, DEFAULT_TIMEOUT_MS);
+    this.#info = toInfo(await updateNetwork(this.#connections, scope, this.id, policy));
+  }
+
+  /**
+   * What its policy says to a destination, and what would change that: an address with or without port and protocol,
+   * e.g. `198.51.100.7:443`, `udp://[2001:db8::1]:53`, `icmp://198.51.100.7`. A port alone is one of TCP.
+   *
+   * @throws SallyportError `InvalidArgument` with field `destination`; `SandboxEnded`.
+   */
+  async explain(destination: string, options: CallOptions = {}): Promise<Explanation> {
+    const scope = this.#io.scope("Sandbox.explain", options, DEFAULT_TIMEOUT_MS);
+    return explainDestination(this.#connections, scope, this.id, destination);
   }
 
   /** What happened to it, oldest first; with `follow`, on to its end, through outages, without loss or repetition. */

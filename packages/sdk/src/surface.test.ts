@@ -1,6 +1,17 @@
 // The public types, held by the compiler: what users may write, and what they may not.
 import { describe, expectTypeOf, it } from "vitest";
-import type { CallOptions, CreateOptions, ErrorCode, ExitStatus, Json, Output, Process, RunResult } from "./index.ts";
+import type {
+  AllowRule,
+  CallOptions,
+  CreateOptions,
+  ErrorCode,
+  ExitStatus,
+  Explanation,
+  Json,
+  Output,
+  Process,
+  RunResult,
+} from "./index.ts";
 import { App, Client, Image, SallyportError, Sandbox } from "./index.ts";
 
 /** Never called: it only has to compile. */
@@ -10,7 +21,10 @@ async function userProgram(maybe: number | undefined, signal: AbortSignal): Prom
   await using sandbox = await Sandbox.create(["sh", "-c", "true"] as const, {
     app,
     image: Image.default,
-    network: { allow: ["198.51.100.0/24"] as const },
+    network: {
+      allow: ["198.51.100.0/24", { cidr: "2001:db8::/32", protocol: "tcp", ports: [443, [8_000, 8_100]] }] as const,
+    },
+    dns: ["198.51.100.53"] as const,
     cpu: maybe,
     timeoutMs: maybe,
     signal,
@@ -26,6 +40,23 @@ async function userProgram(maybe: number | undefined, signal: AbortSignal): Prom
     expectTypeOf(event.at).toEqualTypeOf<Date>();
     expectTypeOf(event.detail).toEqualTypeOf<Json>();
   }
+  await sandbox.updateNetworkPolicy("blocked", { signal, timeoutMs: maybe });
+  await sandbox.updateNetworkPolicy({ allow: [{ cidr: "198.51.100.0/24", ports: [53] }, "2001:db8::/32"] });
+  const { allowed, rule, why, hint } = await sandbox.explain("198.51.100.7:443", { signal });
+  expectTypeOf({ allowed, rule, why, hint }).toEqualTypeOf<{
+    allowed: boolean;
+    rule: string;
+    why: string;
+    hint: string;
+  }>();
+  // @ts-expect-error Ports are in a list.
+  await sandbox.updateNetworkPolicy({ allow: [{ cidr: "198.51.100.0/24", ports: 443 }] });
+  // @ts-expect-error A protocol is one of three.
+  await sandbox.updateNetworkPolicy({ allow: [{ cidr: "198.51.100.0/24", protocol: "gre" }] });
+  // @ts-expect-error A rule is about a CIDR.
+  await sandbox.updateNetworkPolicy({ allow: [{ ports: [443] }] });
+  // @ts-expect-error The seed's list holds texts.
+  await Sandbox.create({ outboundCidrAllowlist: [{ cidr: "198.51.100.0/24" }] });
   // @ts-expect-error A tag is a text.
   await sandbox.setTags({ a: 1 });
   await Sandbox.create({ blockNetwork: true });
@@ -62,6 +93,8 @@ describe("the types", () => {
     expectTypeOf<Output>().toExtend<ReadableStream<Uint8Array>>();
     expectTypeOf<Sandbox>().toExtend<AsyncDisposable>();
     expectTypeOf<CreateOptions>().toExtend<CallOptions>();
+    expectTypeOf<Sandbox["explain"]>().returns.resolves.toEqualTypeOf<Explanation>();
+    expectTypeOf<AllowRule["protocol"]>().toEqualTypeOf<"tcp" | "udp" | "icmp" | undefined>();
     expectTypeOf<SallyportError<"NotFound">>().toExtend<SallyportError>();
   });
 });

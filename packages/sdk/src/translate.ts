@@ -42,7 +42,12 @@ const SDK_FIELDS: Readonly<Record<string, string>> = {
 /** A field in the words of this SDK: `network.allow.cidrs[2]` → `network.allow[2]`, `memory_mib` → `memoryMiB`. */
 export function sdkField(field: string): string {
   const [, head = field, index = ""] = /^(.*?)((?:\[\d+\])?)$/s.exec(field) ?? [];
-  return `${SDK_FIELDS[head] ?? head.replace("network.allow.cidrs", "network.allow")}${index}`;
+  return `${SDK_FIELDS[head] ?? oneList(head)}${index}`;
+}
+
+/** The two lists of a policy on the wire are one here; each call fills one of them. */
+function oneList(text: string): string {
+  return text.replaceAll(/\bnetwork\.allow\.(?:cidrs|rules)\b/g, "network.allow");
 }
 
 /** Reads a thrown thing of a call. Rethrows programming errors as they are. */
@@ -91,7 +96,8 @@ function lost(thrown: ServiceError, scope: Scope): { error: SallyportError; brok
 
 /** Messages begin with the field where they name one: it is spelled as the caller knows it. */
 function renamed(message: string, wire: string | undefined, field: string | undefined): string {
-  return wire !== undefined && message.startsWith(`${wire}:`) ? `${field}${message.slice(wire.length)}` : message;
+  const rest = wire !== undefined && message.startsWith(`${wire}:`) ? message.slice(wire.length) : undefined;
+  return rest === undefined ? message : `${field}${oneList(rest)}`;
 }
 
 function isServiceError(thrown: unknown): thrown is ServiceError {

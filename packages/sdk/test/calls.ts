@@ -80,6 +80,17 @@ export const REPEATED: readonly Row[] = [
     effect: { of: (world) => view(world)?.tags, is: { a: "b" } },
   },
   {
+    name: "Sandbox.updateNetworkPolicy",
+    rpc: "updateNetworkPolicy",
+    call: ({ sandbox }, options) => sandbox.updateNetworkPolicy("blocked", options),
+    effect: { of: (world) => view(world)?.networkGeneration, is: 2 },
+  },
+  {
+    name: "Sandbox.explain",
+    rpc: "explainDestination",
+    call: ({ sandbox }, options) => sandbox.explain("198.51.100.7:443", options),
+  },
+  {
     name: "Sandbox.sleep",
     rpc: "sleepSandbox",
     call: ({ sandbox }, options) => sandbox.sleep(options),
