@@ -10,6 +10,7 @@ import { fsCommand } from "./commands/fs.ts";
 import { imageCommand } from "./commands/image.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { lsCommand } from "./commands/ls.ts";
+import { policyCommand } from "./commands/policy.ts";
 import { psCommand } from "./commands/ps.ts";
 import { registryCommand } from "./commands/registry.ts";
 import { rmCommand } from "./commands/rm.ts";
@@ -87,6 +88,7 @@ const VERBS = [
   psCommand,
   logsCommand,
   eventsCommand,
+  policyCommand,
   tagsCommand,
   sleepCommand,
   rmCommand,

@@ -122,6 +122,9 @@ describe("the operator's verbs", () => {
       setWorkspaceQuota: answer({
         quota: { sandboxes: 5, cpuMillis: 2_500, memoryMib: 0, diskMib: 64, createsPerMinute: 9 },
       }),
+      grantCidr: answer({ cidrs: ["10.0.0.0/8", "fd12::/32"] }),
+      revokeCidr: answer({ cidrs: ["fd12::/32"], sandboxes: 2 }),
+      listGrants: answer({ cidrs: ["fd12::/32"] }),
       listWorkers: answer({
         workers: [{ id: "wk-1", lastSeenAt: new Date(Date.now() - 30_000), unreachable: true, instances: 3 }],
       }),
@@ -197,6 +200,28 @@ describe("the operator's verbs", () => {
       expect((await cli(undefined, ["workspace", "quota", "team", ...bad], { env })).code).toBe(2);
     }
     expect(requests).toHaveLength(2);
+  });
+
+  it("grant private space, list it, and take it back", async () => {
+    const granted = await cli(undefined, ["workspace", "grant-cidr", "team", "10.0.0.0/8"], { env });
+    expect(granted).toEqual({ code: 0, stdout: "10.0.0.0/8\nfd12::/32\n", stderr: "" });
+    const revoked = await cli(undefined, ["workspace", "revoke-cidr", "team", "10.0.0.0/8"], { env });
+    expect(revoked.stdout).toBe("10.0.0.0/8 is taken back; 2 living sandboxes grew tighter\n");
+    expect((await cli(undefined, ["workspace", "grants", "team"], { env })).stdout).toBe("fd12::/32\n");
+    const json = async (...argv: string[]) =>
+      JSON.parse((await cli(undefined, ["admin", "workspace", ...argv, "--json"], { env })).stdout) as unknown;
+    expect(await json("grant-cidr", "team", "fd12::/32")).toEqual(["10.0.0.0/8", "fd12::/32"]);
+    expect(await json("revoke-cidr", "team", "10.0.0.0/8")).toEqual({ cidrs: ["fd12::/32"], sandboxes: 2 });
+    expect(await json("grants", "team")).toEqual(["fd12::/32"]);
+    expect(requests).toEqual([
+      { workspace: "team", cidr: "10.0.0.0/8" },
+      { workspace: "team", cidr: "10.0.0.0/8" },
+      { workspace: "team" },
+      { workspace: "team", cidr: "fd12::/32" },
+      { workspace: "team", cidr: "10.0.0.0/8" },
+      { workspace: "team" },
+    ]);
+    expect((await cli(undefined, ["workspace", "grant-cidr", "team"], { env })).code).toBe(2);
   });
 
   it("list workers, and give one up", async () => {

@@ -1,6 +1,6 @@
 // `sallyport run`: one command in a sandbox of its own, at this terminal.
 import { isId } from "@sallyport/contracts";
-import type { Client, CreateOptions, ExitStatus } from "@sallyport/sdk";
+import type { AllowRule, Client, CreateOptions, ExitStatus } from "@sallyport/sdk";
 import { App, Image, Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
 import { Option } from "commander";
@@ -9,6 +9,7 @@ import type { CliContext } from "../context.ts";
 import { EXIT, interruptedCode } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { toJson, write } from "../output.ts";
+import { collectEntry, ENTRY_HELP } from "../policy-text.ts";
 import { attach, takesInput, terminalSize } from "../stream.ts";
 import { tellEnd } from "./exec.ts";
 
@@ -26,7 +27,8 @@ interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly workdir?: string;
   readonly blockNetwork?: boolean;
-  readonly allow?: readonly string[];
+  readonly allow?: readonly (string | AllowRule)[];
+  readonly dns?: readonly string[];
   readonly detach?: boolean;
   readonly tty?: boolean;
   readonly json?: boolean;
@@ -55,7 +57,8 @@ export function runCommand(context: CliContext, program: Command, done: (code: n
     .option("-e, --env <name=value>", "environment; may be repeated", parseEnv)
     .option("-w, --workdir <path>", "working directory (default: /)")
     .addOption(new Option("--block-network", "let it reach nothing").conflicts("allow"))
-    .option("--allow <cidr>", "let it reach this and nothing else; may be repeated", collect)
+    .option("--allow <entry>", `let it reach this and nothing else; may be repeated: ${ENTRY_HELP}`, collectEntry)
+    .option("--dns <address>", "with --allow: a resolver that it may use; may be repeated", collect)
     .option("-d, --detach", "print its id and leave it running")
     .addOption(new Option("-t, --tty", "give it a terminal, and this one's keys").conflicts("detach"))
     .option("--json", "print JSON when it has ended, output included")
@@ -99,6 +102,7 @@ async function run(context: CliContext, given: readonly string[], options: RunOp
     name: options.name,
     tags: options.tag,
     pty: pty ? terminalSize(context) : undefined,
+    dns: options.dns,
     ...networkOf(options),
   };
   await using sandbox = await (command.length === 0 ? Sandbox.create(create) : Sandbox.create(command, create));

@@ -8,6 +8,7 @@ import type { HomeOptions } from "../home.ts";
 import { withHome } from "../home.ts";
 import { asOperator } from "../operator.ts";
 import { toJson, toTable, write } from "../output.ts";
+import { grantsCommands } from "./grants.ts";
 import { quotaCommand } from "./quota.ts";
 
 interface WorkspaceOptions extends HomeOptions {
@@ -26,6 +27,7 @@ export function workspaceCommand(context: CliContext, parent: Command, done: (co
     .option("--json", "print JSON")
     .action(async (options: WorkspaceOptions) => done(await list(context, options)));
   quotaCommand(context, command, done);
+  grantsCommands(context, command, done);
 }
 
 async function create(context: CliContext, name: string, options: WorkspaceOptions): Promise<number> {
