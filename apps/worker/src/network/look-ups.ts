@@ -32,8 +32,8 @@ export function lookUpChains(table: string, resolver: ResolverOptions | undefine
     notrack accept
   }
   chain look_ups_in {
-    iifname . ip saddr . ip daddr @askers4 accept
-    iifname . ip6 saddr . ip6 daddr @askers6 accept
+    ct state untracked iifname . ip saddr . ip daddr @askers4 accept
+    ct state untracked iifname . ip6 saddr . ip6 daddr @askers6 accept
     iifname "${UPLINK_NAME}" drop
     update @refusal_rates { iifname limit rate over 20/second burst 40 packets } counter drop
     meta l4proto tcp counter reject with tcp reset

@@ -51,7 +51,8 @@ ${intervalSet("private6", "ipv6_addr", privates.v6)}
 
   # Before connection tracking: a forged source leaves no trace at all.
   chain prerouting {
-    type filter hook prerouting priority raw; policy drop;
+    # Also before fragments are put together (-400): no piece of one slot becomes part of what another sends.
+    type filter hook prerouting priority -450; policy drop;
     iifname { "lo", "${UPLINK_NAME}" } accept
     ${LOOK_UP_RULES.prerouting.join("\n    ")}
     iifname . ip saddr @bind4 accept
