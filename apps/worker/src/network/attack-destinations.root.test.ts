@@ -37,18 +37,15 @@ async function forbiddenTargets(): Promise<Record<string, string>> {
     "the machine": [...own, ...Object.values(HOST), ...routers, "198.51.100.255"],
     "another sandbox": [neighbour.ipv4, neighbour.ipv6],
     "a network of sandboxes": ["100.64.0.0", "100.127.255.255", neighbour.ipv6.replace(/::2$/, "::")],
-    metadata: [
-      ...[FAR.metadata, "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192"],
-      ...["fd00:ec2::254", "fd00:42::42", "fd20:ce::254", "fe80::a9fe:a9fe"],
-    ],
+    metadata: [FAR.metadata, "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192"],
+    "metadata by IPv6": ["fd00:ec2::254", "fd00:42::42", "fd20:ce::254", "fe80::a9fe:a9fe"],
     loopback: ["127.0.0.1", "127.0.0.53", "127.255.255.254", "::1"],
     nobody: ["0.0.0.0", "0.1.2.3", "::"],
     everybody: ["224.0.0.1", "224.0.0.251", "239.255.255.250", "255.255.255.255", "240.0.0.1", "ff02::1", "ff02::2"],
     "everybody of a site": ["ff05::2", "ff0e::1"],
-    "IPv4 in disguise": [
-      ...["::ffff:198.51.100.10", "::198.51.100.10", "::ffff:0:198.51.100.10", "64:ff9b::198.51.100.10"],
-      ...["64:ff9b:1::198.51.100.10", "2002:c633:640a::1", "2001:0:c633:640a::1", "fec0::1"],
-    ],
+    "IPv4 embedded": ["::ffff:198.51.100.10", "::198.51.100.10", "::ffff:0:198.51.100.10", "fec0::1"],
+    "IPv4 behind a gateway": ["64:ff9b::198.51.100.10", "64:ff9b:1::198.51.100.10"],
+    "IPv4 in a tunnel": ["2002:c633:640a::1", "2001:0:c633:640a::1"],
   };
   return Object.fromEntries(Object.entries(named).flatMap(([name, all]) => all.map((one) => [one, name])));
 }

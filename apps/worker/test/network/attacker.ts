@@ -22,6 +22,14 @@ interface Place {
   readonly router: string;
 }
 
+/** Where a packet that is to be seen can be put on a wire. */
+interface Signal {
+  readonly injector: Injector;
+  readonly link: string;
+  /** The hardware address at the other end. */
+  readonly to: string;
+}
+
 interface Eyes {
   readonly host: Capture;
   readonly far: Capture;
@@ -36,13 +44,21 @@ export class Attacker {
   readonly #place: Place;
   readonly #neighbour: Place;
   readonly #eyes: Eyes;
+  readonly #signals: readonly Signal[];
 
-  private constructor(world: World, worker: Child, places: readonly [Place, Place], eyes: Eyes) {
+  private constructor(
+    world: World,
+    worker: Child,
+    places: readonly [Place, Place],
+    eyes: Eyes,
+    signals: readonly Signal[],
+  ) {
     this.world = world;
     this.worker = worker;
     this.#place = places[0];
     this.#neighbour = places[1];
     this.#eyes = eyes;
+    this.#signals = signals;
   }
 
   /** Starts the worker's network, and switches the router's own checks of sources off: the rules must hold alone. */
@@ -58,7 +74,15 @@ export class Attacker {
     };
     const links = (await world.inRouter("ls", "/proc/sys/net/ipv4/conf")).trim().split("\n");
     await world.inRouter("sysctl", "-q", "-w", ...links.map((link) => `net.ipv4.conf.${link}.rp_filter=0`));
-    const attacker = new Attacker(world, worker, places, eyes);
+    const signals = [
+      { injector: world.injector(world.routerPath), link: `slot${places[1].slot.slot}`, to: places[1].own },
+      {
+        injector: world.injector(world.hostPath),
+        link: "ext0",
+        to: await world.hardwareAddress(world.farPath, "ext0"),
+      },
+    ];
+    const attacker = new Attacker(world, worker, places, eyes, signals);
     await attacker.setPolicy("open", [], attacker.neighbour);
     return attacker;
   }
@@ -91,13 +115,19 @@ export class Attacker {
     await sendFrom(this.#neighbour, packets);
   }
 
-  /** Resolves when all that was sent before has met the rules. */
+  /** Resolves when all that was sent before has met the rules, and been seen where it arrived. */
   async through(): Promise<void> {
-    const mark = newMark();
     const ends = { from: this.neighbour.ipv4, to: FAR.listed4 };
-    await this.sendFromNeighbour([packet(ends, PROTOCOL.udp, udp(ends, { sport: 4444, dport: 4444 }, mark))]);
-    const arrived = () => marksIn(this.#eyes.host.arrivals()).has(mark.toString());
-    await expect.poll(arrived, { timeout: 5000, interval: 10 }).toBe(true);
+    const { host, router, far, neighbour } = this.#eyes;
+    // Twice: see the capture's own order.
+    for (let round = 0; round < 2; round++) {
+      const mark = newMark();
+      const bytes = packet(ends, PROTOCOL.udp, udp(ends, { sport: 4444, dport: 4444 }, mark));
+      await this.sendFromNeighbour([bytes]);
+      await seen([router, host], mark);
+      for (const { injector, link, to } of this.#signals) await injector.send([{ link, frame: frame(to, to, bytes) }]);
+      await seen([neighbour, far], mark);
+    }
   }
 
   /** Everything that got through: out of the router, into the neighbour, or to the router's or the host's own ears. */
@@ -115,6 +145,11 @@ export class Attacker {
     const seen = marksIn(this.arrivals());
     return marked.filter(({ mark }) => seen.has(mark.toString())).map(({ name }) => name);
   }
+}
+
+async function seen(captures: readonly Capture[], mark: Buffer): Promise<void> {
+  const all = (): boolean => captures.every((capture) => capture.saw(mark));
+  await expect.poll(all, { timeout: 5000, interval: 5 }).toBe(true);
 }
 
 async function place(world: World, worker: Child): Promise<Place> {

@@ -52,7 +52,8 @@ my %name;
 while (1) {
   my $bits = ""; vec($bits, $_, 1) = 1 for keys %sockets;
   select($bits, undef, undef, undef) > 0 or next;
-  for my $fd (grep { vec($bits, $_, 1) } keys %sockets) {
+  # The wire last: whoever sees two packets there, one after the other, has seen what was delivered before the first.
+  for my $fd (sort { $b <=> $a } grep { vec($bits, $_, 1) } keys %sockets) {
     my ($kind, $s) = @{$sockets{$fd}};
     while (defined(my $from = recv($s, my $data, 65536, 0x40))) {
       my $link = "-";
@@ -105,12 +106,18 @@ export class Injector implements AsyncDisposable {
     const lines = frames.map(({ link, frame, count = 1, pauseMs = 0 }) => {
       return `${link} ${frame.toString("hex")} ${count} ${pauseMs / 1000}\n`;
     });
-    const done = once(this.#lines, "line");
-    const ended = once(this.#child, "exit").then(() => {
+    const stop = new AbortController();
+    const done = once(this.#lines, "line", { signal: stop.signal });
+    const ended = once(this.#child, "exit", { signal: stop.signal }).then(() => {
       throw new Error("the injector ended");
     });
     this.#child.stdin?.write(`${lines.join("")}\n`);
-    await Promise.race([done, ended]);
+    try {
+      await Promise.race([done, ended]);
+    } finally {
+      stop.abort();
+      await Promise.allSettled([done, ended]);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -151,6 +158,11 @@ export class Capture implements AsyncDisposable {
 
   arrivals(): readonly Arrival[] {
     return this.#arrivals;
+  }
+
+  /** Whether a packet with this mark came in. */
+  saw(mark: Buffer): boolean {
+    return this.#arrivals.some(({ bytes }) => bytes.includes(mark));
   }
 
   forget(): void {
