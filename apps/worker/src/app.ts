@@ -185,6 +185,7 @@ function realNetwork(config: WorkerConfig, logger: Logger): Promise<WorkerNetwor
     platformId: config.platformId,
     stateDirectory: config.stateDirectory,
     gatewayUid: config.gatewayUid,
+    ...(config.resolver === undefined ? {} : { resolver: config.resolver }),
     helper: config.nftHelper,
     logger,
   });

@@ -21,6 +21,10 @@ const shape = {
     .regex(/^https?:\/\/[^\s/?#]+$/, "must be http:// or https://, host and port, without a path")
     .default(""),
   SALLYPORT_GATEWAY_UID: intBetween(1, 2 ** 32 - 2),
+  /** The user who answers look-ups of open sandboxes; nobody does when unset. */
+  SALLYPORT_RESOLVER_UID: intBetween(1, 2 ** 32 - 2).optional(),
+  /** One sandbox's look-ups; what is far beyond is dropped before it reaches the resolver, which reads the same. */
+  SALLYPORT_DNS_QUERIES_PER_SECOND: intBetween(1, 100_000).default(100),
   SALLYPORT_RUNSC: absolutePath,
   SALLYPORT_CONMON: z.string().default("conmon"),
   /** The static init program that is copied into every bundle. */
@@ -62,6 +66,7 @@ export interface WorkerConfig {
   readonly ioAddress: string;
   readonly ioUrl: string;
   readonly gatewayUid: number;
+  readonly resolver: { readonly uid: number; readonly queriesPerSecond: number } | undefined;
   readonly runsc: string;
   readonly conmon: string;
   readonly init: string;
@@ -82,6 +87,7 @@ export interface WorkerConfig {
 /** Throws ConfigError with every problem at once. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): WorkerConfig {
   const settings = readEnv(shape, env);
+  const { SALLYPORT_RESOLVER_UID: resolverUid, SALLYPORT_DNS_QUERIES_PER_SECOND: queriesPerSecond } = settings;
   return Object.freeze({
     stateDirectory: settings.SALLYPORT_WORKER_STATE,
     apiSocket: settings.SALLYPORT_API_WORKER_SOCKET,
@@ -90,6 +96,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     ioAddress: settings.SALLYPORT_IO_ADDRESS,
     ioUrl: settings.SALLYPORT_IO_URL,
     gatewayUid: settings.SALLYPORT_GATEWAY_UID,
+    resolver: resolverUid === undefined ? undefined : Object.freeze({ uid: resolverUid, queriesPerSecond }),
     runsc: settings.SALLYPORT_RUNSC,
     conmon: settings.SALLYPORT_CONMON,
     init: settings.SALLYPORT_INIT,

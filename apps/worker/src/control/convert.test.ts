@@ -50,12 +50,20 @@ describe("a wish", () => {
           command: ["/bin/true"],
           env: { KEY: "value" },
           workdir: "/",
-          network: { generation: 2, rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] } },
+          network: {
+            generation: 2,
+            rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] },
+          },
         },
       },
     });
     expect(wishOf({ ...DESIRED, wish: DesiredInstance_Wish.STOP })?.want).toEqual({ kind: "stop" });
     expect(kindOf({ command: undefined })).toBe("run");
+  });
+
+  it("may name resolvers, by their addresses", () => {
+    const { want } = wishOf({ ...DESIRED, spec: { ...SPEC, dns: ["198.51.100.53", "2001:DB8::0:53"] } }) ?? {};
+    expect(want).toMatchObject({ kind: "run", spec: { dns: ["198.51.100.53", "2001:db8::53"] } });
   });
 
   it("is none without proper ids or a known kind", () => {
@@ -74,6 +82,8 @@ describe("a wish", () => {
     ["NUL in an argument", { command: { argv: ["a\0b"] } }],
     ["NUL in the environment", { env: { KEY: "a\0b" } }],
     ["name of a variable", { env: { "A=B": "" } }],
+    ["resolver", { dns: ["198.51.100.53\nnameserver 10.0.0.1"] }],
+    ["number of resolvers", { dns: ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"] }],
     ["network", { network: undefined }],
     ["mode of the network", { network: { generation: 1, mode: NetworkRules_Mode.UNSPECIFIED, ...LISTS } }],
   ])("is refused for a bad %s", (_what, changes) => {

@@ -12,10 +12,12 @@ import {
 import {
   cidrContains,
   cidrsOverlap,
+  formatAddress,
   formatCidr,
   NEVER_REACHABLE,
   type NetworkRules,
   PRIVATE,
+  parseAddress,
   parseCidr,
 } from "@sallyport/policy";
 import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "../instance/record.ts";
@@ -81,11 +83,25 @@ function specOf(desired: DesiredInstance): InstanceSpec {
     workdir: spec.workdir === "" ? "/" : spec.workdir,
     ...(spec.uid === 0 && spec.gid === 0 ? {} : { uid: spec.uid, gid: spec.gid }),
     network: { generation: network.generation, rules: rulesOf(network) },
+    ...(spec.dns.length > 0 ? { dns: resolversOf(spec.dns) } : {}),
     ...(spec.idleTimeoutMs > 0 ? { idleTimeoutMs: spec.idleTimeoutMs } : {}),
     ...(spec.sleepAfterMs > 0 ? { sleepAfterMs: spec.sleepAfterMs } : {}),
     ...(command === undefined ? {} : { command: command.argv }),
     ...(pty === undefined ? {} : { pty: { columns: pty.columns, rows: pty.rows } }),
   };
+}
+
+/** Most resolvers that a C library asks. */
+const MAX_RESOLVERS = 3;
+
+/** They become lines of a file: canonical addresses and nothing else. */
+function resolversOf(dns: readonly string[]): string[] {
+  require(dns.length <= MAX_RESOLVERS, `dns has more than ${MAX_RESOLVERS} resolvers`);
+  return dns.map((text) => {
+    const address = parseAddress(text);
+    if (address === undefined) throw new BadWish("dns has a resolver that is no address");
+    return formatAddress(address);
+  });
 }
 
 function require(holds: boolean, problem: string): void {

@@ -41,7 +41,7 @@ export async function claim(parts: InstanceParts, options: ClaimOptions): Promis
       throw new PolicyNotAppliedError(error);
     }),
     runtime.setLimits(containerId, spec.limits),
-    runtime.writeEtc(containerId, etcFiles(door.sandboxId, door.slot)),
+    runtime.writeEtc(containerId, etcFiles(door.sandboxId, door.slot, spec.dns)),
     options.attached ? undefined : meet(),
   ]);
   timeline.mark("policy");

@@ -9,7 +9,7 @@ export interface Door {
   readonly sandboxId: string;
   readonly generation: number;
   readonly initSecret: string;
-  readonly slot: Pick<SlotNetwork, "ipv4" | "ipv6">;
+  readonly slot: Pick<SlotNetwork, "ipv4" | "ipv6" | "routerIpv4">;
   /** Whether it is frozen: its init is then met when it wakes. */
   readonly asleep?: boolean;
 }

@@ -1,8 +1,18 @@
 // The platform's files in a sandbox's /etc.
+import type { SlotNetwork } from "../network/contract.ts";
 import { HOSTNAME } from "../runtime/runsc/spec.ts";
 import type { EtcFiles } from "../runtime/runtime.ts";
 
-export function etcFiles(sandboxId: string, addresses: { readonly ipv4: string; readonly ipv6: string }): EtcFiles {
+/**
+ * `dns`: addresses of the resolvers that its create names. Unset: the platform's, at the router's address, whatever the
+ * policy is now: the router answers a sandbox whose policy is `open` and refuses the others at once, so the file holds
+ * through every change of policy.
+ */
+export function etcFiles(
+  sandboxId: string,
+  addresses: Pick<SlotNetwork, "ipv4" | "ipv6" | "routerIpv4">,
+  dns: readonly string[] = [addresses.routerIpv4],
+): EtcFiles {
   return {
     hosts: [
       "127.0.0.1\tlocalhost",
@@ -12,7 +22,7 @@ export function etcFiles(sandboxId: string, addresses: { readonly ipv4: string; 
       "",
     ].join("\n"),
     hostname: `${sandboxId}\n`,
-    // No resolver: libc then asks the sandbox's own loopback, where nobody listens, and look-ups fail at once.
-    resolvConf: "options attempts:1 timeout:1\n",
+    // Programs that do not hear refusals (musl's library) wait as long as is written here.
+    resolvConf: [...dns.map((address) => `nameserver ${address}`), "options timeout:2 attempts:2", ""].join("\n"),
   };
 }

@@ -47,6 +47,8 @@ const specShape = z.object({
   gid: z.int().min(0).optional(),
   pty: z.object({ columns: z.int(), rows: z.int() }).optional(),
   network: z.object({ generation: z.int(), rules: rulesShape }),
+  /** Addresses of the resolvers that it asks. Its router's address when unset. */
+  dns: z.array(z.string()).min(1).optional(),
 });
 
 const outcomeShape = z.object({
