@@ -26,7 +26,10 @@ const RECORD: InstanceRecord = {
     command: ["/bin/true"],
     env: { KEY: "value" },
     workdir: "/",
-    network: { generation: 1, rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] } },
+    network: {
+      generation: 1,
+      rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] },
+    },
   },
 };
 

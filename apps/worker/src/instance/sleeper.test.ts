@@ -56,7 +56,10 @@ async function startWorld({ frozen = false, sleep, ...timers }: WorldOptions) {
     lifetimeMs: 1,
     env: {},
     workdir: "/",
-    network: { generation: 1, rules: { mode: "open" as const, allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] } },
+    network: {
+      generation: 1,
+      rules: { mode: "open" as const, allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] },
+    },
   };
   const world = {
     /** What was done, in order. */
