@@ -1,5 +1,5 @@
-// The one-machine platform: PostgreSQL, api, worker and gateway as supervised children. Stopping it ends no sandbox;
-// `down` does, and leaves nothing of the platform on the machine but its files.
+// The one-machine platform: PostgreSQL, api, worker, gateway and resolver as supervised children. Stopping it ends no
+// sandbox; `down` does, and leaves nothing of the platform on the machine but its files.
 import { join } from "node:path";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import type { Logger } from "@sallyport/appkit/logger";
@@ -7,7 +7,7 @@ import type { SallyportPaths } from "@sallyport/host";
 import { lockFile, prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers, usableRunsc } from "@sallyport/host";
 import { Child } from "./child.ts";
 import type { ChildrenContext } from "./children.ts";
-import { apiChild, DATABASE, gatewayChild, workerChild } from "./children.ts";
+import { apiChild, DATABASE, gatewayChild, resolverChild, workerChild } from "./children.ts";
 import type { StandaloneConfig } from "./config.ts";
 import { addressText } from "./config.ts";
 import type { PlatformStatus } from "./control.ts";
@@ -54,6 +54,7 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   let postgres: Postgres | undefined;
   const api = new Child(apiChild(context));
   const gateway = new Child(gatewayChild(context));
+  const resolver = new Child(resolverChild(context));
   const down = async () => {
     state = "stopping";
     await worker.start(AbortSignal.any([signal, AbortSignal.timeout(DOWN_TIMEOUT_MS)])); // it may be restarting just now
@@ -73,13 +74,14 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
         api.status,
         worker.status,
         gateway.status,
+        resolver.status,
       ],
     }),
     down,
     stop,
   });
   started.use(control);
-  // Disposal runs backwards: gateway and worker first, then the api, then its database.
+  // Disposal runs backwards: resolver, gateway and worker first, then the api, then its database.
   const database = startDatabase(config, paths, logger, signal).then((server) => {
     postgres = server;
     if (server !== undefined) started.use(server);
@@ -91,8 +93,10 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   const workerReady = (async () => {
     started.use(worker);
     await worker.start(signal);
-    started.use(gateway); // its namespace is the worker's making
-    await gateway.start(signal);
+    // The namespace of both is the worker's making.
+    started.use(gateway);
+    started.use(resolver);
+    await Promise.all([gateway.start(signal), resolver.start(signal)]);
   })();
   await Promise.all([apiReady, workerReady]);
   await workerConnected(paths.home.apiOperatorSocket, signal);

@@ -63,6 +63,7 @@ export function workerChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_IO_ADDRESS: addressText(config.ioListen),
       SALLYPORT_IO_URL: `http://${addressText(config.ioHttpListen)}`,
       SALLYPORT_GATEWAY_UID: String(users.gateway.uid),
+      SALLYPORT_RESOLVER_UID: String(users.resolver.uid),
       SALLYPORT_RUNSC: runsc,
       SALLYPORT_INIT: join(paths.opt.nativeCurrent, "sallyport-init"),
       SALLYPORT_HIDE_HELPER: join(paths.opt.nativeCurrent, "sallyport-hide"),
@@ -79,9 +80,13 @@ export function workerChild(context: ChildrenContext): ChildOptions {
 /** The one process that opens connections into sandboxes: its own user, inside the router's network namespace. */
 export function gatewayChild(context: ChildrenContext): ChildOptions {
   const { config, paths, users, platformId } = context;
-  const router = `/run/netns/${routerName(platformId)}`;
   return child(context, "gateway", {
-    argv: ["nsenter", `--net=${router}`, "--", ...unprivileged(users.gateway.name, program(paths, "gateway"))],
+    argv: [
+      "nsenter",
+      `--net=${routerNamespace(platformId)}`,
+      "--",
+      ...unprivileged(users.gateway.name, program(paths, "gateway")),
+    ],
     env: {
       SALLYPORT_GATEWAY_STATE: paths.home.gateway,
       SALLYPORT_GATEWAY_WORKER_SOCKET: paths.home.gatewayWorkerSocket,
@@ -97,9 +102,24 @@ export function gatewayChild(context: ChildrenContext): ChildOptions {
   });
 }
 
-/** Name of the router's network namespace. */
-function routerName(platformId: string): string {
-  return `sp-${platformId.slice(-8)}`;
+/** What answers look-ups: its own user, in the host's network, with sockets that were made in the router's. */
+export function resolverChild(context: ChildrenContext): ChildOptions {
+  const { config, paths, users, platformId } = context;
+  const sockets = [
+    join(paths.opt.nativeCurrent, "sallyport-resolver-sockets"),
+    `--net=${routerNamespace(platformId)}`,
+    `--uid=${users.resolver.uid}`,
+    "--",
+  ] as const;
+  return child(context, "resolver", {
+    argv: [...sockets, ...unprivileged(users.resolver.name, program(paths, "resolver"))],
+    env: config.resolverSettings,
+  });
+}
+
+/** Path of the router's network namespace. */
+function routerNamespace(platformId: string): string {
+  return `/run/netns/sp-${platformId.slice(-8)}`;
 }
 
 function child(

@@ -39,6 +39,20 @@ const SHAPE = {
   SALLYPORT_WARM_POOL: z.string().optional(),
   SALLYPORT_DISK_RESERVE_MIB: z.string().optional(),
   SALLYPORT_DISK_OVERCOMMIT: z.string().optional(),
+  /** Handed on to the resolver, the first one to the worker as well. */
+  SALLYPORT_DNS_QUERIES_PER_SECOND: z.string().optional(),
+  SALLYPORT_DNS_UPSTREAM: z.string().optional(),
+  SALLYPORT_DNS_RESOLV_CONF: z.string().optional(),
+  SALLYPORT_DNS_BURST: z.string().optional(),
+  SALLYPORT_DNS_IN_FLIGHT: z.string().optional(),
+  SALLYPORT_DNS_WAITING: z.string().optional(),
+  SALLYPORT_DNS_IN_FLIGHT_TOTAL: z.string().optional(),
+  SALLYPORT_DNS_CACHE_KIB: z.string().optional(),
+  SALLYPORT_DNS_SLOT_CACHE_KIB: z.string().optional(),
+  SALLYPORT_DNS_TIMEOUT_MS: z.string().optional(),
+  SALLYPORT_DNS_TCP_CONNECTIONS: z.string().optional(),
+  SALLYPORT_DNS_TCP_CONNECTIONS_TOTAL: z.string().optional(),
+  SALLYPORT_DNS_TCP_IDLE_MS: z.string().optional(),
   SALLYPORT_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** "1": end whatever a platform of this home left running, then exit. */
   SALLYPORT_DOWN: z.enum(["0", "1"]).default("0"),
@@ -62,6 +76,8 @@ export interface StandaloneConfig {
   readonly nftHelper: string | undefined;
   /** Settings of the worker by their names, where they are set. */
   readonly workerSettings: Readonly<Record<string, string>>;
+  /** Those of the resolver. */
+  readonly resolverSettings: Readonly<Record<string, string>>;
   readonly logLevel: string;
   readonly down: boolean;
 }
@@ -87,10 +103,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): S
       SALLYPORT_WARM_POOL: raw.SALLYPORT_WARM_POOL,
       SALLYPORT_DISK_RESERVE_MIB: raw.SALLYPORT_DISK_RESERVE_MIB,
       SALLYPORT_DISK_OVERCOMMIT: raw.SALLYPORT_DISK_OVERCOMMIT,
+      SALLYPORT_DNS_QUERIES_PER_SECOND: raw.SALLYPORT_DNS_QUERIES_PER_SECOND,
     }),
+    resolverSettings: given(Object.fromEntries(Object.entries(raw).filter(isOfResolver))),
     logLevel: raw.SALLYPORT_LOG_LEVEL,
     down: raw.SALLYPORT_DOWN === "1",
   });
+}
+
+function isOfResolver(setting: readonly [name: string, value: unknown]): setting is [string, string | undefined] {
+  return setting[0].startsWith("SALLYPORT_DNS_");
 }
 
 /** Those that are set. */

@@ -186,7 +186,7 @@ describe("findRunsc", () => {
 describe("the home tree", () => {
   it("has parents before children, and gives no child to make inside another user's directory", () => {
     const user = (name: string, uid: number) => ({ name, uid, gid: uid });
-    const users = { postgres: user("p", 1), api: user("a", 2), gateway: user("g", 3) };
+    const users = { postgres: user("p", 1), api: user("a", 2), gateway: user("g", 3), resolver: user("r", 4) };
     const tree = homeDirectories(sallyportPaths({ home: join(root, "home") }).home, users);
     const made = new Map<string, number>();
     for (const { path, uid } of tree) {

@@ -1,4 +1,4 @@
-// Need: the C programs of apps/init (init, the subreaper, the nftables session), built by this machine's compiler.
+// Need: the C programs of apps/init (init, the subreaper, the nftables session, ...), built by this machine's compiler.
 import { chmod, copyFile, cp, mkdir, mkdtemp, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isThere, linkTarget, putInPlace, sweepUnfinished, switchLink } from "./atomic.ts";

@@ -28,6 +28,7 @@ const PROGRAM_FOLDERS = [
   "apps/connect-proxy",
   "apps/gateway",
   "apps/nameserver",
+  "apps/resolver",
   "apps/standalone",
   "apps/tunnel-edge",
   "apps/worker",

@@ -9,6 +9,7 @@ export const SYSTEM_USERS = {
   postgres: "sallyport-postgres",
   api: "sallyport-api",
   gateway: "sallyport-gateway",
+  resolver: "sallyport-resolver",
 } as const;
 
 export type SystemUserRole = keyof typeof SYSTEM_USERS;
@@ -44,10 +45,10 @@ export async function systemUsers(passwdFile = "/etc/passwd"): Promise<SystemUse
     }
     return user;
   };
-  return { postgres: find("postgres"), api: find("api"), gateway: find("gateway") };
+  return { postgres: find("postgres"), api: find("api"), gateway: find("gateway"), resolver: find("resolver") };
 }
 
-/** Need: the three system users. */
+/** Need: the system users. */
 export function usersNeed(passwdFile = "/etc/passwd"): Need {
   const probe = async (): Promise<Finding> => {
     const passwd = await readFile(passwdFile, "utf8");

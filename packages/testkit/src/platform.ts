@@ -143,7 +143,7 @@ export async function freePorts(): Promise<PlatformPorts> {
 }
 
 async function childLogs(home: string): Promise<string> {
-  const names = ["postgres", "api", "worker", "gateway"];
+  const names = ["postgres", "api", "worker", "gateway", "resolver"];
   const tails = names.map(async (name) => {
     const text = await readFile(join(home, `log/${name}.log`), "utf8").catch(() => "(none)");
     return `== ${name}\n${text.slice(-3_000)}`;
