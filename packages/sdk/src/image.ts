@@ -65,7 +65,7 @@ export class Image {
   /**
    * An image of this workspace that was made before.
    *
-   * @throws SallyportError `NotFound`; `InvalidArgument` with field `image_id`.
+   * @throws SallyportError `NotFound`; `InvalidArgument` with field `id`.
    */
   static async fromId(id: string, options: CallOptions = {}): Promise<Image> {
     const connections = connectionsOf(options.client);
@@ -94,7 +94,7 @@ export class Image {
   /**
    * Gives an image up; sandboxes that run from it go on.
    *
-   * @throws SallyportError `NotFound`; `InvalidArgument` with field `image_id`.
+   * @throws SallyportError `NotFound`; `InvalidArgument` with field `id`.
    */
   static async delete(id: string, options: CallOptions = {}): Promise<void> {
     const connections = connectionsOf(options.client);

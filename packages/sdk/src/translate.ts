@@ -34,9 +34,12 @@ const SDK_FIELDS: Readonly<Record<string, string>> = {
   diskMib: "diskMiB",
   after_seq: "afterSeq",
   "source.registry_reference": "image",
+  "source.dockerfile.dockerfile": "path",
   "command.argv": "command",
   sandbox_id: "id",
   sandboxId: "id",
+  image_id: "id",
+  exec_id: "id",
 };
 
 /** A field in the words of this SDK: `network.allow.cidrs[2]` → `network.allow[2]`, `memory_mib` → `memoryMiB`. */
@@ -56,11 +59,8 @@ export function readFailure(thrown: unknown, scope: Scope): Failure {
   // Errors of ours come from a call within the attempt, which has done its own riding out.
   if (!isServiceError(thrown)) return decided(thrown instanceof Error ? thrown : new Error(String(thrown)));
   const detail = detailOf(thrown);
-  if (detail === undefined && isMisshapen(thrown)) {
-    return decided(
-      sdkError("Internal", `a message could not be written or read: ${thrown.details}`, { cause: thrown }),
-    );
-  }
+  const misshapen = detail === undefined ? misshapenError(thrown) : undefined;
+  if (misshapen !== undefined) return decided(misshapen);
   if (detail === undefined && BREAK_STATUSES.has(thrown.code)) return { ...lost(thrown, scope), answered: false };
   const code = detail !== undefined && isErrorCode(detail.code) ? detail.code : codeOfGrpcStatus(thrown.code);
   const field = detail?.field === undefined ? undefined : sdkField(detail.field);
@@ -75,9 +75,16 @@ export function readFailure(thrown: unknown, scope: Scope): Failure {
   return { error, broken, answered: true, retryAfterMs: detail?.retryAfterMs };
 }
 
-/** A message that this end could not write or read, which grpc-js calls Internal, as it does a reset stream. */
-function isMisshapen({ code, details }: ServiceError): boolean {
-  return code === 13 && /^(Request message serialization failure|Response message parsing error)/.test(details);
+/** Of a message that this end could not write or read, which grpc-js calls Internal, as it does a reset stream. */
+function misshapenError(thrown: ServiceError): SallyportError | undefined {
+  const { code, details } = thrown;
+  if (code !== 13) return undefined;
+  if (details.startsWith("Request message serialization failure")) {
+    // What the types of the options allow has a form.
+    return sdkError("InvalidArgument", `an option is of another type than it may be: ${details}`, { cause: thrown });
+  }
+  if (!details.startsWith("Response message parsing error")) return undefined;
+  return sdkError("Internal", `an answer could not be read: ${details}`, { cause: thrown });
 }
 
 function decided(error: Error): Failure {

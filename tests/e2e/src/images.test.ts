@@ -151,7 +151,7 @@ describe("an image of a Dockerfile", () => {
 
   it("is refused before anything is built where it asks for what is not to be had", async () => {
     const add = await failure((await dockerfile(`FROM a\nADD http://${targets.hostIpv4}/x /x`)).build({ client }));
-    expect(add).toMatchObject({ code: "InvalidArgument", field: "source.dockerfile.dockerfile" });
+    expect(add).toMatchObject({ code: "InvalidArgument", field: "path" });
     const triggers = await failure((await dockerfile(`FROM ${registry.name}/triggers:1\nRUN id`)).build({ client }));
     expect(triggers.message).toContain("ONBUILD");
   });
