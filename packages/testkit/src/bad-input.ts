@@ -1,12 +1,15 @@
-// Bad input of every field of every call, made from proto/, sent over HTTP and over gRPC, and judged.
+// Bad input of every field of every call, made from proto/, sent over HTTP, over gRPC and through the SDK, and judged.
 import type { Base } from "./bad-input/cases.ts";
 import { badCases } from "./bad-input/cases.ts";
 import type { Verdict } from "./bad-input/send-rest.ts";
 import { restShape, sendRest } from "./bad-input/send-rest.ts";
+import type { SdkCall } from "./bad-input/send-sdk.ts";
+import { sdkCases } from "./bad-input/send-sdk.ts";
 import { WireClient, wireCases } from "./bad-input/send-wire.ts";
 import type { RestClient } from "./rest-client.ts";
 
 export type { Base } from "./bad-input/cases.ts";
+export type { SdkCall, TypedRequest } from "./bad-input/send-sdk.ts";
 
 /** How many cases there were, and which were answered as none should be. */
 export interface Findings {
@@ -60,6 +63,41 @@ export async function probeWire(
     }
   }
   return tally;
+}
+
+/** Makes every case of these calls of the SDK. */
+export async function probeSdk(calls: readonly SdkCall[]): Promise<Findings> {
+  const tally = new Tally();
+  for (const call of calls) {
+    for (const one of sdkCases(call)) {
+      const verdict = await sdkVerdict(call.send(one.request), one.untyped);
+      const field = one.named.find((name) => name === topOf(verdict.field)) ?? one.named[0] ?? "";
+      tally.add(`${call.name} ${one.what}`, verdict, { field, malformed: false, isNameless: one.untyped });
+    }
+  }
+  return tally;
+}
+
+/** How errors of the SDK are known, whatever copy of it made them. */
+const SDK_ERROR = Symbol.for("sallyport.sdk.error");
+
+async function sdkVerdict(call: Promise<unknown>, untyped: boolean): Promise<Verdict> {
+  try {
+    await call;
+    return { code: "ok", field: undefined, detail: "" };
+  } catch (error) {
+    const detail = String(error);
+    if (error instanceof Error && SDK_ERROR in error && "code" in error && typeof error.code === "string") {
+      const field = "field" in error && typeof error.field === "string" ? error.field : undefined;
+      return { code: error.code, field, detail };
+    }
+    // For what types forbid already, there is a shorter word.
+    return {
+      code: untyped && error instanceof TypeError ? "InvalidArgument" : "no SallyportError",
+      field: undefined,
+      detail,
+    };
+  }
 }
 
 async function answered(sent: Promise<Verdict>): Promise<Verdict> {
