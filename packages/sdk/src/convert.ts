@@ -217,7 +217,8 @@ export function toInfo(sandbox: WireSandbox): SandboxInfo {
   });
 }
 
-const MAX_UINT32 = 2 ** 32 - 1;
+/** The greatest number of a field of 32 bits. */
+export const MAX_UINT32: number = 2 ** 32 - 1;
 
 /** A number that the wire can carry: the range itself is the api's to judge. */
 export function wholeNumber<T extends number | undefined>(field: string, value: T, max: number): T {

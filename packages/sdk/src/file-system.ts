@@ -2,6 +2,7 @@
 import type { FileInfo as WireFileInfo } from "@sallyport/contracts";
 import { FileType } from "@sallyport/contracts";
 import { callServerStream, callUnary } from "@sallyport/contracts/grpc";
+import { MAX_UINT32, wholeNumber } from "./convert.ts";
 import { SallyportError, sdkError } from "./errors.ts";
 import { FileReader } from "./file-reader.ts";
 import type { UploadSource } from "./file-upload.ts";
@@ -132,7 +133,7 @@ export class SandboxFiles implements FileSystem {
     options: WriteOptions = {},
   ): Promise<void> {
     const source = sourceOf(data);
-    const { mode } = options;
+    const mode = wholeNumber("mode", options.mode, MAX_UINT32);
     await uploadFile(this.#io, this.#io.scope("fs.write", options), { path, source, mode, onProgress: undefined });
   }
 
