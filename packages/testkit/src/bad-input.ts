@@ -70,7 +70,7 @@ export async function probeSdk(calls: readonly SdkCall[]): Promise<Findings> {
   const tally = new Tally();
   for (const call of calls) {
     for (const one of sdkCases(call)) {
-      const verdict = await sdkVerdict(call.send(one.request), one.untyped);
+      const verdict = await sdkVerdict(() => call.send(one.request), one.untyped);
       const field = one.named.find((name) => name === topOf(verdict.field)) ?? one.named[0] ?? "";
       tally.add(`${call.name} ${one.what}`, verdict, { field, malformed: false, isNameless: one.untyped });
     }
@@ -81,9 +81,9 @@ export async function probeSdk(calls: readonly SdkCall[]): Promise<Findings> {
 /** How errors of the SDK are known, whatever copy of it made them. */
 const SDK_ERROR = Symbol.for("sallyport.sdk.error");
 
-async function sdkVerdict(call: Promise<unknown>, untyped: boolean): Promise<Verdict> {
+async function sdkVerdict(call: () => Promise<unknown>, untyped: boolean): Promise<Verdict> {
   try {
-    await call;
+    await call();
     return { code: "ok", field: undefined, detail: "" };
   } catch (error) {
     const detail = String(error);
