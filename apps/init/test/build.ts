@@ -5,7 +5,9 @@ import { join } from "node:path";
 const PACKAGE = join(import.meta.dirname, "..");
 
 /** Path of a program of this package, built with sanitizers. */
-export function sanitized(name: "sallyport-init" | "sallyport-reap" | "sallyport-nft"): string {
+export function sanitized(
+  name: "sallyport-init" | "sallyport-reap" | "sallyport-nft" | "sallyport-resolver-sockets",
+): string {
   return join(PACKAGE, "build/sanitize", name);
 }
 
