@@ -13,6 +13,7 @@ import { Instances } from "./instances.ts";
 import { ioService } from "./io-service.ts";
 import { ioAuthenticate } from "./io-token.ts";
 import { Keys } from "./keys.ts";
+import { MAX_RETAINED_PROCESSES } from "./limits.ts";
 import type { Dial } from "./open.ts";
 import { dialTcp, Opener } from "./open.ts";
 import { startOpenListener } from "./open-listener.ts";
@@ -43,7 +44,17 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const { bounds, retainedBytes, retentionMs, stateDirectory } = config;
   const keys = stack.use(await Keys.start({ stateDirectory, apiSocket: config.apiSocket, logger }));
   const instances = stack.use(
-    new Instances({ stateDirectory, bounds, retentionMs, retainedBytes, initProgram, dial, clock, logger }),
+    new Instances({
+      stateDirectory,
+      bounds,
+      retentionMs,
+      retainedBytes,
+      retainedProcesses: MAX_RETAINED_PROCESSES,
+      initProgram,
+      dial,
+      clock,
+      logger,
+    }),
   );
   const opener = new Opener({ find: (instanceId) => instances.find(instanceId), dial });
   stack.use(await startOpenListener({ socketPath: config.openSocket, opener, logger }));

@@ -23,6 +23,8 @@ export interface InstancesOptions {
   readonly retentionMs: number;
   /** The most bytes that detached instances keep together. */
   readonly retainedBytes: number;
+  /** The most processes that they may know together, each of them counting as one more. */
+  readonly retainedProcesses: number;
   /** Where init's program is in every sandbox. */
   readonly initProgram: string;
   readonly dial: Dial;
@@ -159,15 +161,17 @@ export class Instances implements AsyncDisposable {
 
   /** Removes detached instances whose time is over; then the oldest, until the rest fits. */
   #sweep(): void {
-    const { clock, retainedBytes, retentionMs } = this.#options;
+    const { clock, retainedBytes, retainedProcesses, retentionMs } = this.#options;
     const detached = [...this.#byId.values()]
       .filter((instance) => instance.detached)
       .toSorted((a, b) => (a.detachedAtMs ?? 0) - (b.detachedAtMs ?? 0));
     let bytes = detached.reduce((sum, instance) => sum + instance.processes.keptBytes, 0);
+    let records = detached.reduce((sum, instance) => sum + instance.processes.count + 1, 0);
     for (const instance of detached) {
       const expired = clock.now() - (instance.detachedAtMs ?? 0) > retentionMs;
-      if (!expired && bytes <= retainedBytes) continue;
+      if (!expired && bytes <= retainedBytes && records <= retainedProcesses) continue;
       bytes -= instance.processes.keptBytes;
+      records -= instance.processes.count + 1;
       this.#byId.delete(instance.id);
       this.#discard(instance.directory);
       void instance[Symbol.asyncDispose]();

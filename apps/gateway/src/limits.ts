@@ -4,6 +4,8 @@
 export const MAX_RUNNING_PROCESSES = 256;
 /** Records of ended processes kept for each instance; beyond, the oldest is forgotten with its output. */
 export const MAX_ENDED_PROCESSES = 1_024;
+/** Records of ended processes kept for all detached instances together, an instance counting as one more. */
+export const MAX_RETAINED_PROCESSES = 16_384;
 /** Connections into one instance that are open at the same time. */
 export const MAX_CONNECTIONS_PER_INSTANCE = 512;
 /** Calls of SandboxIO on one instance that are in flight at the same time. */

@@ -97,6 +97,11 @@ export class Processes implements AsyncDisposable {
     return this.#budget.keptBytes;
   }
 
+  /** Processes that are known, ended ones included. */
+  get count(): number {
+    return this.#byId.size;
+  }
+
   get all(): IterableIterator<Process> {
     return this.#byId.values();
   }
