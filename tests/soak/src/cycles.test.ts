@@ -4,7 +4,8 @@ import { startPlatform } from "@sallyport/testkit/platform";
 import { expect, it } from "vitest";
 import { type Holdings, holdingsOf } from "./holdings.ts";
 
-const WARM_UP = 40;
+/** So many that heaps have grown to their working size. */
+const WARM_UP = 150;
 const CYCLES = 500;
 const AT_ONCE = 4;
 /** What garbage collection, caches and connections may make of it. Five hundred leaks of anything are beyond. */
