@@ -62,9 +62,10 @@ describe("a denial", () => {
     const wish = await wished();
     const ping = { destination: "2001:db8::7", protocol: "icmp", rule: "never host", count: 1 };
     const other = { destination: "10.1.2.3", protocol: "47", rule: "private 10.0.0.0/8", count: 2 };
+    const numbered = { ...other, protocol: 47 };
     const rate = { destination: "198.51.100.7", port: 53, protocol: "udp", rule: "limit rate", count: 2 ** 40 };
-    await tell(wish, [DENIAL, ping, other, rate, { more: 12_345 }]);
-    await tell(wish, [DENIAL, ping, other, rate, { more: 12_345 }]);
+    await tell(wish, [DENIAL, ping, numbered, rate, { more: 12_345 }]);
+    await tell(wish, [DENIAL, ping, numbered, rate, { more: 12_345 }]);
     expect(await details(wish.sandboxId)).toEqual([DENIAL, ping, other, rate, { more: 12_345 }]);
   });
 

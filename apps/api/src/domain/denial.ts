@@ -4,7 +4,7 @@ import type { EventDetail } from "./sandbox-event.ts";
 
 const PROTOCOL = /^[a-z0-9-]{1,16}$/;
 /** "never 169.254.0.0/16", "unlisted", "limit rate" … */
-const RULE = /^[a-z]{1,16}( [a-z0-9:./]{1,49})?$/;
+const RULE = /^[a-z][a-z-]{0,15}( [a-z0-9:./-]{1,49})?$/;
 const MAX_HINT_CHARACTERS = 300;
 const MAX_PORT = 65_535;
 
@@ -14,7 +14,8 @@ const MAX_PORT = 65_535;
  */
 export function denialDetail(detail: unknown): EventDetail | undefined {
   if (typeof detail !== "object" || detail === null) return undefined;
-  const { destination, port, protocol, rule, hint, count, more }: Denial = detail;
+  const { destination, port, protocol: named, rule, hint, count, more }: Denial = detail;
+  const protocol = typeof named === "number" ? String(named) : named;
   if (destination === undefined) return isCount(more) ? { more } : undefined;
   const address = typeof destination === "string" ? parseAddress(destination) : undefined;
   if (address === undefined || !isText(protocol, PROTOCOL) || !isText(rule, RULE) || !isCount(count)) return undefined;
