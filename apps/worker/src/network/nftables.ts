@@ -56,8 +56,8 @@ ${intervalSet("private6", "ipv6_addr", privates.v6)}
     iifname { "lo", "${UPLINK_NAME}" } accept
     ${LOOK_UP_RULES.prerouting.join("\n    ")}
     iifname . ip saddr @bind4 accept
+    # Neighbour discovery too only from the slot's own address: the machine has one table of neighbours, and it fills.
     iifname . ip6 saddr @bind6 accept
-    ${ND} accept
     counter
   }
 
@@ -131,7 +131,7 @@ ${table.slots.map(renderAddSlot).join("")}`;
 }
 
 /** Rules that the base chains must hold, by chain: what a watcher counts. Kept beside the text above. */
-export const BASE_CHAIN_RULES: Readonly<Record<string, number>> = { prerouting: 7, input: 6, output: 9, forward: 5 };
+export const BASE_CHAIN_RULES: Readonly<Record<string, number>> = { prerouting: 6, input: 6, output: 9, forward: 5 };
 
 /** A slot joins, with whatever its rules say. */
 export function renderAddSlot(slot: RouterSlot): string {
