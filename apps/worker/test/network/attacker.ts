@@ -110,6 +110,19 @@ export class Attacker {
     await sendFrom(this.#place, packets);
   }
 
+  /** Sends frames of another kind than IP out of the attacker's slot. */
+  async sendRaw(payloads: readonly Buffer[], ethertype: number, to = this.#place.router): Promise<void> {
+    const { injector, slot, own } = this.#place;
+    await injector.send(
+      payloads.map((bytes) => ({ link: slot.interfaceName, frame: frame(to, own, bytes, ethertype) })),
+    );
+  }
+
+  /** The hardware address of the attacker's own interface. */
+  get hardwareAddress(): string {
+    return this.#place.own;
+  }
+
   /** Sends packets out of the neighbour's slot. */
   async sendFromNeighbour(packets: readonly Buffer[]): Promise<void> {
     await sendFrom(this.#neighbour, packets);
