@@ -4,6 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, Sandbox } from "@sallyport/sdk";
+import { fromZone, startDnsServer } from "@sallyport/testkit/dns-server";
 import type { Owner } from "@sallyport/testkit/leftovers";
 import { leftovers } from "@sallyport/testkit/leftovers";
 import type { TestPlatform } from "@sallyport/testkit/platform";
@@ -75,6 +76,23 @@ describe("kill -9", () => {
     expect(await counter.wait()).toMatchObject({ exitCode: 3 });
     await using another = await Sandbox.create({ client });
     expect((await another.run(["echo", "hello"])).stdout).toBe("hello\n");
+  });
+
+  it("of the resolver: an open sandbox finds names again, and nothing else notices", async () => {
+    const zone = { "target.example": [{ type: "A", data: targets.insideIpv4 }] };
+    await using names = await startDnsServer({ respond: fromZone(zone) });
+    await using platform = await startPlatform({ env: { SALLYPORT_DNS_UPSTREAM: names.address } });
+    await using client = await clientOf(platform);
+    await using sandbox = await Sandbox.create({ client });
+    const lookUp = `import socket; print(socket.gethostbyname("target.example"))`;
+    const found = async () => (await sandbox.run(["python3", "-c", lookUp])).stdout.trim();
+    expect(await found()).toBe(targets.insideIpv4);
+    const counter = await sandbox.exec(["python3", "-c", COUNTER]);
+    await kill(platform, "resolver");
+    expect(await found()).toBe(targets.insideIpv4);
+    expect((await counter.stdout.text()).trim().split("\n")).toEqual(NUMBERS);
+    const others = (await platform.status()).children.filter((child) => child.name !== "resolver");
+    expect(others.map((child) => child.restarts)).toEqual(others.map(() => 0));
   });
 
   it("of a worker amid creates: every create ends well or leaves nothing", async () => {
