@@ -25,7 +25,7 @@ export interface ResolverDeps {
 
 /** A running resolver. Disposal closes its sockets; look-ups under way are not answered. */
 export async function startResolver(
-  config: Pick<ResolverConfig, "upstream" | "resolvConf" | "limits">,
+  config: Omit<ResolverConfig, "sockets">,
   deps: ResolverDeps,
 ): Promise<AsyncDisposable> {
   const { logger, sockets } = deps;
@@ -42,7 +42,7 @@ export async function startResolver(
     cache: new Cache({ clock, maxBytes: limits.cacheBytes, maxBytesPerClient: limits.cacheBytesPerSlot }),
     rates: new Rates({ clock, perSecond: limits.queriesPerSecond, burst: limits.burst }),
     turns: new Turns({ perClient, total, waiting }),
-    own: new OwnAddresses({ clock, ...(deps.ownAddresses === undefined ? {} : { read: deps.ownAddresses }) }),
+    own: new OwnAddresses({ clock, fleetFile: config.fleetFile, read: deps.ownAddresses }),
     clock,
     logger,
     signal: stop.signal,

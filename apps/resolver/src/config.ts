@@ -10,6 +10,8 @@ export interface ResolverConfig {
   /** Whom to ask. Those of `resolvConf` when unset. */
   readonly upstream: readonly Server[] | undefined;
   readonly resolvConf: string;
+  /** Where the worker writes the addresses of the fleet's machines, as CIDRs. */
+  readonly fleetFile: string | undefined;
   readonly limits: ResolverLimits;
 }
 
@@ -56,6 +58,7 @@ const SHAPE = {
   /** The resolvers to ask instead of the host's own. */
   SALLYPORT_DNS_UPSTREAM: servers.optional(),
   SALLYPORT_DNS_RESOLV_CONF: absolutePath.default("/etc/resolv.conf"),
+  SALLYPORT_FLEET_FILE: absolutePath.optional(),
   /** One sandbox's, on average, and after a rest. The worker reads the first one too. */
   SALLYPORT_DNS_QUERIES_PER_SECOND: intBetween(1, 100_000).default(100),
   SALLYPORT_DNS_BURST: intBetween(1, 100_000).default(200),
@@ -79,6 +82,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): R
     sockets: values.SALLYPORT_RESOLVER_SOCKETS,
     upstream: values.SALLYPORT_DNS_UPSTREAM,
     resolvConf: values.SALLYPORT_DNS_RESOLV_CONF,
+    fleetFile: values.SALLYPORT_FLEET_FILE,
     limits: Object.freeze({
       queriesPerSecond: values.SALLYPORT_DNS_QUERIES_PER_SECOND,
       burst: values.SALLYPORT_DNS_BURST,

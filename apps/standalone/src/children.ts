@@ -64,6 +64,7 @@ export function workerChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_IO_URL: `http://${addressText(config.ioHttpListen)}`,
       SALLYPORT_GATEWAY_UID: String(users.gateway.uid),
       SALLYPORT_RESOLVER_UID: String(users.resolver.uid),
+      SALLYPORT_FLEET_FILE: paths.home.fleetFile,
       SALLYPORT_RUNSC: runsc,
       SALLYPORT_INIT: join(paths.opt.nativeCurrent, "sallyport-init"),
       SALLYPORT_HIDE_HELPER: join(paths.opt.nativeCurrent, "sallyport-hide"),
@@ -113,7 +114,7 @@ export function resolverChild(context: ChildrenContext): ChildOptions {
   ] as const;
   return child(context, "resolver", {
     argv: [...sockets, ...unprivileged(users.resolver.name, program(paths, "resolver"))],
-    env: config.resolverSettings,
+    env: { SALLYPORT_FLEET_FILE: paths.home.fleetFile, ...config.resolverSettings },
   });
 }
 

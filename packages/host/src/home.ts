@@ -42,6 +42,7 @@ export function homeDirectories(home: HomePaths, users: SystemUsers): readonly H
     { path: dirname(home.apiOperatorSocket), mode: 0o700, uid: api.uid, gid: api.gid },
     { path: dirname(home.apiWorkerSocket), mode: 0o700, uid: api.uid, gid: api.gid },
     { path: dirname(home.apiGatewaySocket), mode: 0o2750, uid: api.uid, gid: gateway.gid },
+    root(dirname(home.fleetFile), 0o755),
     root(dirname(dirname(home.gatewayWorkerSocket)), 0o755),
     { path: dirname(home.gatewayWorkerSocket), mode: 0o700, uid: gateway.uid, gid: gateway.gid },
     { path: dirname(home.gatewayOpenSocket), mode: 0o2750, uid: gateway.uid, gid: gateway.gid },

@@ -33,6 +33,8 @@ export interface HomePaths {
   readonly apiGatewaySocket: string;
   readonly gatewayWorkerSocket: string;
   readonly gatewayOpenSocket: string;
+  /** Addresses of the fleet's machines: the worker writes them, the resolver reads them. */
+  readonly fleetFile: string;
   readonly supervisorSocket: string;
 }
 
@@ -107,6 +109,7 @@ function homePaths(root: string): HomePaths {
     apiGatewaySocket: join(run, "api", "gateway", "gateway.sock"),
     gatewayWorkerSocket: join(run, "gateway", "worker", "worker.sock"),
     gatewayOpenSocket: join(run, "gateway", "open", "open.sock"),
+    fleetFile: join(run, "worker", "fleet.cidrs"),
     supervisorSocket: join(run, "supervisor.sock"),
   };
 }
