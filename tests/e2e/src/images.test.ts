@@ -105,6 +105,7 @@ describe("an image of a Dockerfile", () => {
         "RUN cat /proc/version; dmesg | head -1; id",
         `RUN ${probe("metadata", "169.254.169.254", 80)} ${probe("host", targets.hostIpv4, Number(new URL(inject("apiUrl")).port))} true`,
         `RUN ${probe("target", targets.outsideIpv4, targets.port)} true`,
+        `RUN ${probe("name", "target.example", targets.port)} true`,
         "COPY note.txt /note.txt",
         "RUN mkdir /made && echo built >/made/it && head -c 3000000 /dev/urandom >/made/big && sha256sum /made/big >/made/sum",
         "ENV BUILT=yes",
@@ -120,6 +121,7 @@ describe("an image of a Dockerfile", () => {
     expect(log).toContain("metadata is out of reach");
     expect(log).toContain("host is out of reach");
     expect(log).toContain(`target ${targets.outsideIpv4}`);
+    expect(log).toContain("name answers");
     await using sandbox = await Sandbox.create({ client, image: made });
     const { stdout } = await sandbox.run(["sh", "-c", "pwd; cat it /note.txt; echo $BUILT; sha256sum -c sum; ls /"], {
       check: true,

@@ -13,6 +13,8 @@ export interface LaunchOptions {
   /** Where containers of builds go. */
   readonly cgroupParent: string;
   readonly insecureRegistries: readonly string[];
+  /** Whom the engine and containers of builds ask for names. */
+  readonly resolver: string;
   /** The program that reaps what shims leave behind. */
   readonly reap: string;
 }
@@ -49,8 +51,10 @@ const BRIDGE = "docker0";
 const BRIDGE_ADDRESS = "172.31.255.1";
 const BRIDGE_SUBNET = "172.31.255.0/24";
 
-/** Names are asked for at the relay, which listens on every address of the namespace. */
-export const RESOLV_CONF = `nameserver ${BRIDGE_ADDRESS}\nnameserver 127.0.0.1\noptions timeout:3 attempts:2\n`;
+/** What the engine reads as /etc/resolv.conf. */
+export function resolvConf(resolver: string): string {
+  return `nameserver ${resolver}\noptions timeout:3 attempts:2\n`;
+}
 
 /** gVisor, whatever else there is: writes go through to the layer, so that the engine can commit them. */
 export function runtimeScript(runsc: string, hide: string | undefined): string {
@@ -84,7 +88,7 @@ const JOIN = `n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1"; shift; n=$((n
 
 /**
  * In the new mount namespace: /run is empty (so no socket of the machine is there, and what containerd makes in it is gone
- * with the engine), names are resolved by the relay, the user's /etc/docker is not read.
+ * with the engine), names are looked up at the slot's resolver, the user's /etc/docker is not read.
  */
 const ENTER = `set -eu
 disk=$1; data=$2; resolv=$3; path=$4; shift 4
@@ -148,7 +152,7 @@ function daemonArguments(options: LaunchOptions): string[] {
     "--ip-forward=false",
     "--userland-proxy=false",
     `--bip=${BRIDGE_ADDRESS}/24`,
-    `--dns=${BRIDGE_ADDRESS}`,
+    `--dns=${options.resolver}`,
     "--log-driver=none",
     "--log-level=warn",
     "--max-concurrent-downloads=3",
@@ -178,7 +182,6 @@ table inet sallyport_engine_input {
     type filter hook input priority filter; policy drop;
     iif "lo" accept
     ct state established,related accept
-    iifname "${BRIDGE}" udp dport 53 accept
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
   }
 }

@@ -12,6 +12,8 @@ export type PlaceNetwork = Pick<WorkerNetwork, "acquireSlot" | "applyPolicy" | "
 
 export interface EnginePlace extends AsyncDisposable {
   readonly netnsPath: string;
+  /** Whom an open slot may ask for names. */
+  readonly resolver: string;
 }
 
 /** Disposal gives the slot back; end what runs in it first. */
@@ -24,5 +26,5 @@ export async function openEnginePlace(network: PlaceNetwork, signal: AbortSignal
   await configureNamespace(slot.netnsPath, { "ipv4/ip_forward": "1" }, ["link set lo up"], signal);
   await network.applyPolicy(slot, OPEN);
   const owned = stack.move();
-  return { netnsPath: slot.netnsPath, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { netnsPath: slot.netnsPath, resolver: slot.routerIpv4, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

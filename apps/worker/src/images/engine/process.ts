@@ -10,8 +10,7 @@ import { ImageError } from "../errors.ts";
 import { ENGINE_DISK_BYTES, ENGINE_DISK_KEPT, ENGINE_START_TIMEOUT_MS } from "../limits.ts";
 import { makeEngineCgroups, removeEngineCgroups } from "./cgroups.ts";
 import type { EnginePaths, LaunchOptions } from "./launch.ts";
-import { daemonConfig, enginePaths, launchArguments, launchEnvironment, RESOLV_CONF, runtimeScript } from "./launch.ts";
-import { startNameRelay } from "./name-relay.ts";
+import { daemonConfig, enginePaths, launchArguments, launchEnvironment, resolvConf, runtimeScript } from "./launch.ts";
 import { openEnginePlace, type PlaceNetwork } from "./place.ts";
 
 export interface EngineOptions {
@@ -53,7 +52,7 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
   const cgroups = await makeEngineCgroups(options.cgroupPrefix);
   stack.defer(() => removeEngineCgroups(options.cgroupPrefix));
   const place = stack.use(await openEnginePlace(options.network, signal));
-  stack.use(await startNameRelay(place.netnsPath));
+  await writeFile(paths.resolvConf, resolvConf(place.resolver), { mode: 0o644 });
   const launch: LaunchOptions = {
     engineDirectory: await realpath(options.engineDirectory),
     stateDirectory: options.stateDirectory,
@@ -61,6 +60,7 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
     cgroupFiles: cgroups.files,
     cgroupParent: cgroups.buildsParent,
     insecureRegistries: options.insecureRegistries,
+    resolver: place.resolver,
     reap: options.reap,
   };
   const ended = new AbortController();
@@ -114,7 +114,6 @@ async function layOut(options: EngineOptions, paths: EnginePaths): Promise<void>
   }
   await Promise.all([
     writeFile(paths.config, daemonConfig(paths), { mode: 0o600 }),
-    writeFile(paths.resolvConf, RESOLV_CONF, { mode: 0o644 }),
     writeFile(paths.runtime, runtimeScript(options.runsc, options.hide), { mode: 0o700 }),
     makeDisk(paths.disk),
   ]);
