@@ -1,10 +1,13 @@
 // A persistent nftables session: one transaction per request, without the cost of a process for each.
 //
-// Both ways u32 length (big-endian), then so many bytes. Request: 'j' and libnftables' JSON, or 't' and nft text.
-// Answer: status (0 done, 1 refused), then JSON output, or the error text. Ends at the end of its input.
+// Both ways u32 length (big-endian), then so many bytes. Request: 'j' and libnftables' JSON, 't' and nft text, or 'n' and
+// messages for the kernel's netfilter socket, which go there as they are: libnftables reads all sets before it changes
+// one. Answer: status (0 done, 1 refused), then JSON output, all messages that the kernel sent back (refusals among
+// them), or the error text. Ends at the end of its input.
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <netdb.h>
 #include <nftables/libnftables.h>
 #include <stdbool.h>
@@ -12,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MAX_REQUEST_BYTES (16 * 1024 * 1024)
@@ -19,6 +23,10 @@
 #define MAX_ERROR_BYTES (64 * 1024)
 // A buffer larger than this is given back after its request.
 #define KEPT_BYTES (256 * 1024)
+// Of what the kernel says to one request.
+#define MAX_REPLY_BYTES (32 * 1024 * 1024)
+// A part of it: as much as the kernel writes in one piece.
+#define PART_BYTES (64 * 1024)
 
 // libnftables resolves names in rules; this definition comes before the C library's. A name in a rule is an error: rules
 // must not depend on what a resolver says, nor wait for it.
@@ -69,16 +77,20 @@ static void write_exactly(const void *from, size_t length) {
   }
 }
 
-static void answer(bool done, const char *text) {
-  size_t length = text == NULL ? 0 : strlen(text);
-  if (!done && length > MAX_ERROR_BYTES) length = MAX_ERROR_BYTES;
+static void answer_bytes(bool done, const void *bytes, size_t length) {
   if (length >= UINT32_MAX) give_up("an answer that is too long");
   uint8_t head[5];
   uint32_t payload = htonl((uint32_t)length + 1);
   memcpy(head, &payload, sizeof payload);
   head[4] = done ? 0 : 1;
   write_exactly(head, sizeof head);
-  write_exactly(text, length);
+  write_exactly(bytes, length);
+}
+
+static void answer(bool done, const char *text) {
+  size_t length = text == NULL ? 0 : strlen(text);
+  if (!done && length > MAX_ERROR_BYTES) length = MAX_ERROR_BYTES;
+  answer_bytes(done, text, length);
 }
 
 // Whether nft text has the keyword of an include statement. Strings and comments do not count; a name with the keyword
@@ -111,7 +123,7 @@ static const char *refusal(const char *request, size_t length) {
     case 't':
       if (looks_like_json) return "a text request that looks like JSON";
       return includes_files(body) ? "include is not allowed" : NULL;
-    default: return "a request that begins with neither j nor t";
+    default: return "a request that begins with neither j nor t nor n";
   }
 }
 
@@ -132,6 +144,66 @@ static void run(struct nft_ctx *context, const char *request, size_t length) {
   }
 }
 
+// -1, with errno, where there is none to be had.
+static int open_socket(void) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  if (fd < 0) return -1;
+  struct sockaddr_nl self = {.nl_family = AF_NETLINK};
+  int most = MAX_REQUEST_BYTES, on = 1;
+  bool ready = bind(fd, (struct sockaddr *)&self, sizeof self) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &most, sizeof most) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &most, sizeof most) == 0 &&
+               // Refusals say where and why, and do not repeat the request.
+               setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on) == 0 &&
+               setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on) == 0;
+  if (ready) return fd;
+  int problem = errno;
+  (void)close(fd);
+  errno = problem;
+  return -1;
+}
+
+// Reads all that the kernel has said: it answers while it is spoken to, and goes on with a list while it is read from,
+// so that there is nothing to wait for. False, with errno, where some of it is lost.
+static bool hear(int fd, char **reply, size_t *length) {
+  size_t capacity = 0;
+  *reply = NULL;
+  *length = 0;
+  for (;;) {
+    if (capacity - *length < PART_BYTES) {
+      if (capacity >= MAX_REPLY_BYTES) return errno = EMSGSIZE, false;
+      capacity = capacity == 0 ? PART_BYTES : capacity * 2;
+      char *larger = realloc(*reply, capacity);
+      if (larger == NULL) give_up("no memory");
+      *reply = larger;
+    }
+    ssize_t got = recv(fd, *reply + *length, PART_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return true;
+    if (got < 0) return false;
+    if ((size_t)got > PART_BYTES) return errno = EMSGSIZE, false;
+    *length += (size_t)got;
+  }
+}
+
+// After a failure the next request begins with another socket: nothing late is taken for an answer.
+static void pass_on(int *fd, const char *messages, size_t length) {
+  if (*fd < 0) *fd = open_socket();
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+  char *reply = NULL;
+  size_t reply_length = 0;
+  bool done = *fd >= 0 && sendto(*fd, messages, length, 0, (struct sockaddr *)&kernel, sizeof kernel) >= 0 &&
+              hear(*fd, &reply, &reply_length);
+  if (done) {
+    answer_bytes(true, reply, reply_length);
+  } else {
+    answer(false, strerror(errno));
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+  }
+  free(reply);
+}
+
 static struct nft_ctx *make_context(void) {
   struct nft_ctx *context = nft_ctx_new(NFT_CTX_DEFAULT);
   if (context == NULL) give_up("no nftables context");
@@ -143,6 +215,7 @@ static struct nft_ctx *make_context(void) {
 
 int main(void) {
   struct nft_ctx *context = make_context();
+  int netfilter = -1;
   char *request = NULL;
   size_t capacity = 0;
   uint32_t head;
@@ -157,7 +230,11 @@ int main(void) {
     }
     if (!read_exactly(request, length)) give_up("the input ends within a request");
     request[length] = '\0';
-    run(context, request, length);
+    if (request[0] == 'n') {
+      pass_on(&netfilter, request + 1, length - 1);
+    } else {
+      run(context, request, length);
+    }
   }
   free(request);
   nft_ctx_free(context);

@@ -61,6 +61,12 @@ class Session {
   }
 
   async answer(): Promise<{ status: number; text: string }> {
+    const payload = await this.payload();
+    return { status: payload.readUInt8(0), text: payload.toString("utf8", 1) };
+  }
+
+  /** Of the next answer: its status, and what follows. */
+  async payload(): Promise<Buffer> {
     while (this.#received.length < 4 || this.#received.length < 4 + this.#received.readUInt32BE(0)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#arrived = resolve;
@@ -69,7 +75,7 @@ class Session {
     const end = 4 + this.#received.readUInt32BE(0);
     const payload = this.#received.subarray(4, end);
     this.#received = this.#received.subarray(end);
-    return { status: payload.readUInt8(0), text: payload.toString("utf8", 1) };
+    return payload;
   }
 
   request(payload: string | Buffer): Promise<{ status: number; text: string }> {
@@ -175,7 +181,10 @@ describe("a session", () => {
 
   it("refuses what is neither text nor JSON", async () => {
     const session = open();
-    expect(await session.request("xlist ruleset")).toMatchObject({ status: 1 });
+    expect(await session.request("xlist ruleset")).toMatchObject({
+      status: 1,
+      text: expect.stringMatching(/j nor t nor n/),
+    });
     expect(await session.request("jlist ruleset")).toMatchObject({ status: 1 });
     expect(await session.request('t{"nftables": []}')).toMatchObject({ status: 1 });
     expect(await session.request('j{"nftables": [')).toMatchObject({ status: 1 });
@@ -235,6 +244,68 @@ describe("a session", () => {
     const before = residentKiB(session.pid);
     await change(4_750);
     expect(residentKiB(session.pid) - before).toBeLessThan(1_024);
+  });
+});
+
+/** A message for the kernel's netfilter, without attributes. */
+function message(type: number, flags: number, sequence: number): Buffer {
+  const bytes = Buffer.alloc(20);
+  bytes.writeUInt32LE(20, 0);
+  bytes.writeUInt16LE(type, 4);
+  bytes.writeUInt16LE(flags, 6);
+  bytes.writeUInt32LE(sequence, 8);
+  return bytes;
+}
+
+const REQUEST = 1;
+const DUMP = 0x300;
+const GET_TABLE = 0x0a01;
+const GET_SET_ELEMENTS = 0x0a0d;
+const GET_GENERATION = 0x0a10;
+
+/** Type and number of each message of an answer; of errors the error as well. */
+function heads(bytes: Buffer): (readonly number[])[] {
+  const found: number[][] = [];
+  for (let at = 0; at < bytes.length; at += (bytes.readUInt32LE(at) + 3) & ~3) {
+    const type = bytes.readUInt16LE(at + 4);
+    found.push([type, bytes.readUInt32LE(at + 8), ...(type === 2 ? [bytes.readInt32LE(at + 16)] : [])]);
+  }
+  return found;
+}
+
+describe("messages for the kernel", () => {
+  const exchange = async (session: Session, messages: Buffer): Promise<Buffer> => {
+    session.send(Buffer.concat([Buffer.from("n"), messages]));
+    const payload = await session.payload();
+    expect(payload.readUInt8(0)).toBe(0);
+    return payload.subarray(1);
+  };
+
+  it("go there as they are, and come back with what it says", async () => {
+    const session = open();
+    expect(heads(await exchange(session, message(GET_GENERATION, REQUEST, 7)))).toEqual([[0x0a0f, 7]]);
+    // Without the attributes that it needs.
+    expect(heads(await exchange(session, message(GET_SET_ELEMENTS, REQUEST, 8)))).toEqual([[2, 8, -22]]);
+    expect(heads(await exchange(session, message(0x0aff, REQUEST, 9)))).toEqual([[2, 9, -22]]);
+    // What is shorter than a message's head is none: the kernel says nothing.
+    expect(await exchange(session, Buffer.from("short"))).toEqual(Buffer.alloc(0));
+  });
+
+  it("get whole lists, longer than any buffer of the kernel's", async () => {
+    const session = open();
+    const names = Array.from({ length: 2_000 }, (_, index) => `add table inet t${index}`);
+    expect(await session.request(`t${names.join("\n")}`)).toEqual(done);
+    const listed = await exchange(session, message(GET_TABLE, REQUEST | DUMP, 3));
+    expect(listed.length).toBeGreaterThan(64 * 1024);
+    expect(heads(listed).filter(([type]) => type === 0x0a00)).toHaveLength(2_000);
+    expect(heads(listed).at(-1)).toEqual([3, 3]);
+    expect(heads(await exchange(session, message(GET_GENERATION, REQUEST, 4)))).toEqual([[0x0a0f, 4]]);
+  });
+
+  it("that cannot be sent are refused, and the next ones go", async () => {
+    const session = open();
+    expect(await session.request("n")).toMatchObject({ status: 1, text: expect.stringMatching(/./) });
+    expect(heads(await exchange(session, message(GET_GENERATION, REQUEST, 5)))).toEqual([[0x0a0f, 5]]);
   });
 });
 
