@@ -1,5 +1,5 @@
-import type { DesiredInstance, InstanceSpec } from "@sallyport/contracts";
-import { DesiredInstance_Wish, EndReason, InstanceState, NetworkRules_Mode } from "@sallyport/contracts";
+import type { DesiredInstance, InstanceSpec, PortRule } from "@sallyport/contracts";
+import { DesiredInstance_Wish, EndReason, InstanceState, IpProtocol, NetworkRules_Mode } from "@sallyport/contracts";
 import { describe, expect, it } from "vitest";
 import { reportOf, rulesOf, wishOf } from "./convert.ts";
 
@@ -31,6 +31,11 @@ const DESIRED: DesiredInstance = {
   asleep: false,
 };
 
+const OPEN_2 = {
+  generation: 2,
+  rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] },
+};
+
 const kindOf = (changes: Partial<InstanceSpec>) => wishOf({ ...DESIRED, spec: { ...SPEC, ...changes } })?.want.kind;
 
 describe("a wish", () => {
@@ -50,15 +55,29 @@ describe("a wish", () => {
           command: ["/bin/true"],
           env: { KEY: "value" },
           workdir: "/",
-          network: {
-            generation: 2,
-            rules: { mode: "open", allow4: [], allow6: [], granted4: [], granted6: [], portRules: [] },
-          },
+          network: OPEN_2,
         },
+        network: OPEN_2,
       },
     });
     expect(wishOf({ ...DESIRED, wish: DesiredInstance_Wish.STOP })?.want).toEqual({ kind: "stop" });
     expect(kindOf({ command: undefined })).toBe("run");
+  });
+
+  it("carries the newest policy, whether it is in the specification, beside it, or alone", () => {
+    const blocked = { mode: NetworkRules_Mode.BLOCKED, ...LISTS };
+    const newer = { generation: 3, rules: { ...OPEN_2.rules, mode: "blocked" } };
+    expect(wishOf({ ...DESIRED, network: { generation: 3, ...blocked } })?.want).toMatchObject({
+      spec: { network: newer },
+      network: newer,
+    });
+    const older = wishOf({ ...DESIRED, network: { generation: 1, ...blocked } })?.want;
+    expect(older).toMatchObject({ spec: { network: OPEN_2 }, network: OPEN_2 });
+    const alone = wishOf({ ...DESIRED, spec: undefined, network: { generation: 3, ...blocked } })?.want;
+    expect(alone).toEqual({ kind: "run", network: newer });
+    expect(wishOf({ ...DESIRED, spec: undefined })?.want).toEqual({ kind: "run", network: undefined });
+    const bad = { generation: 3, mode: NetworkRules_Mode.UNSPECIFIED, ...LISTS };
+    expect(wishOf({ ...DESIRED, network: bad })?.want.kind).toBe("refuse");
   });
 
   it("may name resolvers, by their addresses", () => {
@@ -91,6 +110,24 @@ describe("a wish", () => {
   });
 });
 
+const PORT_RULE: PortRule = {
+  firstAddress: "10.2.0.0",
+  lastAddress: "10.2.0.9",
+  protocol: IpProtocol.TCP,
+  firstPort: 80,
+  lastPort: 90,
+  granted: true,
+};
+const OUR_PORT_RULE = {
+  family: 4,
+  first: "10.2.0.0",
+  last: "10.2.0.9",
+  protocol: "tcp",
+  fromPort: 80,
+  toPort: 90,
+  granted: true,
+};
+
 describe("network rules", () => {
   const allow = { generation: 1, mode: NetworkRules_Mode.ALLOW, ...LISTS };
 
@@ -101,6 +138,7 @@ describe("network rules", () => {
       allowIpv6: ["2001:db8::/32"],
       grantedIpv4: ["10.1.0.0/16"],
       grantedIpv6: ["fd00:1::/64"],
+      portRules: [PORT_RULE, { ...PORT_RULE, protocol: IpProtocol.ICMP, firstPort: 0, lastPort: 0 }],
     };
     expect(rulesOf(rules)).toEqual({
       mode: "allow",
@@ -108,7 +146,7 @@ describe("network rules", () => {
       allow6: ["2001:db8::/32"],
       granted4: ["10.1.0.0/16"],
       granted6: ["fd00:1::/64"],
-      portRules: [],
+      portRules: [OUR_PORT_RULE, { ...OUR_PORT_RULE, protocol: "icmp", fromPort: 0, toPort: 0 }],
     });
   });
 
@@ -121,6 +159,12 @@ describe("network rules", () => {
     ["the other family", { ...allow, allowIpv4: ["2001:db8::/32"] }],
     ["a CIDR that is not canonical", { ...allow, allowIpv4: ["198.51.100.7"] }],
     ["what is no CIDR", { ...allow, allowIpv4: ["accept; flush ruleset"] }],
+    ["a port rule of no protocol", { ...allow, portRules: [{ ...PORT_RULE, protocol: IpProtocol.UNSPECIFIED }] }],
+    ["a port rule without an address", { ...allow, portRules: [{ ...PORT_RULE, firstAddress: "" }] }],
+    [
+      "a port rule in public space among the private",
+      { ...allow, portRules: [{ ...PORT_RULE, lastAddress: "11.0.0.0" }] },
+    ],
     ["lists beside a mode without any", { ...allow, mode: NetworkRules_Mode.OPEN, allowIpv4: ["198.51.100.0/24"] }],
   ])("are refused with %s", (_what, rules) => {
     expect(() => rulesOf(rules)).toThrow();

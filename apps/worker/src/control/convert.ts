@@ -1,28 +1,26 @@
 // Between the api's messages and this worker's own words. Wishes are checked here once more: whatever the api let
 // through, nothing that is out of shape reaches the kernel.
-import type { DesiredInstance, InstanceReport, NetworkRules as WireRules } from "@sallyport/contracts";
+import type {
+  DesiredInstance,
+  InstanceReport,
+  PortRule as WirePortRule,
+  NetworkRules as WireRules,
+  InstanceSpec as WireSpec,
+} from "@sallyport/contracts";
 import {
   DesiredInstance_Wish,
   EndReason,
   InstanceState,
+  IpProtocol,
   isId,
   NetworkRules_Mode,
   type Outcome,
 } from "@sallyport/contracts";
-import {
-  cidrContains,
-  cidrsOverlap,
-  formatAddress,
-  formatCidr,
-  NEVER_REACHABLE,
-  type NetworkRules,
-  PRIVATE,
-  parseAddress,
-  parseCidr,
-} from "@sallyport/policy";
+import { formatAddress, type NetworkRules, type PortRule, parseAddress } from "@sallyport/policy";
 import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "../instance/record.ts";
-import type { Wish } from "../instance/registry.ts";
+import type { RunWish, Wish } from "../instance/registry.ts";
 import type { Phase } from "../instance/state.ts";
+import { checkRules } from "../network/index.ts";
 
 /** Undefined for a wish that names no instance, or that is none of those we know. */
 export function wishOf(desired: DesiredInstance): Wish | undefined {
@@ -35,7 +33,7 @@ export function wishOf(desired: DesiredInstance): Wish | undefined {
   if (desired.wish === DesiredInstance_Wish.STOP) return { ...wish, want: { kind: "stop" } };
   if (desired.wish !== DesiredInstance_Wish.RUN) return undefined;
   try {
-    return { ...wish, want: { kind: "run", spec: specOf(desired) } };
+    return { ...wish, want: { kind: "run", ...runOf(desired) } };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     return { ...wish, want: { kind: "refuse", problem } };
@@ -52,9 +50,21 @@ const MIN_DISK_MIB = 16;
 /** 16 TiB: the most that the file system of a disk is made for. */
 const MAX_DISK_MIB = 16 * 1024 * 1024;
 
-function specOf(desired: DesiredInstance): InstanceSpec {
-  const { spec } = desired;
-  if (spec === undefined) throw new BadWish("a wish to run without a specification");
+/** The newest policy that the wish tells of may be in the specification, beside it, or alone. */
+function runOf({ spec, network }: DesiredInstance): Omit<RunWish, "kind"> {
+  const beside = network === undefined ? undefined : networkOf(network);
+  if (spec === undefined) return { network: beside };
+  const own = specOf(spec);
+  const newest = beside !== undefined && beside.generation > own.network.generation ? beside : own.network;
+  return { spec: { ...own, network: newest }, network: newest };
+}
+
+function networkOf(wire: WireRules): InstanceSpec["network"] {
+  require(Number.isSafeInteger(wire.generation) && wire.generation >= 0, "network has a generation that is none");
+  return { generation: wire.generation, rules: rulesOf(wire) };
+}
+
+function specOf(spec: WireSpec): InstanceSpec {
   require(/^sha256:[0-9a-f]{64}$/.test(spec.imageDigest), "image_digest is not a digest");
   require(spec.cpuMillis >= 10, "cpu_millis is below 10");
   require(spec.memoryMib >= MIN_MEMORY_MIB, `memory_mib is below ${MIN_MEMORY_MIB}`);
@@ -82,7 +92,7 @@ function specOf(desired: DesiredInstance): InstanceSpec {
     env: spec.env,
     workdir: spec.workdir === "" ? "/" : spec.workdir,
     ...(spec.uid === 0 && spec.gid === 0 ? {} : { uid: spec.uid, gid: spec.gid }),
-    network: { generation: network.generation, rules: rulesOf(network) },
+    network: networkOf(network),
     ...(spec.dns.length > 0 ? { dns: resolversOf(spec.dns) } : {}),
     ...(spec.idleTimeoutMs > 0 ? { idleTimeoutMs: spec.idleTimeoutMs } : {}),
     ...(spec.sleepAfterMs > 0 ? { sleepAfterMs: spec.sleepAfterMs } : {}),
@@ -114,56 +124,42 @@ const MODES: ReadonlyMap<NetworkRules_Mode, NetworkRules["mode"]> = new Map([
   [NetworkRules_Mode.ALLOW, "allow"],
 ]);
 
+const PROTOCOLS: ReadonlyMap<IpProtocol, PortRule["protocol"]> = new Map([
+  [IpProtocol.TCP, "tcp"],
+  [IpProtocol.UDP, "udp"],
+  [IpProtocol.ICMP, "icmp"],
+]);
+
 /** Throws for an unknown mode, and for lists that are not what compiling a policy gives. */
 export function rulesOf(wire: WireRules): NetworkRules {
   const mode = MODES.get(wire.mode);
   if (mode === undefined) throw new BadWish("network has a mode that this worker does not know");
   const rules = {
     mode,
-    allow4: publicCidrs(wire.allowIpv4, 4),
-    allow6: publicCidrs(wire.allowIpv6, 6),
-    granted4: privateCidrs(wire.grantedIpv4, 4),
-    granted6: privateCidrs(wire.grantedIpv6, 6),
-    portRules: [],
+    allow4: wire.allowIpv4,
+    allow6: wire.allowIpv6,
+    granted4: wire.grantedIpv4,
+    granted6: wire.grantedIpv6,
+    portRules: wire.portRules.map(portRuleOf),
   };
-  const entries = [...rules.allow4, ...rules.allow6, ...rules.granted4, ...rules.granted6];
-  require(mode === "allow" || entries.length === 0, "network has lists that its mode does not use");
+  checkRules(rules);
   return rules;
 }
 
-const NEVER_CIDRS = NEVER_REACHABLE.map(({ cidr }) => parseCidr(cidr));
-const PRIVATE_CIDRS = PRIVATE.map(({ cidr }) => parseCidr(cidr));
-
-function publicCidrs(texts: readonly string[], family: 4 | 6): string[] {
-  return canonical(
-    texts,
+function portRuleOf(wire: WirePortRule): PortRule {
+  const protocol = PROTOCOLS.get(wire.protocol);
+  const family = parseAddress(wire.firstAddress)?.family;
+  if (protocol === undefined) throw new BadWish("network has a port rule of a protocol that this worker does not know");
+  if (family === undefined) throw new BadWish("network has a port rule without an address");
+  return {
     family,
-    (cidr) => ![...NEVER_CIDRS, ...PRIVATE_CIDRS].some((other) => cidrsOverlap(cidr, other)),
-  );
-}
-
-function privateCidrs(texts: readonly string[], family: 4 | 6): string[] {
-  return canonical(
-    texts,
-    family,
-    (cidr) =>
-      PRIVATE_CIDRS.some((range) => cidrContains(range, cidr)) &&
-      !NEVER_CIDRS.some((other) => cidrsOverlap(cidr, other)),
-  );
-}
-
-function canonical(
-  texts: readonly string[],
-  family: 4 | 6,
-  mayBe: (cidr: ReturnType<typeof parseCidr>) => boolean,
-): string[] {
-  return texts.map((text) => {
-    const cidr = parseCidr(text, "network");
-    require(cidr.family === family &&
-      formatCidr(cidr) === text &&
-      mayBe(cidr), "network has a CIDR that it may not have");
-    return text;
-  });
+    first: wire.firstAddress,
+    last: wire.lastAddress,
+    protocol,
+    fromPort: wire.firstPort,
+    toPort: wire.lastPort,
+    granted: wire.granted,
+  };
 }
 
 const STATES: Readonly<Record<Phase, InstanceState>> = {

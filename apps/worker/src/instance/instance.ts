@@ -78,9 +78,10 @@ export class Instance {
     return this.#book.record;
   }
 
-  /** The api wishes it to run, under this policy. */
-  wishRun(network: InstanceSpec["network"]): void {
+  /** The api wishes it to run, under this policy; unset: it says nothing of it. */
+  wishRun(network: InstanceSpec["network"] | undefined): void {
     this.#confirmed.resolve();
+    if (network === undefined) return;
     if (network.generation <= this.record.networkGeneration) return;
     if (network.generation <= (this.#newerNetwork?.generation ?? this.record.spec?.network.generation ?? 0)) return;
     this.#newerNetwork = network;

@@ -7,6 +7,15 @@ import { WARM_CLASS, type WarmPool } from "./pool.ts";
 import type { InstanceOutcome, InstanceRecord, InstanceSpec } from "./record.ts";
 import type { SleepWish } from "./sleep-plan.ts";
 
+/** Be running, under this policy. */
+export interface RunWish {
+  readonly kind: "run";
+  /** Unset where the api has told it before. */
+  readonly spec?: InstanceSpec;
+  /** The newest policy that the wish tells of. */
+  readonly network?: InstanceSpec["network"] | undefined;
+}
+
 /** A wish of the api, checked. */
 export interface Wish {
   readonly instanceId: string;
@@ -14,7 +23,7 @@ export interface Wish {
   readonly generation: number;
   readonly sleep: SleepWish;
   readonly want:
-    | { readonly kind: "run"; readonly spec: InstanceSpec }
+    | RunWish
     /** A specification that cannot be followed; `problem` says why. */
     | { readonly kind: "refuse"; readonly problem: string }
     | { readonly kind: "stop" };
@@ -176,7 +185,9 @@ export class Registry {
     };
     if (want.kind === "run") {
       const refusal = this.#refusal();
-      if (refusal === undefined) this.#add({ ...bare, phase: "preparing", spec: want.spec }, false);
+      if (want.spec === undefined)
+        this.#parts.logger.error({ instanceId }, "a wish to run an instance that nobody specified");
+      else if (refusal === undefined) this.#add({ ...bare, phase: "preparing", spec: want.spec }, false);
       else this.#add({ ...bare, outcome: startRefused(refusal) }, false);
     } else if (want.kind === "refuse") {
       this.#add({ ...bare, outcome: startRefused(want.problem) }, false);
@@ -193,7 +204,7 @@ export class Registry {
       return;
     }
     instance.quarantine(false);
-    if (wish.want.kind === "run") instance.wishRun(wish.want.spec.network);
+    if (wish.want.kind === "run") instance.wishRun(wish.want.network);
     else if (wish.want.kind === "stop") instance.wantEnd({ kind: "stopWish" });
     else
       this.#parts.logger.error(

@@ -1,7 +1,8 @@
 // One persistent conversation with the kernel's rules: the sallyport-nft helper inside a network namespace.
 //
-// Frames both ways: u32 big-endian length, payload. Request payload: `j` + JSON or `t` + nft text, one transaction.
-// Answer payload: u8 status (0 done, 1 refused) + JSON output, or the error text. Answers come in order.
+// Frames both ways: u32 big-endian length, payload. Request payload: `j` + JSON or `t` + nft text, one transaction, or `n`
+// + netlink messages. Answer payload: u8 status (0 done, 1 refused) + JSON output or netlink messages, or the error text.
+// Answers come in order.
 
 import type { ChildProcess } from "node:child_process";
 import { start } from "../system/command.ts";
@@ -19,7 +20,7 @@ export class SessionLostError extends NetworkError {
 }
 
 interface Pending {
-  readonly resolve: (output: string) => void;
+  readonly resolve: (output: Buffer) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
 }
@@ -56,21 +57,25 @@ export class NftSession implements AsyncDisposable {
    * @throws NetworkError `RulesNotApplied` where the kernel refuses; SessionLostError where no answer came.
    */
   async apply(text: string): Promise<void> {
-    await this.#request(`t${text}`);
+    await this.#request("t", Buffer.from(text, "utf8"));
   }
 
   /** Runs libnftables JSON and gives its JSON answer. Throws as `apply`. */
   async query(commands: readonly object[]): Promise<NftObject[]> {
-    const output = await this.#request(`j${JSON.stringify({ nftables: commands })}`);
-    return objectsOf(output);
+    const output = await this.#request("j", Buffer.from(JSON.stringify({ nftables: commands }), "utf8"));
+    return objectsOf(output.toString("utf8"));
   }
 
-  #request(payload: string): Promise<string> {
+  /** Hands netlink messages to the kernel's netfilter and gives what it says to them, refusals among it. Throws as `apply`. */
+  async exchange(messages: Buffer): Promise<Buffer> {
+    return this.#request("n", messages);
+  }
+
+  #request(kind: "t" | "j" | "n", body: Buffer): Promise<Buffer> {
     if (this.#closed) return Promise.reject(new NetworkError("Closed", "the rules session is closed"));
     const child = this.#child ?? this.#start();
-    const body = Buffer.from(payload, "utf8");
-    const head = Buffer.alloc(4);
-    head.writeUInt32BE(body.length);
+    const head = Buffer.alloc(5, kind);
+    head.writeUInt32BE(body.length + 1);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => this.#lose(child, "the rules helper did not answer"),
@@ -126,10 +131,9 @@ export class NftSession implements AsyncDisposable {
       return;
     }
     clearTimeout(pending.timer);
-    const text = answer.subarray(1).toString("utf8");
-    if (answer[0] === 0) pending.resolve(text);
-    else
-      pending.reject(new NetworkError("RulesNotApplied", `the kernel refused: ${text.trim().slice(0, ERROR_LENGTH)}`));
+    const output = answer.subarray(1);
+    if (answer[0] === 0) pending.resolve(output);
+    else pending.reject(refused(output.toString("utf8")));
   }
 
   #lose(child: ChildProcess, message: string, cause?: unknown): void {
@@ -148,6 +152,11 @@ export class NftSession implements AsyncDisposable {
     if (this.#child !== undefined) this.#lose(this.#child, "the rules session is closed");
     await this.#exited;
   }
+}
+
+/** The kernel said no, in these words: what was there before is there still. */
+export function refused(words: string): NetworkError {
+  return new NetworkError("RulesNotApplied", `the kernel refused: ${words.trim().slice(0, ERROR_LENGTH)}`);
 }
 
 /** One entry of libnftables' JSON output, unread. */

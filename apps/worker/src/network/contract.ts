@@ -5,6 +5,7 @@ import type { Clock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { NetworkRules } from "@sallyport/policy";
 import type { ResolverOptions } from "./look-ups.ts";
+import type { SlotLimits } from "./slot-limits.ts";
 
 export interface WorkerNetworkOptions {
   /** Lower-case ULID of the platform. */
@@ -15,6 +16,8 @@ export interface WorkerNetworkOptions {
   readonly gatewayUid: number;
   /** Who answers look-ups of slots whose mode is `open`. Nobody when unset. */
   readonly resolver?: ResolverOptions;
+  /** What one slot may take. Default `DEFAULT_SLOT_LIMITS`. */
+  readonly limits?: SlotLimits;
   /** Path of the sallyport-nft program. */
   readonly helper: string;
   readonly logger: Logger;

@@ -4,7 +4,8 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NetworkRules } from "@sallyport/policy";
-import { checkRules } from "./nftables.ts";
+import { z } from "zod";
+import { checkShape } from "./check-rules.ts";
 
 export interface JournaledSlot {
   readonly slot: number;
@@ -121,27 +122,38 @@ function slotOf(slot: number, value: unknown): JournaledSlot | undefined {
   };
 }
 
+const cidrs = z.array(z.string());
+
+const rulesShape = z.object({
+  mode: z.enum(["open", "blocked", "allow"]),
+  allow4: cidrs,
+  allow6: cidrs,
+  granted4: cidrs,
+  granted6: cidrs,
+  /** Unset in files of earlier versions, which had none. */
+  portRules: z
+    .array(
+      z.object({
+        family: z.literal([4, 6]),
+        first: z.string(),
+        last: z.string(),
+        protocol: z.enum(["tcp", "udp", "icmp"]),
+        fromPort: z.int(),
+        toPort: z.int(),
+        granted: z.boolean(),
+      }),
+    )
+    .default([]),
+});
+
+/** Damaged rules are closed rules. */
 function rulesOf(value: unknown): NetworkRules {
-  if (typeof value !== "object" || value === null || !("mode" in value)) return BLOCKED;
-  const list = (name: string): string[] => {
-    const found = Object.entries(value).find(([key]) => key === name)?.[1] as unknown;
-    return Array.isArray(found) && found.every((item) => typeof item === "string") ? found : [];
-  };
-  const { mode } = value;
-  if (mode !== "open" && mode !== "blocked" && mode !== "allow") return BLOCKED;
-  const rules: NetworkRules = {
-    mode,
-    allow4: list("allow4"),
-    allow6: list("allow6"),
-    granted4: list("granted4"),
-    granted6: list("granted6"),
-    portRules: [],
-  };
+  const rules = rulesShape.safeParse(value);
+  if (!rules.success) return BLOCKED;
   try {
-    checkRules(rules);
-    return rules;
+    checkShape(rules.data);
+    return rules.data;
   } catch {
-    // Damaged rules are closed rules.
     return BLOCKED;
   }
 }

@@ -1,6 +1,7 @@
 // The rules of look-ups: which slots may ask the resolver at their router's address, how often, and who may answer.
 
-import { type SlotAddresses, UPLINK_NAME } from "./addresses.ts";
+import type { SlotAddresses } from "./addresses.ts";
+import type { SharedElement } from "./slot-rules.ts";
 
 /** Packets for one query, at most: repeats, and the segments of a TCP connection. */
 const PACKETS_PER_QUERY = 4;
@@ -14,7 +15,8 @@ export interface ResolverOptions {
 
 /**
  * Sets and chains. Look-ups are not tracked: a slot that floods fills no table of connections, and a slot that may no
- * longer ask is cut off with its element. Slots that may not ask are told so at once, so that programs fail fast.
+ * longer ask is cut off with its element. Slots that may not ask are refused at once, by the table's own chain for it, so
+ * that programs fail fast.
  */
 export function lookUpChains(table: string, resolver: ResolverOptions | undefined): string {
   const most = (resolver?.queriesPerSecond ?? 1) * PACKETS_PER_QUERY;
@@ -22,7 +24,6 @@ export function lookUpChains(table: string, resolver: ResolverOptions | undefine
   set askers4 { type ifname . ipv4_addr . ipv4_addr; }
   set askers6 { type ifname . ipv6_addr . ipv6_addr; }
   set look_up_rates { type ifname; size 65536; flags dynamic; }
-  set refusal_rates { type ifname; size 65536; flags dynamic; }
   chain look_ups {
     iifname . ip saddr . ip daddr @askers4 goto untracked_look_ups
     iifname . ip6 saddr . ip6 daddr @askers6 goto untracked_look_ups
@@ -34,10 +35,7 @@ export function lookUpChains(table: string, resolver: ResolverOptions | undefine
   chain look_ups_in {
     ct state untracked iifname . ip saddr . ip daddr @askers4 accept
     ct state untracked iifname . ip6 saddr . ip6 daddr @askers6 accept
-    iifname "${UPLINK_NAME}" drop
-    update @refusal_rates { iifname limit rate over 20/second burst 40 packets } counter drop
-    meta l4proto tcp counter reject with tcp reset
-    counter reject
+    goto deny_look_up
   }
   chain answers {
     ${resolver === undefined ? "drop" : `meta skuid != ${resolver.uid} drop`}
@@ -69,10 +67,11 @@ export const LOOK_UP_RULES = {
 } as const;
 
 /** Elements by which a slot may ask: its address, and the router's that it asks. */
-export function askerElements(addresses: SlotAddresses): readonly (readonly [set: string, element: string])[] {
-  const name = addresses.routerLink;
+export function askerKeys(addresses: SlotAddresses): SharedElement[] {
+  const link = { kind: "link", value: addresses.routerLink } as const;
+  const at = (address: string) => ({ kind: "address", value: address }) as const;
   return [
-    ["askers4", `"${name}" . ${addresses.ipv4} . ${addresses.routerIpv4}`],
-    ["askers6", `"${name}" . ${addresses.ipv6} . ${addresses.routerIpv6}`],
+    { set: "askers4", key: [link, at(addresses.ipv4), at(addresses.routerIpv4)] },
+    { set: "askers6", key: [link, at(addresses.ipv6), at(addresses.routerIpv6)] },
   ];
 }

@@ -35,22 +35,31 @@ import { Watch } from "./watch.ts";
  * @throws NetworkError `SetupFailed` where anything of it, above all the rules, cannot be had. What ran goes on.
  */
 export async function startWorkerNetwork(options: WorkerNetworkOptions): Promise<WorkerNetwork> {
+  return (await startNetworkParts(options)).network;
+}
+
+/** The same, with the rules themselves, for tests that put slots without cables into them. */
+export async function startNetworkParts(options: WorkerNetworkOptions): Promise<NetworkParts> {
   const names = platformNames(options.platformId);
   const stack = new AsyncDisposableStack();
   try {
-    const network = await start(options, names, stack);
-    return network;
+    return await start(options, names, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw new NetworkError("SetupFailed", `the network could not be set up: ${messageOf(error)}`, error);
   }
 }
 
+interface NetworkParts {
+  readonly network: WorkerNetwork;
+  readonly rules: RouterRules;
+}
+
 async function start(
   options: WorkerNetworkOptions,
   names: PlatformNames,
   stack: AsyncDisposableStack,
-): Promise<WorkerNetwork> {
+): Promise<NetworkParts> {
   const { logger, platformId } = options;
   const clock = options.clock ?? systemClock;
   const journal = await Journal.open(journalDirectory(options));
@@ -59,7 +68,8 @@ async function start(
 
   const session = stack.use(new NftSession({ helper: options.helper, netnsPath: names.routerNetnsPath }));
   const hostSession = stack.use(new NftSession({ helper: options.helper }));
-  const rules = new RouterRules({ session, gatewayUid: options.gatewayUid, resolver: options.resolver });
+  const { gatewayUid, resolver, limits } = options;
+  const rules = new RouterRules({ session, gatewayUid, resolver, limits });
   const entries = kept.map((entry) => ({ ...entry, addresses: slotAddresses(platformId, entry.slot) }));
   // Rules before settings and cables: no moment in which the router forwards without them.
   await rules.load(entries, await ownAddresses(names));
@@ -105,7 +115,7 @@ async function start(
     { router: names.routerNetns, uplink: uplink.subnet4, adopted: kept.length, fresh },
     "worker network is up",
   );
-  return new RunningNetwork(options, names, store, stack);
+  return { network: new RunningNetwork(options, names, store, stack), rules };
 }
 
 class RunningNetwork implements WorkerNetwork {

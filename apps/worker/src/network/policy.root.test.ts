@@ -210,13 +210,11 @@ describe("a change of policy", () => {
 
   it("that the kernel refuses leaves the old one", async () => {
     await setPolicy({ allow: ["198.51.100.0/25"] });
-    // Overlapping elements are no canonical rule data: parseable, but refused by the kernel's interval set.
+    // Port rules that overlap: each is in order, but the kernel's set refuses them.
+    const rules = compile({ allow: [{ cidr: "198.51.100.0/24", protocol: "tcp", ports: [[1, 100]] }] }, []);
     const overlapping = {
-      mode: "allow",
-      allow4: ["198.51.0.0/16", "198.51.100.0/24"],
-      allow6: [],
-      granted4: [],
-      granted6: [],
+      ...rules,
+      portRules: rules.portRules.flatMap((rule) => [rule, { ...rule, fromPort: 50, first: "198.51.100.7" }]),
     };
     await expect(worker.call("applyPolicy", first.slot, overlapping)).rejects.toMatchObject({
       code: "RulesNotApplied",
@@ -233,10 +231,10 @@ describe("a change of policy", () => {
       ["198.51.100.0/24 }; flush ruleset"],
       "198.51.100.0/24",
     ]) {
-      const rules = { mode: "allow", allow4, allow6: [], granted4: [], granted6: [] };
+      const rules = { ...compile({ allow: [] }, []), allow4 };
       await expect(worker.call("applyPolicy", first.slot, rules)).rejects.toMatchObject({ code: "InvalidRules" });
     }
-    const unknown = { mode: "ajar", allow4: [], allow6: [], granted4: [], granted6: [] };
+    const unknown = { ...compile("open", []), mode: "ajar" };
     await expect(worker.call("applyPolicy", first.slot, unknown)).rejects.toMatchObject({ code: "InvalidRules" });
   });
 });

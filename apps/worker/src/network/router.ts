@@ -26,6 +26,9 @@ const ROUTER_SETTINGS: Settings = {
   "ipv6/conf/default/accept_redirects": "0",
   "ipv6/conf/all/accept_dad": "0",
   "ipv6/conf/default/accept_dad": "0",
+  // Answers to what was denied (destination unreachable) have a rate of their own, by slot.
+  "ipv4/icmp_ratemask": "6160",
+  "ipv6/icmp/ratemask": "0,3-127",
   "netfilter/nf_conntrack_tcp_timeout_established": "7440",
 };
 

@@ -2,28 +2,23 @@
 
 import type { NetworkRules } from "@sallyport/policy";
 import type { SlotAddresses } from "./addresses.ts";
-import { member, type NftObject, type NftSession, SessionLostError } from "./apply.ts";
+import { type NftSession, SessionLostError } from "./apply.ts";
+import { checkShape } from "./check-rules.ts";
 import { NetworkError } from "./errors.ts";
+import { ChangedByOthersError, KernelTable } from "./kernel-table.ts";
 import type { ResolverOptions } from "./look-ups.ts";
-import {
-  BASE_CHAIN_RULES,
-  checkRules,
-  ROUTER_TABLE,
-  type RouterSlot,
-  renderAddSlot,
-  renderChangeRules,
-  renderNever,
-  renderRemoveSlot,
-  renderTable,
-} from "./nftables.ts";
+import type { Part } from "./netlink/nft-messages.ts";
+import { neverRanges, ROUTER_TABLE, renderTable } from "./nftables.ts";
 import { SerialQueue } from "./serial.ts";
-
-const CHAIN = { family: "inet", table: ROUTER_TABLE } as const;
+import { DEFAULT_SLOT_LIMITS, type SlotLimits } from "./slot-limits.ts";
+import { linkKey, replaceRanges, slotChanges, slotJoins, slotLeaves } from "./slot-messages.ts";
+import type { RouterSlot } from "./slot-rules.ts";
 
 export interface RouterRulesOptions {
   readonly session: NftSession;
   readonly gatewayUid: number;
   readonly resolver?: ResolverOptions | undefined;
+  readonly limits?: SlotLimits | undefined;
 }
 
 export interface NewSlot {
@@ -34,38 +29,32 @@ export interface NewSlot {
 
 /** Every change is one transaction; it resolves after the kernel's answer, and what was there stays where it fails. */
 export class RouterRules {
-  readonly #session: NftSession;
-  readonly #gatewayUid: number;
-  readonly #resolver: ResolverOptions | undefined;
+  readonly #options: RouterRulesOptions;
+  readonly #kernel: KernelTable;
   readonly #slots = new Map<number, RouterSlot>();
   #ownAddresses: readonly string[] = [];
-  #revision = 0;
-  /** The kernel may hold something else than we think: the next change loads everything. */
-  #unsure = true;
   readonly #queue = new SerialQueue();
 
   constructor(options: RouterRulesOptions) {
-    this.#session = options.session;
-    this.#gatewayUid = options.gatewayUid;
-    this.#resolver = options.resolver;
+    this.#options = options;
+    this.#kernel = new KernelTable(options.session);
   }
 
   /** Loads everything, in place of whatever is there. */
   load(slots: readonly NewSlot[], ownAddresses: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {
-      const next = new Map(slots.map((slot) => [slot.addresses.slot, this.#routerSlot(slot)]));
-      await this.#session.apply(this.#render(next, ownAddresses));
+      const next = new Map(slots.map((slot) => [slot.addresses.slot, routerSlot(slot)]));
+      await this.#kernel.load(this.#render([...next.values()], ownAddresses));
       this.#slots.clear();
       for (const [key, slot] of next) this.#slots.set(key, slot);
       this.#ownAddresses = ownAddresses;
-      this.#unsure = false;
     });
   }
 
   add(slot: NewSlot): Promise<void> {
     return this.#queue.run(async () => {
-      const added = this.#routerSlot(slot);
-      await this.#change(added.addresses.slot, added, renderAddSlot(added));
+      const added = routerSlot(slot);
+      await this.#change(added.addresses.slot, added, slotJoins(ROUTER_TABLE, added));
     });
   }
 
@@ -73,8 +62,8 @@ export class RouterRules {
     return this.#queue.run(async () => {
       const before = this.#slots.get(slot);
       if (before === undefined) throw new NetworkError("NoSuchSlot", `slot ${slot} has no rules`);
-      const after = this.#routerSlot({ ...before, rules });
-      await this.#change(slot, after, renderChangeRules(before, after));
+      const after = routerSlot({ ...before, rules });
+      await this.#change(slot, after, slotChanges(ROUTER_TABLE, before, after));
     });
   }
 
@@ -82,91 +71,75 @@ export class RouterRules {
   remove(slot: number): Promise<void> {
     return this.#queue.run(async () => {
       const before = this.#slots.get(slot);
-      if (before !== undefined) await this.#change(slot, undefined, renderRemoveSlot(before));
+      if (before !== undefined) await this.#change(slot, undefined, slotLeaves(ROUTER_TABLE, before));
     });
   }
 
-  /** For a slot whose cable goes though the kernel refuses to take its rules out: the next change loads all without it. */
+  /** For a slot whose cable goes though the kernel refuses to take its rules out: the next load is without it. */
   forget(slot: number): Promise<void> {
     return this.#queue.run(() => {
       this.#slots.delete(slot);
-      this.#unsure = true;
       return Promise.resolve();
     });
   }
 
-  /** Replaces the host's and platform's own addresses in the never set; nothing happens where they are the same. */
+  /** Replaces the machines' and platform's own addresses in the never set; nothing happens where they are the same. */
   setOwnAddresses(ownAddresses: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {
-      if (ownAddresses.join() === this.#ownAddresses.join() && !this.#unsure) return;
-      await this.#apply(this.#slots, ownAddresses, renderNever(ownAddresses));
+      if (ownAddresses.join() === this.#ownAddresses.join()) return;
+      const never = neverRanges(ownAddresses);
+      const parts = ([4, 6] as const).flatMap((family) =>
+        replaceRanges(ROUTER_TABLE, `never${family}`, family, never[family]),
+      );
+      await this.#apply(parts, () => this.#render([...this.#slots.values()], ownAddresses));
       this.#ownAddresses = ownAddresses;
     });
   }
 
-  /** Whether the kernel still holds the base chains with their rules and a policy of drop. Throws where nobody answers. */
+  /** Whether nobody has touched the rules of the namespace but us. Throws where nobody answers. */
   intact(): Promise<boolean> {
-    return this.#queue.run(async () => {
-      if (this.#unsure) return false;
-      const names = Object.keys(BASE_CHAIN_RULES);
-      try {
-        // One request per chain: libnftables 1.0.6 finds only the first of several in one.
-        const lists = names.map((name) => this.#session.query([{ list: { chain: { ...CHAIN, name } } }]));
-        const found = (await Promise.all(lists)).flat();
-        return names.every((name) => holds(found, name));
-      } catch (error) {
-        if (error instanceof SessionLostError) throw error;
-        return false;
-      }
-    });
+    return this.#queue.run(() => this.#kernel.isOurs());
+  }
+
+  /** Packets of a slot that were denied since its rules were loaded; undefined where it has none. */
+  denials(slot: number): Promise<number | undefined> {
+    const link = this.#slots.get(slot)?.addresses.routerLink;
+    if (link === undefined) return Promise.resolve(undefined);
+    return this.#kernel.packets({ table: ROUTER_TABLE, set: "denials" }, linkKey(link));
   }
 
   /** Loads everything that should be there once more. */
   reload(): Promise<void> {
-    return this.#queue.run(async () => {
-      await this.#session.apply(this.#render(this.#slots, this.#ownAddresses));
-      this.#unsure = false;
-    });
+    return this.#queue.run(() => this.#kernel.load(this.#render([...this.#slots.values()], this.#ownAddresses)));
   }
 
-  async #change(key: number, slot: RouterSlot | undefined, text: string): Promise<void> {
-    const next = new Map(this.#slots);
-    if (slot === undefined) next.delete(key);
-    else next.set(key, slot);
-    await this.#apply(next, this.#ownAddresses, text);
+  async #change(key: number, slot: RouterSlot | undefined, parts: readonly Part[]): Promise<void> {
+    const all = (): RouterSlot[] => {
+      const others = [...this.#slots].filter(([other]) => other !== key).map(([, other]) => other);
+      return slot === undefined ? others : [...others, slot];
+    };
+    await this.#apply(parts, () => this.#render(all(), this.#ownAddresses));
     if (slot === undefined) this.#slots.delete(key);
     else this.#slots.set(key, slot);
   }
 
-  /** Applies the small text, or the whole table where the kernel's state is not known. */
-  async #apply(next: ReadonlyMap<number, RouterSlot>, ownAddresses: readonly string[], text: string): Promise<void> {
-    if (!this.#unsure) {
-      try {
-        await this.#session.apply(text);
-        return;
-      } catch (error) {
-        if (!(error instanceof SessionLostError)) throw error;
-        this.#unsure = true;
-      }
+  /** Applies the parts, or the whole table where the kernel's state is not known. */
+  async #apply(parts: readonly Part[], whole: () => string): Promise<void> {
+    try {
+      await this.#kernel.change(parts);
+    } catch (error) {
+      if (!(error instanceof SessionLostError || error instanceof ChangedByOthersError)) throw error;
+      await this.#kernel.load(whole());
     }
-    await this.#session.apply(this.#render(next, ownAddresses));
-    this.#unsure = false;
   }
 
-  #render(slots: ReadonlyMap<number, RouterSlot>, ownAddresses: readonly string[]): string {
-    const [gatewayUid, resolver] = [this.#gatewayUid, this.#resolver];
-    return renderTable({ gatewayUid, resolver, ownAddresses, slots: [...slots.values()] });
-  }
-
-  #routerSlot(slot: NewSlot): RouterSlot {
-    checkRules(slot.rules);
-    this.#revision += 1;
-    return { addresses: slot.addresses, mark: slot.mark, rules: slot.rules, revision: this.#revision };
+  #render(slots: readonly RouterSlot[], ownAddresses: readonly string[]): string {
+    const { gatewayUid, resolver, limits = DEFAULT_SLOT_LIMITS } = this.#options;
+    return renderTable({ gatewayUid, resolver, limits, ownAddresses, slots });
   }
 }
 
-function holds(found: readonly NftObject[], name: string): boolean {
-  const policy = found.map((entry) => member(entry, "chain")).find((chain) => chain?.["name"] === name)?.["policy"];
-  const rules = found.map((entry) => member(entry, "rule")).filter((rule) => rule?.["chain"] === name);
-  return policy === "drop" && rules.length === BASE_CHAIN_RULES[name];
+function routerSlot(slot: NewSlot): RouterSlot {
+  checkShape(slot.rules);
+  return { addresses: slot.addresses, mark: slot.mark, rules: slot.rules };
 }

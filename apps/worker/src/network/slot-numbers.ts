@@ -6,11 +6,12 @@ import { NetworkError } from "./errors.ts";
 /** How long an address stays unused after its slot is gone: what still flows to it finds nobody. */
 export const REST_MS = 60_000;
 
-const MARKS = 0xffff_ffff;
+/** The highest bit of a mark tells connections apart that come in. */
+const MARKS = 0x7fff_ffff;
 
 export interface SlotLife {
   readonly slot: number;
-  /** Connection mark, 1 to 2^32 - 1. */
+  /** Connection mark, 1 to 2^31 - 1. */
   readonly mark: number;
 }
 

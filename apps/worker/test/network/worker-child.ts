@@ -4,14 +4,18 @@
 import { silentLogger } from "@sallyport/appkit/logger";
 import { compile, type NetworkRules, parsePolicy } from "@sallyport/policy";
 import type { WorkerNetwork, WorkerNetworkOptions } from "../../src/network/contract.ts";
-import { startWorkerNetwork } from "../../src/network/network.ts";
+import { startNetworkParts } from "../../src/network/network.ts";
 import { removeWorkerNetwork } from "../../src/network/removal.ts";
+import type { RouterRules } from "../../src/network/rules.ts";
 import { answerCalls } from "./child.ts";
+import { crowdOf, FIRST_OF_CROWD } from "./crowd.ts";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as Omit<WorkerNetworkOptions, "logger">;
 const events: string[] = [];
 const timings: Record<string, number[]> = {};
 let network: WorkerNetwork | undefined;
+let rules: RouterRules | undefined;
+let crowd: readonly number[] = [];
 
 const logger = {
   ...silentLogger,
@@ -31,9 +35,22 @@ function running(): WorkerNetwork {
   return network;
 }
 
+/** So many more slots in the router's rules, without cables. The policies, as users write them, are dealt out in turns. */
+async function join(count: number, policies: readonly unknown[]): Promise<void> {
+  await leave();
+  const slots = crowdOf(options.platformId, FIRST_OF_CROWD, count, policies);
+  crowd = slots.map(({ addresses }) => addresses.slot);
+  for (const slot of slots) await rules?.add(slot);
+}
+
+async function leave(): Promise<void> {
+  for (const slot of crowd) await rules?.remove(slot);
+  crowd = [];
+}
+
 answerCalls({
   start: async () => {
-    network = await startWorkerNetwork({
+    ({ network, rules } = await startNetworkParts({
       ...options,
       logger,
       onRulesLost: async () => {
@@ -42,7 +59,7 @@ answerCalls({
       onRulesRestored: async () => {
         events.push("restored");
       },
-    });
+    }));
     return network.boundSlots();
   },
   acquireSlot: () => running().acquireSlot(),
@@ -51,6 +68,8 @@ answerCalls({
   applyPolicy: (slot: number, rules: NetworkRules) => running().applyPolicy({ slot }, rules),
   /** As users write it, without grants. */
   setPolicy: (slot: number, policy: unknown) => running().applyPolicy({ slot }, compile(parsePolicy(policy), [])),
+  join,
+  leave,
   readdress: (slot: number) => running().readdress({ slot }),
   releaseSlot: (slot: number) => running().releaseSlot(slot),
   teardown: () => running().teardown(),
