@@ -1,10 +1,10 @@
 // Which addresses may stand in an answer: none in private or never-reachable space, none of our own machines.
 
-import { type Cidr, type Family, lastAddress, NEVER_REACHABLE, PRIVATE, parseCidr } from "@sallyport/policy";
+import type { Family } from "@sallyport/policy";
+import { type AddressRanges, RESERVED } from "./address-ranges.ts";
 import type { DnsRecord } from "./message/records.ts";
 import { TYPE } from "./message/wire.ts";
 
-const RESERVED: readonly Cidr[] = [...NEVER_REACHABLE, ...PRIVATE].map((row) => parseCidr(row.cidr));
 const FAMILIES: ReadonlyMap<number, Family> = new Map([
   [TYPE.A, 4],
   [TYPE.AAAA, 6],
@@ -13,15 +13,15 @@ const FAMILIES: ReadonlyMap<number, Family> = new Map([
 /** Records without those that point where no sandbox may go; whether any went. */
 export function withoutForbidden(
   records: readonly DnsRecord[],
-  own: readonly Cidr[],
+  own: AddressRanges,
 ): { readonly records: readonly DnsRecord[]; readonly taken: boolean } {
   const kept = records.filter((record) => !pointsTo(record, RESERVED) && !pointsTo(record, own));
   return { records: kept, taken: kept.length < records.length };
 }
 
-function pointsTo(record: DnsRecord, ranges: readonly Cidr[]): boolean {
+function pointsTo(record: DnsRecord, ranges: AddressRanges): boolean {
   const family = FAMILIES.get(record.type);
   if (family === undefined) return false;
   const value = BigInt(`0x${Buffer.from(record.data).toString("hex")}`);
-  return ranges.some((range) => range.family === family && range.first <= value && value <= lastAddress(range));
+  return ranges.has(family, value);
 }

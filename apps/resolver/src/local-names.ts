@@ -1,6 +1,7 @@
 // Names that are answered here and never asked for: those that mean something on one machine or one network only.
 
-import { type Cidr, cidrContains, NEVER_REACHABLE, PRIVATE, parseAddress, parseCidr } from "@sallyport/policy";
+import { type Cidr, parseAddress } from "@sallyport/policy";
+import { type AddressRanges, RESERVED } from "./address-ranges.ts";
 import { labelsOf, type Name } from "./message/name.ts";
 import { TYPE } from "./message/wire.ts";
 
@@ -24,20 +25,19 @@ const NAMES: readonly (readonly [name: string, source: string])[] = [
 const TABLE: ReadonlySet<string> = new Set(NAMES.map(([name]) => name));
 const LONGEST = 2;
 
-const RESERVED: readonly Cidr[] = [...NEVER_REACHABLE, ...PRIVATE].map((row) => parseCidr(row.cidr));
 const ADDRESS_TYPES: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA]);
 
 /**
  * Whether, and how, a question is answered here. `own`: addresses of machines that no sandbox reaches; who asks for
  * their names is told of none.
  */
-export function localAnswer(name: Name, type: number, own: readonly Cidr[]): LocalAnswer | undefined {
+export function localAnswer(name: Name, type: number, own: AddressRanges): LocalAnswer | undefined {
   const labels = labelsOf(name);
   for (let count = 1; count <= LONGEST; count += 1) {
     if (labels.length >= count && TABLE.has(labels.slice(-count).join("."))) return "no such name";
   }
   const zone = reverseZone(labels);
-  if (zone !== undefined && [...RESERVED, ...own].some((range) => cidrContains(range, zone))) return "no such name";
+  if (zone !== undefined && (RESERVED.contains(zone) || own.contains(zone))) return "no such name";
   // Hosts of one label are somebody's local network. That there is no such name at all would be told of all below it.
   if (labels.length <= 1 && ADDRESS_TYPES.has(type)) return "no data";
   return undefined;

@@ -1,11 +1,12 @@
 // The addresses of this machine and of the fleet's others, read anew as they change.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "@sallyport/appkit/clock";
-import { type Cidr, PolicyError, parseCidr } from "@sallyport/policy";
+import { PolicyError, parseCidr } from "@sallyport/policy";
+import { AddressRanges } from "./address-ranges.ts";
 
-/** How old what we know may be. Reading costs some 100 microseconds. */
+/** How old what we know may be. Looking costs some 100 microseconds. */
 const FRESH_MS = 1000;
 
 export interface OwnAddressesOptions {
@@ -19,33 +20,44 @@ export interface OwnAddressesOptions {
 /** Whoever asks gets what was true within the last second. */
 export class OwnAddresses {
   readonly #options: OwnAddressesOptions;
-  #known: readonly Cidr[] = [];
+  #ranges = new AddressRanges([]);
+  #machine: readonly string[] = [];
   #fleet: readonly string[] = [];
-  #readAtMs = Number.NEGATIVE_INFINITY;
+  /** Which writing of the fleet's file we know. */
+  #fleetVersion = "";
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: OwnAddressesOptions) {
     this.#options = options;
   }
 
-  get cidrs(): readonly Cidr[] {
+  get ranges(): AddressRanges {
     const { clock, read = machineAddresses } = this.#options;
     const now = clock.monotonicMs();
-    if (now - this.#readAtMs >= FRESH_MS) {
-      this.#fleet = this.#readFleet();
-      this.#known = [...read(), ...this.#fleet].flatMap(parse);
-      this.#readAtMs = now;
+    if (now - this.#lookedAtMs < FRESH_MS) return this.#ranges;
+    this.#lookedAtMs = now;
+    const machine = read();
+    const isFleetNew = this.#readFleet();
+    if (isFleetNew || machine.join() !== this.#machine.join()) {
+      this.#machine = machine;
+      this.#ranges = new AddressRanges([...machine, ...this.#fleet].filter(isCidr));
     }
-    return this.#known;
+    return this.#ranges;
   }
 
-  /** A file that cannot be read takes nothing back. */
-  #readFleet(): readonly string[] {
+  /** Whether it is another one. A file that cannot be read takes nothing back. */
+  #readFleet(): boolean {
     const { fleetFile } = this.#options;
-    if (fleetFile === undefined) return [];
+    if (fleetFile === undefined) return false;
     try {
-      return readFileSync(fleetFile, "utf8").split("\n");
+      const { ino, mtimeMs, size } = statSync(fleetFile);
+      const version = `${ino} ${mtimeMs} ${size}`;
+      if (version === this.#fleetVersion) return false;
+      this.#fleet = readFileSync(fleetFile, "utf8").split("\n");
+      this.#fleetVersion = version;
+      return true;
     } catch {
-      return this.#fleet; // the worker has not heard of a fleet yet, or is just replacing the file
+      return false; // the worker has not heard of a fleet yet, or is just replacing the file
     }
   }
 }
@@ -54,12 +66,13 @@ function machineAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((entries) => entries?.map((entry) => entry.address) ?? []);
 }
 
-/** What is no CIDR is left out: an address with a zone is in never-reachable space anyway, an empty line is none. */
-function parse(text: string): Cidr[] {
+/** Others are left out: an address with a zone is in never-reachable space anyway, an empty line is none. */
+function isCidr(text: string): boolean {
   try {
-    return [parseCidr(text)];
+    parseCidr(text);
+    return true;
   } catch (error) {
-    if (error instanceof PolicyError) return [];
+    if (error instanceof PolicyError) return false;
     throw error;
   }
 }

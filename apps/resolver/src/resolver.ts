@@ -22,7 +22,7 @@ export interface ResolverOptions {
   readonly cache: Cache;
   readonly rates: Rates;
   readonly turns: Turns;
-  readonly own: Pick<OwnAddresses, "cidrs">;
+  readonly own: Pick<OwnAddresses, "ranges">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Aborted when the resolver stops. */
@@ -72,7 +72,7 @@ export class Resolver {
     const { name, type } = query;
     if (NEVER_THERE.has(type)) return plain(RCODE.noError);
     if (!isPassedType(type)) return plain(RCODE.refused, EDE.notSupported, "records of this type are not passed on");
-    const local = localAnswer(name, type, this.#options.own.cidrs);
+    const local = localAnswer(name, type, this.#options.own.ranges);
     if (local !== undefined) {
       const rcode = local === "no such name" ? RCODE.noSuchName : RCODE.noError;
       return plain(rcode, EDE.synthesized, "a name of one machine or network");
@@ -87,7 +87,7 @@ export class Resolver {
   }
 
   #filtered(response: Response): Answer {
-    const { records, taken } = withoutForbidden(response.records, this.#options.own.cidrs);
+    const { records, taken } = withoutForbidden(response.records, this.#options.own.ranges);
     const rcode = response.rcode === RCODE.noSuchName ? RCODE.noSuchName : RCODE.noError;
     if (!taken) return { rcode, records, authority: response.authority, extended: undefined };
     const some = records.some((record) => record.type === TYPE.A || record.type === TYPE.AAAA);
