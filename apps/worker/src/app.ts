@@ -8,6 +8,7 @@ import { lockFile } from "@sallyport/host";
 import type { WorkerConfig } from "./config.ts";
 import { openApiLink } from "./control/api-link.ts";
 import { reportOf } from "./control/convert.ts";
+import { FleetFile } from "./control/fleet-file.ts";
 import { openIdentity } from "./control/identity.ts";
 import { openJournal } from "./control/journal.ts";
 import { openReporter } from "./control/reports.ts";
@@ -148,10 +149,12 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   });
   reportAll();
   reporter.begin();
+  const fleetFile = new FleetFile(config.fleetFile, logger);
   link.watch({
     onConnected: reportAll,
     onWishes: (wishes, isFull) => registry.apply(wishes, isFull),
     onImages: (wishes, isFull) => maker.apply(wishes, isFull),
+    onFleet: (cidrs) => void fleetFile.put(cidrs),
   });
   const tick = async () => {
     await registry.tick();

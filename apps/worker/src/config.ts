@@ -25,6 +25,8 @@ const shape = {
   SALLYPORT_RESOLVER_UID: intBetween(1, 2 ** 32 - 2).optional(),
   /** One sandbox's look-ups; what is far beyond is dropped before it reaches the resolver, which reads the same. */
   SALLYPORT_DNS_QUERIES_PER_SECOND: intBetween(1, 100_000).default(100),
+  /** Where the resolver reads the addresses of the fleet's machines; it is not told when unset. */
+  SALLYPORT_FLEET_FILE: absolutePath.optional(),
   SALLYPORT_RUNSC: absolutePath,
   SALLYPORT_CONMON: z.string().default("conmon"),
   /** The static init program that is copied into every bundle. */
@@ -67,6 +69,7 @@ export interface WorkerConfig {
   readonly ioUrl: string;
   readonly gatewayUid: number;
   readonly resolver: { readonly uid: number; readonly queriesPerSecond: number } | undefined;
+  readonly fleetFile: string | undefined;
   readonly runsc: string;
   readonly conmon: string;
   readonly init: string;
@@ -97,6 +100,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     ioUrl: settings.SALLYPORT_IO_URL,
     gatewayUid: settings.SALLYPORT_GATEWAY_UID,
     resolver: resolverUid === undefined ? undefined : Object.freeze({ uid: resolverUid, queriesPerSecond }),
+    fleetFile: settings.SALLYPORT_FLEET_FILE,
     runsc: settings.SALLYPORT_RUNSC,
     conmon: settings.SALLYPORT_CONMON,
     init: settings.SALLYPORT_INIT,

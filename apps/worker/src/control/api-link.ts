@@ -32,6 +32,8 @@ interface ApiLinkEvents {
   onConnected(): void;
   onWishes(wishes: readonly Wish[], isFull: boolean): void;
   onImages(images: readonly DesiredImage[], isFull: boolean): void;
+  /** Addresses of all machines of the platform, as CIDRs, whenever they may have changed. */
+  onFleet(cidrs: readonly string[]): void;
 }
 
 export interface ApiLink extends AsyncDisposable {
@@ -75,6 +77,7 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
         isFirst = false;
         events.onWishes(wishesIn(response, logger), response.full);
         events.onImages(response.images, response.full);
+        if (response.fleet !== undefined) events.onFleet(response.fleet.cidrs);
       }
     } finally {
       clearInterval(timer);
