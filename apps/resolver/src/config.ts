@@ -15,7 +15,7 @@ export interface ResolverConfig {
   readonly limits: ResolverLimits;
 }
 
-export interface ResolverLimits {
+interface ResolverLimits {
   /** Of one asker. */
   readonly queriesPerSecond: number;
   readonly burst: number;

@@ -6,7 +6,7 @@ import { silentLogger } from "@sallyport/appkit/logger";
 import type { DnsServer } from "@sallyport/testkit/dns-server";
 import { type DecodedPacket, decode } from "dns-packet";
 import { startResolver } from "../src/app.ts";
-import { type ResolverLimits, readConfig } from "../src/config.ts";
+import { type ResolverConfig, readConfig } from "../src/config.ts";
 import { query } from "./messages.ts";
 
 export interface TestResolver extends AsyncDisposable {
@@ -22,7 +22,7 @@ export interface TestResolver extends AsyncDisposable {
 export interface ResolverTestOptions {
   readonly upstream?: readonly Pick<DnsServer, "address">[];
   readonly resolvConf?: string;
-  readonly limits?: Partial<ResolverLimits>;
+  readonly limits?: Partial<ResolverConfig["limits"]>;
   readonly ownAddresses?: () => readonly string[];
 }
 

@@ -80,7 +80,7 @@ class Writer {
 
   uint16(...values: readonly number[]): void {
     const bytes = Buffer.alloc(2 * values.length);
-    values.forEach((value, index) => bytes.writeUInt16BE(value, 2 * index));
+    for (const [index, value] of values.entries()) bytes.writeUInt16BE(value, 2 * index);
     this.bytes(bytes);
   }
 
