@@ -49,6 +49,7 @@ describe("port rules", () => {
     expect(boxes([{ cidr: "2001:db8::/32", protocol: "tcp" }])).toEqual([
       "6 2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff tcp 1-65535",
     ]);
+    expect(boxes([{ cidr: "::/4", protocol: "tcp", ports: [443] }])).not.toContainEqual(expect.stringMatching(/^4/));
     expect(boxes([{ cidr: "198.51.100.7/32", protocol: "icmp" }])).toEqual(["4 198.51.100.7-198.51.100.7 icmp 0-0"]);
   });
 

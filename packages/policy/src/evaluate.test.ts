@@ -59,6 +59,18 @@ describe("evaluate", () => {
     [{ allow: [{ cidr: "::/0", ports: [[1, 65_535]] }] }, "2001:db8::1", "allow ::/0", "TCP; UDP"],
     [{ allow: [{ cidr: "::/0", ports: [[1, 65_535]] }] }, "udp://[2001:db8::1]", "allow ::/0", undefined],
     [{ allow: [{ cidr: "::/0", ports: [[2, 65_535]] }] }, "udp://[2001:db8::1]", "allow ::/0", "UDP 2-65535"],
+    // The first that is all of it is named before the first.
+    [
+      {
+        allow: [
+          { cidr: "::/1", protocol: "tcp", ports: [80] },
+          { cidr: "::/0", protocol: "tcp" },
+        ],
+      },
+      "tcp://[2001:db8::1]",
+      "allow ::/0",
+      undefined,
+    ],
     // Together they are all of it, and neither is: the first is named.
     [
       {
@@ -119,6 +131,12 @@ describe("evaluate", () => {
     expect(failure(() => evaluate("open", [], "198.51.100.1", { ownAddresses: ["::1%lo"] })).field).toBe(
       "ownAddresses",
     );
+  });
+
+  it("refuses a policy and grants that were never parsed", () => {
+    const bad = { allow: ["198.51.100.0/24", { cidr: "198.51.100.0/24", ports: [0] }] };
+    expect(failure(() => evaluate(bad, [], "198.51.100.1")).field).toBe("network.allow[1].ports[0]");
+    expect(failure(() => evaluate(web, ["10.0.0.1/8"], "198.51.100.1")).field).toBe("grants");
   });
 
   it("refuses what is no address", () => {

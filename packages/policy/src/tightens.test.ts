@@ -48,6 +48,17 @@ describe("tightens", () => {
       },
       false,
     ],
+    // Held at both ends, not between.
+    [
+      { allow: [web] },
+      {
+        allow: [
+          { ...web, cidr: "198.51.100.0/26" },
+          { ...web, cidr: "198.51.100.192/26" },
+        ],
+      },
+      true,
+    ],
     // TCP, UDP and ICMP are not every protocol.
     [
       { allow: [NET] },
@@ -74,7 +85,10 @@ describe("tightens", () => {
   it("refuses rules that are none", () => {
     const rules = compile({ allow: [web] }, []);
     const bad = { ...rules, portRules: rules.portRules.map((rule) => ({ ...rule, first: "198.51.100" })) };
-    expect(failure(() => tightens(bad, rules)).field).toBe("rules.portRules");
+    expect(failure(() => tightens(bad, rules))).toMatchObject({
+      field: "rules.portRules",
+      message: 'rules.portRules: "198.51.100" is not an IP address',
+    });
     expect(failure(() => tightens(rules, { ...rules, allow4: ["198.51.100.1/24"] })).field).toBe("rules");
   });
 });
