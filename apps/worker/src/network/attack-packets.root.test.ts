@@ -21,7 +21,7 @@ import {
   tcp,
   udp,
 } from "../../test/network/packets.ts";
-import { marksIn, newMark } from "../../test/network/wire.ts";
+import { newMark } from "../../test/network/wire.ts";
 import { FAR, HOST, World } from "../../test/network/world.ts";
 
 let world: World;
@@ -188,7 +188,7 @@ async function mixed(family: 4 | 6): Promise<boolean> {
   if (first !== undefined) await attacker.send([first]);
   await attacker.sendFromNeighbour(rest);
   await attacker.through();
-  return marksIn(attacker.arrivals()).has(mark.toString());
+  return attacker.marks().has(mark.toString());
 }
 
 /** What routers and hosts tell each other, told by a slot to the router. */

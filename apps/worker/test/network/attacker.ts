@@ -30,11 +30,23 @@ interface Signal {
   readonly to: string;
 }
 
+/** How attacks are made, and what counts as a success. */
+export interface Attempt {
+  /** Puts packets on a wire. Default: out of the attacker's slot. */
+  readonly send?: (packets: readonly Buffer[]) => Promise<void>;
+  /** Only what the router itself or a slot gets counts. */
+  readonly inside?: boolean;
+  /** Only what the attacker's own slot gets counts. */
+  readonly own?: boolean;
+}
+
 interface Eyes {
   readonly host: Capture;
   readonly far: Capture;
   readonly router: Capture;
   readonly neighbour: Capture;
+  /** In the attacker's own slot. */
+  readonly own: Capture;
 }
 
 /** Two slots: the attacker's, and a neighbour's with policy `open`, whose packets tell when the attacker's are through. */
@@ -71,11 +83,13 @@ export class Attacker {
       far: await world.capture(world.farPath),
       router: await world.capture(world.routerPath),
       neighbour: await world.capture(places[1].slot.netnsPath),
+      own: await world.capture(places[0].slot.netnsPath),
     };
     const links = (await world.inRouter("ls", "/proc/sys/net/ipv4/conf")).trim().split("\n");
     await world.inRouter("sysctl", "-q", "-w", ...links.map((link) => `net.ipv4.conf.${link}.rp_filter=0`));
+    const inRouter = world.injector(world.routerPath);
     const signals = [
-      { injector: world.injector(world.routerPath), link: `slot${places[1].slot.slot}`, to: places[1].own },
+      ...places.map(({ slot, own }) => ({ injector: inRouter, link: `slot${slot.slot}`, to: own })),
       {
         injector: world.injector(world.hostPath),
         link: "ext0",
@@ -131,7 +145,7 @@ export class Attacker {
   /** Resolves when all that was sent before has met the rules, and been seen where it arrived. */
   async through(): Promise<void> {
     const ends = { from: this.neighbour.ipv4, to: FAR.listed4 };
-    const { host, router, far, neighbour } = this.#eyes;
+    const { host, router, far, neighbour, own } = this.#eyes;
     // Twice: see the capture's own order.
     for (let round = 0; round < 2; round++) {
       const mark = newMark();
@@ -139,24 +153,32 @@ export class Attacker {
       await this.sendFromNeighbour([bytes]);
       await seen([router, host], mark);
       for (const { injector, link, to } of this.#signals) await injector.send([{ link, frame: frame(to, to, bytes) }]);
-      await seen([neighbour, far], mark);
+      await seen([neighbour, own, far], mark);
     }
   }
 
   /** Everything that got through: out of the router, into the neighbour, or to the router's or the host's own ears. */
-  arrivals(): readonly Arrival[] {
-    const { host, far, router, neighbour } = this.#eyes;
-    const delivered = router.arrivals().filter(({ kind }) => kind === "local");
-    return [...host.arrivals(), ...far.arrivals(), ...delivered, ...neighbour.arrivals()];
+  #arrivals({ inside = false, own = false }: Attempt): readonly Arrival[] {
+    const eyes = this.#eyes;
+    if (own) return eyes.own.arrivals();
+    const delivered = eyes.router.arrivals().filter(({ kind }) => kind === "local");
+    const within = [...delivered, ...eyes.neighbour.arrivals()];
+    return inside ? [...within, ...eyes.own.arrivals()] : [...within, ...eyes.host.arrivals(), ...eyes.far.arrivals()];
   }
 
   /** Names of the attacks of which anything got through. */
-  async successes(attacks: readonly Attack[]): Promise<string[]> {
+  async successes(attacks: readonly Attack[], attempt: Attempt = {}): Promise<string[]> {
     const marked = attacks.map(({ name, packets }) => ({ name, mark: newMark(), packets }));
-    await this.send(marked.flatMap(({ packets, mark }) => packets(mark)));
+    const send = attempt.send ?? ((packets) => this.send(packets));
+    await send(marked.flatMap(({ packets, mark }) => packets(mark)));
     await this.through();
-    const seen = marksIn(this.arrivals());
+    const seen = this.marks(attempt);
     return marked.filter(({ mark }) => seen.has(mark.toString())).map(({ name }) => name);
+  }
+
+  /** The marks of all that got through so far. */
+  marks(attempt: Attempt = {}): Set<string> {
+    return marksIn(this.#arrivals(attempt));
   }
 }
 
