@@ -6,7 +6,12 @@ const PACKAGE = join(import.meta.dirname, "..");
 
 /** Path of a program of this package, built with sanitizers. */
 export function sanitized(
-  name: "sallyport-init" | "sallyport-reap" | "sallyport-nft" | "sallyport-resolver-sockets",
+  name:
+    | "sallyport-init"
+    | "sallyport-reap"
+    | "sallyport-nft"
+    | "sallyport-denials-parse"
+    | "sallyport-resolver-sockets",
 ): string {
   return join(PACKAGE, "build/sanitize", name);
 }
