@@ -6,6 +6,7 @@ import type { Import } from "./imports.ts";
 import { importsOf, packageFolders, ROOT, sourceFiles } from "./imports.ts";
 
 const LAYERS: Readonly<Record<string, number>> = {
+  "packages/connect-token": 0,
   "packages/contracts": 0,
   "packages/policy": 0,
   "packages/appkit": 1,
@@ -64,6 +65,18 @@ const RULES: readonly Rule[] = [
     reason: "the security decision is data, exhaustively testable and usable in a browser",
     forbids: ({ file, home, specifier }) =>
       home === "packages/policy" && !isTest(file) && specifier.startsWith("node:"),
+  },
+  {
+    name: "connect-token does no I/O",
+    reason: "whether a token is good is decided from arguments alone, so that every case can be tried",
+    forbids: ({ file, home, specifier }) =>
+      home === "packages/connect-token" && !isTest(file) && specifier.startsWith("node:"),
+  },
+  {
+    name: "only the api mints connect tokens",
+    reason: "a proxy that faces strangers verifies; it has no way to issue",
+    forbids: ({ file, home, specifier }) =>
+      specifier === "@sallyport/connect-token/issue" && home !== "apps/api" && !isTest(file),
   },
   {
     name: "only the api opens PostgreSQL",

@@ -57,7 +57,7 @@ describe.each(COMPILERS)("TypeScript $version", ({ version, module, skipLibCheck
 });
 
 describe("the READMEs", () => {
-  it.each(["contracts", "policy", "sdk"])("of %s compiles", async (name) => {
+  it.each(["contracts", "policy", "connect-token", "sdk"])("of %s compiles", async (name) => {
     const readme = readFileSync(join(sourceFolder(name), "README.md"), "utf8");
     const programs = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, program = ""]) => program);
     expect(programs).not.toEqual([]);

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** The packages that users install from the registry, each after those it stands on. */
-export const PUBLIC_PACKAGES = ["contracts", "policy", "sdk", "cli"] as const;
+export const PUBLIC_PACKAGES = ["contracts", "policy", "connect-token", "sdk", "cli"] as const;
 export type PublicPackage = (typeof PUBLIC_PACKAGES)[number];
 
 export interface Manifest {
