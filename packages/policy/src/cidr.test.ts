@@ -1,6 +1,7 @@
 // The tricky forms of CIDR text, one row each, and the canonical spelling of the good ones.
 
 import { describe, expect, it } from "vitest";
+import { failure } from "../test/failure.ts";
 import {
   cidrContains,
   cidrsOverlap,
@@ -117,6 +118,23 @@ describe("parseCidr", () => {
   });
 });
 
+describe("a refusal", () => {
+  it.each([
+    ["198.51.100", "is not an IPv4 CIDR", "198.51.100.0/24"],
+    ["2001:db8::/32:", "has no prefix length from 0 to 128", undefined],
+    ["2001:db8:", "is not an IPv6 CIDR", "2001:db8::/32"],
+    ["198.51.100.0/33", "has no prefix length from 0 to 32", undefined],
+    ["fe80::1%eth0", "carries a zone id", "one machine"],
+    ["::ffff:198.51.100.1", "hides an IPv4 address", "the IPv4 CIDR itself"],
+    [`${"0000:".repeat(8)}0000/128`, "is too long", undefined],
+  ])("of %j says that it %s", (text, words, hint) => {
+    const error = failure(() => parseCidr(text));
+    expect(error.field).toBe("cidr");
+    expect(error.message).toContain(words);
+    expect(error.hint).toEqual(hint === undefined ? undefined : expect.stringContaining(hint));
+  });
+});
+
 describe("relations", () => {
   const contains = (outer: string, inner: string): boolean => cidrContains(parseCidr(outer), parseCidr(inner));
   const overlap = (left: string, right: string): boolean => cidrsOverlap(parseCidr(left), parseCidr(right));
@@ -132,7 +150,11 @@ describe("relations", () => {
   it("overlaps both ways", () => {
     expect(overlap("10.0.0.0/8", "10.1.0.0/16")).toBe(true);
     expect(overlap("10.1.0.0/16", "10.0.0.0/8")).toBe(true);
+    expect(overlap("10.0.255.255", "10.0.0.0/16")).toBe(true);
+    expect(overlap("10.0.0.0/16", "10.0.255.255")).toBe(true);
     expect(overlap("10.0.0.0/16", "10.1.0.0/16")).toBe(false);
+    expect(overlap("10.1.0.0/16", "10.0.0.0/16")).toBe(false);
+    expect(overlap("::a00:0/104", "10.0.0.0/8")).toBe(false);
     expect(overlap("0.0.0.0/0", "::/0")).toBe(false);
   });
 

@@ -84,6 +84,12 @@ describe("evaluate", () => {
       undefined,
     ],
     [
+      { allow: [{ cidr: "::/0", protocol: "udp", ports: [1, 3, 5, 7, 9, 11, 13, 15] }] },
+      "udp://[2001:db8::1]",
+      "allow ::/0",
+      "UDP 1, 3, 5, 7, 9, 11, 13, 15",
+    ],
+    [
       { allow: [{ cidr: "::/0", protocol: "udp", ports: [1, 3, 5, 7, 9, 11, 13, 15, 17, 19] }] },
       "udp://[2001:db8::1]",
       "allow ::/0",

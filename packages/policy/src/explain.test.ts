@@ -124,6 +124,13 @@ describe("explain", () => {
       'add { cidr: "10.1.2.3/32", protocol: "tcp", ports: [80] } to the allow list',
     ],
     [
+      { allow: ["0.0.0.0/0", "10.0.0.0/8"] },
+      [],
+      "10.1.2.3",
+      "private 10.0.0.0/8",
+      'ask the operator to grant "10.0.0.0/8" to the workspace: an entry counts for private addresses only where all of it is granted',
+    ],
+    [
       { allow: ["0.0.0.0/0"] },
       [],
       "10.1.2.3",
@@ -143,6 +150,9 @@ describe("explain", () => {
     const { hint } = explain({ allow }, [], "198.51.100.7");
     expect(hint).toContain("network.allow[3] (198.51.96.0/21) and 1 more entries out");
     expect(hint).not.toContain("network.allow[4]");
+    expect(explain({ allow: allow.slice(1) }, [], "198.51.100.7").hint).toContain(
+      "network.allow[3] (198.51.96.0/20) out",
+    );
   });
 
   it("opens what it says it opens, and closes what it says it closes", () => {

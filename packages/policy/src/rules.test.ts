@@ -194,7 +194,8 @@ describe("an allow rule", () => {
   ])("is refused where %j is there before %j", (first, second) => {
     const error = failure(() => parsePolicy({ allow: [first, "198.51.101.0/24", second] }));
     expect(error.field).toBe("network.allow[2]");
-    expect(error.message).toContain("network.allow[0]");
+    const shown = typeof second === "string" ? JSON.stringify(second) : "the rule";
+    expect(error.message).toBe(`network.allow[2]: ${shown} is already there as network.allow[0]`);
   });
 
   it("may lie inside other entries, and say another part of the same", () => {
