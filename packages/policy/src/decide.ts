@@ -53,7 +53,7 @@ export interface Unlisted {
 }
 
 /** What an allow list has about an address, though not about what is asked. */
-export interface Around {
+interface Around {
   /** Every entry that contains the address. */
   readonly listed: readonly Placed[];
   /** Those of them that would let all of the destination through, were they granted. */

@@ -31,7 +31,7 @@ export interface Only {
 }
 
 /** In place of ports where the protocol has none. */
-export const NO_PORT: PortRange = Object.freeze({ first: 0, last: 0 });
+const NO_PORT: PortRange = Object.freeze({ first: 0, last: 0 });
 
 const KEYS: readonly string[] = ["cidr", "protocol", "ports"];
 const PORT_PROTOCOLS: readonly Protocol[] = ["tcp", "udp"];
