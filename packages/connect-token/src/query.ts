@@ -23,7 +23,7 @@ export function takeFromQuery(target: string): TakenQuery {
   if (start < 0) return { rest: target, found: NONE };
   if (!target.includes(MARK, start) && !target.includes("%", start)) return { rest: target, found: NONE };
   const hash = target.indexOf("#");
-  if (hash >= 0 && hash < start) return { rest: target, found: NONE };
+  // A mark in front of the fragment's own "?" leaves nothing between the two.
   const end = hash < 0 ? target.length : hash;
   const parts = target.slice(start + 1, end).split("&");
   const found: Found[] = [];
