@@ -23,7 +23,7 @@ export function lookUpChains(table: string, resolver: ResolverOptions | undefine
   return `table inet ${table} {
   set askers4 { type ifname . ipv4_addr . ipv4_addr; }
   set askers6 { type ifname . ipv6_addr . ipv6_addr; }
-  set look_up_rates { type ifname; size 65536; flags dynamic; }
+  set look_up_rates { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   chain look_ups {
     iifname . ip saddr . ip daddr @askers4 goto untracked_look_ups
     iifname . ip6 saddr . ip6 daddr @askers6 goto untracked_look_ups

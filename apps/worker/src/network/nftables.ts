@@ -52,14 +52,14 @@ table inet ${ROUTER_TABLE} {
 ${neverSet(4, never[4])}
 ${neverSet(6, never[6])}
 
-  # All that was denied, exactly; and of how much of it is told.
+  # All that was denied, exactly; and of how much of it is told. What a slot used up is forgotten after it is gone.
   set denials { type ifname; counter; }
-  set logged { type ifname; size 65536; flags dynamic; }
-  set answered { type ifname; size 65536; flags dynamic; }
+  set logged { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
+  set answered { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   limit logged_in_all { ${LOGGED_IN_ALL}; }
-  set packets_out { type ifname; size 65536; flags dynamic; }
-  set packets_in { type ifname; size 65536; flags dynamic; }
-  set openings { type ifname; size 65536; flags dynamic; }
+  set packets_out { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
+  set packets_in { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
+  set openings { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   set connections { type ifname; size 65536; flags dynamic; }
 
   chain answer {
