@@ -121,6 +121,24 @@ describe("port rules", () => {
     expect(failure(() => compile({ allow: [...rules, one] }, [], "policy")).field).toBe("policy.allow");
   });
 
+  it("of one place take a box for each range of ports, and what is written over no room", () => {
+    const scattered = (cidr: string, count: number): AllowRule[] =>
+      Array.from({ length: count / 64 }, (_, rule) => ({
+        cidr,
+        protocol: "tcp",
+        ports: Array.from({ length: 64 }, (_each, port) => 2 * (64 * rule + port) + 1),
+      }));
+    const full = scattered("198.51.100.0/24", MAX_PORT_RULES);
+    expect(boxes(full)).toHaveLength(MAX_PORT_RULES);
+    const more: AllowRule = { cidr: "198.51.100.0/25", protocol: "tcp", ports: [60_000] };
+    expect(failure(() => compile({ allow: [...full, more] }, [])).field).toBe("network.allow");
+    // Both halves allow all ports: of the many around them nothing is left.
+    const halves = ["198.51.100.0/25", "198.51.100.128/25"].map((cidr): AllowRule => ({ cidr, protocol: "tcp" }));
+    expect(boxes([...scattered("198.51.100.0/24", 4 * MAX_PORT_RULES), ...halves])).toEqual([
+      "4 198.51.100.0-198.51.100.255 tcp 1-65535",
+    ]);
+  });
+
   it("of a parsed policy can become too many by another grant, never without any", () => {
     const ports = Array.from({ length: 16 }, (_, index) => 2 * index + 1);
     const rules: AllowRule[] = Array.from({ length: 64 }, (_, index) => ({ cidr: `10.1.${2 * index}.0/24`, ports }));

@@ -85,7 +85,7 @@ function ruleOf({ first, last, ports }: Box, protocol: Protocol, { family, grant
 function boxesOf(entries: readonly PartEntry[], within: readonly Range[], room: number, field: string): Box[] {
   const boxes: Box[] = [];
   const latest = new Map<string, Box>();
-  for (const { range, ports } of piecesOf(entries, within)) {
+  for (const { range, ports } of piecesOf(entries, within, room, field)) {
     for (const each of ports) {
       const key = `${each.first}-${each.last}`;
       const before = latest.get(key);
@@ -107,26 +107,58 @@ interface Piece {
   readonly ports: readonly PortRange[];
 }
 
+/** A CIDR, what it and its entries allow, and the CIDRs inside of it. */
+interface Node {
+  readonly whole: Range;
+  readonly outer: Node | undefined;
+  readonly own: PortRange[];
+  readonly inner: Range[];
+  /** With all that is allowed around it; worked out where it is asked for. */
+  ports?: readonly PortRange[];
+}
+
 /**
  * Disjoint pieces of address space in order, each with all ports that the entries allow there. CIDRs are nested or
  * apart, so the ports of a place are those of the narrowest CIDR around it and of all CIDRs around that.
+ *
+ * Each range of ports of a piece takes a box, so one with more than there is room for ends it: a policy that nobody
+ * can have costs no more than one that is at the bound.
  */
-function piecesOf(entries: readonly PartEntry[], within: readonly Range[]): Piece[] {
-  const nodes: { whole: Range; ports: readonly PortRange[]; inner: Range[] }[] = [];
-  const around: typeof nodes = [];
+function piecesOf(entries: readonly PartEntry[], within: readonly Range[], room: number, field: string): Piece[] {
+  return nodesOf(entries)
+    .flatMap((node) => {
+      const ranges = intersectRanges(subtractRanges([node.whole], node.inner), within);
+      if (ranges.length === 0) return [];
+      const ports = portsOf(node);
+      if (ports.length > room) throw tooMany(field);
+      return ranges.map((range) => ({ range, ports }));
+    })
+    .sort((left, right) => (left.range.first < right.range.first ? -1 : 1));
+}
+
+/** One for each CIDR that is named, by place. */
+function nodesOf(entries: readonly PartEntry[]): Node[] {
+  const nodes: Node[] = [];
+  const around: Node[] = [];
   for (const { cidr, only } of entries.toSorted(byPlace)) {
     while (around.length > 0 && (around.at(-1)?.whole.last ?? 0n) < cidr.first) around.pop();
     const outer = around.at(-1);
-    const node = { whole: rangeOf(cidr), ports: mergePorts([...(outer?.ports ?? []), ...only.ports]), inner: [] };
-    outer?.inner.push(node.whole);
+    const whole = rangeOf(cidr);
+    if (outer?.whole.first === whole.first && outer.whole.last === whole.last) {
+      outer.own.push(...only.ports);
+      continue;
+    }
+    const node: Node = { whole, outer, own: [...only.ports], inner: [] };
+    outer?.inner.push(whole);
     nodes.push(node);
     around.push(node);
   }
-  return nodes
-    .flatMap(({ whole, ports, inner }) =>
-      intersectRanges(subtractRanges([whole], inner), within).map((range) => ({ range, ports })),
-    )
-    .sort((left, right) => (left.range.first < right.range.first ? -1 : 1));
+  return nodes;
+}
+
+function portsOf(node: Node): readonly PortRange[] {
+  node.ports ??= mergePorts([...(node.outer === undefined ? [] : portsOf(node.outer)), ...node.own]);
+  return node.ports;
 }
 
 /** By lowest address, the wider first. */

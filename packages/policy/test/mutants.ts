@@ -114,14 +114,26 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: "port-rules.ts",
-    from: "mergePorts([...(outer?.ports ?? []), ...only.ports])",
-    to: "only.ports",
+    from: "mergePorts([...(node.outer === undefined ? [] : portsOf(node.outer)), ...node.own])",
+    to: "mergePorts(node.own)",
     mistake: "an inner rule hides the outer one",
   },
   {
     file: "port-rules.ts",
-    from: "subtractRanges([whole], inner)",
-    to: "[whole]",
+    from: "outer.own.push(...only.ports);",
+    to: "",
+    mistake: "of two rules about one CIDR the first hides the other",
+  },
+  {
+    file: "port-rules.ts",
+    from: "if (ports.length > room) throw tooMany(field);",
+    to: "if (ports.length >= room) throw tooMany(field);",
+    mistake: "a place that takes all the room there is counts as one too many",
+  },
+  {
+    file: "port-rules.ts",
+    from: "subtractRanges([node.whole], node.inner)",
+    to: "[node.whole]",
     mistake: "boxes of nested rules overlap",
   },
   {
