@@ -1,9 +1,11 @@
-// Forwarding on the host: switched on where it is off, and put back when the last platform on the machine leaves.
+// Forwarding on the host, and room for what is forwarded: switched on where it is off, and put back when the last platform
+// on the machine leaves.
 //
 // A directory under /run, shared by all platforms of the machine, keeps one file per user and the values from before.
 
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { CONNECTION_TABLE, makeRoomForConnections } from "./connection-room.ts";
 import { isMissing } from "./journal.ts";
 import { readSetting, settingNames, writeSetting } from "./settings.ts";
 
@@ -43,8 +45,9 @@ export class Forwarding {
     return before.closed;
   }
 
-  /** Switches forwarding on for both families, at first and where somebody switched it off since. */
+  /** Switches forwarding on for both families, and makes room, at first and where somebody undid it since. */
   async assert(): Promise<void> {
+    await makeRoomForConnections();
     for (const family of ["ipv4", "ipv6"] as const) {
       if ((await readSetting(MASTER[family])) === "1") continue;
       if (family === "ipv6") await keepRouterAdvertisements();
@@ -58,7 +61,8 @@ export class Forwarding {
     const before = await this.#before();
     if (before === undefined || (await this.#hasUsers())) return;
     for (const [path, value] of before.settings) {
-      if ((await readSetting(path)) !== undefined) await writeSetting(path, value);
+      const now = await readSetting(path);
+      if (now !== undefined && now !== value) await writeSetting(path, value);
     }
     await rm(this.#directory, { recursive: true, force: true });
   }
@@ -97,6 +101,8 @@ export class Forwarding {
         }
       }
     }
+    const connections = await readSetting(CONNECTION_TABLE);
+    if (connections !== undefined) settings.push([CONNECTION_TABLE, connections]);
     const before = { settings, closed };
     await writeFile(join(this.#directory, BEFORE), JSON.stringify(before), { mode: 0o600 });
     return before;
