@@ -176,6 +176,20 @@ export class Attacker {
     return marked.filter(({ mark }) => seen.has(mark.toString())).map(({ name }) => name);
   }
 
+  /** Begins anew: what arrived so far is not looked at again. */
+  forget(): void {
+    for (const capture of Object.values(this.#eyes)) capture.forget();
+  }
+
+  /** All TCP segments to a port, of either family, that have left the router so far; without options or extensions. */
+  segmentsTo(port: number): readonly Buffer[] {
+    const packets = this.#eyes.host.arrivals().map(({ bytes }) => bytes.subarray(14));
+    return packets.filter((bytes) => {
+      const six = (bytes[0] ?? 0) >>> 4 === 6;
+      return bytes[six ? 6 : 9] === PROTOCOL.tcp && bytes.readUInt16BE((six ? 40 : 20) + 2) === port;
+    });
+  }
+
   /** The marks of all that got through so far. */
   marks(attempt: Attempt = {}): Set<string> {
     return marksIn(this.#arrivals(attempt));

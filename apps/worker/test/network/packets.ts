@@ -17,7 +17,6 @@ export const PROTOCOL = {
   icmpv6: 58,
   destination: 60,
   sctp: 132,
-  udpLite: 136,
 } as const;
 
 export interface Ends {
@@ -158,13 +157,33 @@ export interface Ports {
   readonly dport: number;
 }
 
-export function udp(ends: Ends, { sport, dport }: Ports, text: Buffer, protocol: number = PROTOCOL.udp): Buffer {
+export function udp(ends: Ends, { sport, dport }: Ports, text: Buffer): Buffer {
   const datagram = Buffer.concat([Buffer.alloc(8), text]);
   datagram.writeUInt16BE(sport, 0);
   datagram.writeUInt16BE(dport, 2);
   datagram.writeUInt16BE(datagram.length, 4);
-  datagram.writeUInt16BE(transportSum(ends, protocol, datagram) || 0xffff, 6);
+  datagram.writeUInt16BE(transportSum(ends, PROTOCOL.udp, datagram) || 0xffff, 6);
   return datagram;
+}
+
+/** An SCTP packet that asks for an association. */
+export function sctp({ sport, dport }: Ports, text: Buffer): Buffer {
+  const chunk = Buffer.concat([Buffer.from([1, 0, 0, 20 + text.length]), Buffer.alloc(16, 1), text]);
+  const whole = Buffer.concat([Buffer.alloc(12), chunk]);
+  whole.writeUInt16BE(sport, 0);
+  whole.writeUInt16BE(dport, 2);
+  whole.writeUInt32LE(crc32c(whole), 8);
+  return whole;
+}
+
+/** RFC 3309. */
+function crc32c(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  }
+  return ~crc >>> 0;
 }
 
 export const TCP = { fin: 1, syn: 2, rst: 4, ack: 16 } as const;
