@@ -145,6 +145,10 @@ export function sdkCalls({ client, sandbox }: SdkWorld): readonly SdkCall[] {
 
 function imageCalls(options: CallOptions): SdkCall[] {
   let serial = 0;
+  const nextSerial = () => {
+    serial += 1;
+    return serial;
+  };
   const service = "/sallyport.v1.ImageService";
   const none = (name: string, own: Record<string, string>): SdkCall => ({
     name,
@@ -168,7 +172,7 @@ function imageCalls(options: CallOptions): SdkCall[] {
       method: `${service}/CreateImage`,
       options: { source: ["image", "path"], force: "force" },
       own: DOCKERFILE,
-      base: () => ({ source: { registryReference: `registry.invalid/odd:${(serial += 1)}` } }),
+      base: () => ({ source: { registryReference: `registry.invalid/odd:${nextSerial()}` } }),
       send: async ({ source, ...rest }) => (await imageOf(source)).build({ ...options, timeoutMs: 200, ...rest }),
     },
     byId("Image.fromId", "GetImage", (id) => Image.fromId(id, options)),

@@ -181,10 +181,9 @@ describe("a session", () => {
 
   it("refuses what is neither text nor JSON", async () => {
     const session = open();
-    expect(await session.request("xlist ruleset")).toMatchObject({
-      status: 1,
-      text: expect.stringMatching(/j nor t nor n/),
-    });
+    const refused = await session.request("xlist ruleset");
+    expect(refused.status).toBe(1);
+    expect(refused.text).toMatch(/j nor t nor n/);
     expect(await session.request("jlist ruleset")).toMatchObject({ status: 1 });
     expect(await session.request('t{"nftables": []}')).toMatchObject({ status: 1 });
     expect(await session.request('j{"nftables": [')).toMatchObject({ status: 1 });
@@ -304,7 +303,9 @@ describe("messages for the kernel", () => {
 
   it("that cannot be sent are refused, and the next ones go", async () => {
     const session = open();
-    expect(await session.request("n")).toMatchObject({ status: 1, text: expect.stringMatching(/./) });
+    const refused = await session.request("n");
+    expect(refused.status).toBe(1);
+    expect(refused.text).not.toBe("");
     expect(heads(await exchange(session, message(GET_GENERATION, REQUEST, 5)))).toEqual([[0x0a0f, 5]]);
   });
 });

@@ -25,6 +25,10 @@ export function ioCalls({ sandbox, processId }: IoWorld): readonly SdkCall[] {
   const kept = sandbox.process(processId);
   const process = (id: unknown) => (id === processId ? kept : sandbox.process(id as string));
   let serial = 0;
+  const nextSerial = () => {
+    serial += 1;
+    return serial;
+  };
   return [
     {
       name: "Sandbox.exec",
@@ -98,7 +102,7 @@ export function ioCalls({ sandbox, processId }: IoWorld): readonly SdkCall[] {
       method: `${SERVICE}/WriteFile`,
       options: { path: "path", data: "data", mode: "mode" },
       own: { write_id: SDK, offset: SDK, end: SDK },
-      base: () => ({ path: `/tmp/odd-${(serial += 1)}`, data: new Uint8Array(1) }),
+      base: () => ({ path: `/tmp/odd-${nextSerial()}`, data: new Uint8Array(1) }),
       send: ({ path, data, ...rest }) => sandbox.fs.write(path as string, data as Uint8Array, { ...LIMITS, ...rest }),
     },
     ...(
