@@ -62,7 +62,7 @@ describe("renderTable", () => {
       "update @packets_in { oifname limit rate over 1234/second burst 124 packets } counter drop",
     );
     expect(chain("pass_out")).toEqual([
-      "ct state != new accept",
+      "ct status confirmed accept",
       "update @openings { iifname limit rate over 11/second burst 11 packets } goto deny_openings",
       "add @connections { iifname ct count over 77 } goto deny_connections",
       "accept",

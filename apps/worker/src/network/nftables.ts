@@ -143,8 +143,9 @@ ${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
     iifname vmap @egress
     drop
   }
+  # Whatever passed once has been counted: a flow that nobody answers stays new for the kernel.
   chain ${PASS_OUT} {
-    ct state != new accept
+    ct status confirmed accept
     update @openings { iifname ${rateOver(limits.newConnectionsPerSecond, OPENINGS_AT_ONCE_S)} } goto deny_openings
     add @connections { iifname ct count over ${limits.connections} } goto deny_connections
     accept
