@@ -134,6 +134,37 @@ describe("messages and text", () => {
   });
 });
 
+describe("more than one transaction takes", () => {
+  const MANY = 220;
+  /** As many rules as there may be, as long as they can be. */
+  const longest = compile(
+    {
+      allow: Array.from({ length: 256 }, (_, at) => ({
+        cidr: `2001:db8:1111:2222:3333:4444:${(0x1000 + at).toString(16)}:8000/113`,
+        protocol: "udp" as const,
+        ports: [1, 2, 3, 4].map((port) => [port * 10_000, port * 10_000 + 1] as const),
+      })),
+    },
+    [],
+  );
+  const crowd = Array.from({ length: MANY }, (_, at) => ({ ...slot(at + 10, "open"), rules: longest }));
+  const links = async (): Promise<number> =>
+    (await inside("nft", "list", "map", "inet", "sallyport", "egress")).split('"slot').length - 1;
+
+  it("is loaded all the same, again and again", { timeout: 120_000 }, async () => {
+    expect(longest.portRules).toHaveLength(1024);
+    await rules.load([slot(3, "blocked"), ...crowd, slot(4, "open")], OWN);
+    expect(await links()).toBe(MANY + 2);
+    expect(await rules.intact()).toBe(true);
+    await inside("nft", "flush", "ruleset");
+    await rules.setRules(3, compile("open", []));
+    expect(await links()).toBe(MANY + 2);
+    expect(await rules.intact()).toBe(true);
+    const boxes = await inside("nft", "list", "set", "inet", "sallyport", `ports6_${MANY + 9}`);
+    expect(boxes.match(/udp/g)).toHaveLength(1024);
+  });
+});
+
 /** Boxes that overlap: the kernel's sets refuse them. */
 const OVERLAPPING: NetworkRules = {
   ...compile({ allow: [{ cidr: "198.51.100.0/24", protocol: "tcp", ports: [80] }] }, []),

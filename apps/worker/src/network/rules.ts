@@ -14,6 +14,12 @@ import { DEFAULT_SLOT_LIMITS, type SlotLimits } from "./slot-limits.ts";
 import { linkKey, replaceRanges, slotChanges, slotJoins, slotLeaves } from "./slot-messages.ts";
 import type { RouterSlot } from "./slot-rules.ts";
 
+/**
+ * Elements of slots' sets that go with the text of the table. It is one transaction, of at most 16 MiB and so many
+ * seconds: slots that take more, and their policies are their tenants' to write, follow one by one.
+ */
+const ELEMENTS_IN_TEXT = 32_768;
+
 export interface RouterRulesOptions {
   readonly session: NftSession;
   readonly gatewayUid: number;
@@ -27,7 +33,10 @@ export interface NewSlot {
   readonly rules: NetworkRules;
 }
 
-/** Every change is one transaction; it resolves after the kernel's answer, and what was there stays where it fails. */
+/**
+ * Every change is one transaction; it resolves after the kernel's answer, and what was there stays where it fails. Only
+ * loads of everything are several where slots hold very much: nothing passes for those that have not got their turn.
+ */
 export class RouterRules {
   readonly #options: RouterRulesOptions;
   readonly #kernel: KernelTable;
@@ -44,7 +53,7 @@ export class RouterRules {
   load(slots: readonly NewSlot[], ownAddresses: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {
       const next = new Map(slots.map((slot) => [slot.addresses.slot, routerSlot(slot)]));
-      await this.#kernel.load(this.#render([...next.values()], ownAddresses));
+      await this.#load([...next.values()], ownAddresses);
       this.#slots.clear();
       for (const [key, slot] of next) this.#slots.set(key, slot);
       this.#ownAddresses = ownAddresses;
@@ -91,7 +100,7 @@ export class RouterRules {
       const parts = ([4, 6] as const).flatMap((family) =>
         replaceRanges(ROUTER_TABLE, `never${family}`, family, never[family]),
       );
-      await this.#apply(parts, () => this.#render([...this.#slots.values()], ownAddresses));
+      await this.#apply(parts, () => this.#load([...this.#slots.values()], ownAddresses));
       this.#ownAddresses = ownAddresses;
     });
   }
@@ -110,7 +119,7 @@ export class RouterRules {
 
   /** Loads everything that should be there once more. */
   reload(): Promise<void> {
-    return this.#queue.run(() => this.#kernel.load(this.#render([...this.#slots.values()], this.#ownAddresses)));
+    return this.#queue.run(() => this.#load([...this.#slots.values()], this.#ownAddresses));
   }
 
   async #change(key: number, slot: RouterSlot | undefined, parts: readonly Part[]): Promise<void> {
@@ -118,25 +127,45 @@ export class RouterRules {
       const others = [...this.#slots].filter(([other]) => other !== key).map(([, other]) => other);
       return slot === undefined ? others : [...others, slot];
     };
-    await this.#apply(parts, () => this.#render(all(), this.#ownAddresses));
+    await this.#apply(parts, () => this.#load(all(), this.#ownAddresses));
     if (slot === undefined) this.#slots.delete(key);
     else this.#slots.set(key, slot);
   }
 
   /** Applies the parts, or the whole table where the kernel's state is not known. */
-  async #apply(parts: readonly Part[], whole: () => string): Promise<void> {
+  async #apply(parts: readonly Part[], loadAll: () => Promise<void>): Promise<void> {
     try {
       await this.#kernel.change(parts);
     } catch (error) {
       if (!(error instanceof SessionLostError || error instanceof ChangedByOthersError)) throw error;
-      await this.#kernel.load(whole());
+      await loadAll();
     }
   }
 
-  #render(slots: readonly RouterSlot[], ownAddresses: readonly string[]): string {
+  async #load(all: readonly RouterSlot[], ownAddresses: readonly string[]): Promise<void> {
     const { gatewayUid, resolver, limits = DEFAULT_SLOT_LIMITS } = this.#options;
-    return renderTable({ gatewayUid, resolver, limits, ownAddresses, slots });
+    const { slots, later } = inText(all);
+    await this.#kernel.load(renderTable({ gatewayUid, resolver, limits, ownAddresses, slots }));
+    for (const slot of later) await this.#kernel.change(slotJoins(ROUTER_TABLE, slot));
   }
+}
+
+/** As many as there is room for, those with little in their sets first: one that holds much delays nobody but itself. */
+function inText(all: readonly RouterSlot[]): Record<"slots" | "later", readonly RouterSlot[]> {
+  const bySize = all.map((slot) => ({ slot, size: sizeOf(slot) })).sort((left, right) => left.size - right.size);
+  let room = ELEMENTS_IN_TEXT;
+  const count = bySize.findIndex(({ size }) => {
+    room -= size;
+    return room < 0;
+  });
+  const slots = bySize.map(({ slot }) => slot);
+  return count === -1 ? { slots, later: [] } : { slots: slots.slice(0, count), later: slots.slice(count) };
+}
+
+/** Elements of its sets, near enough. */
+function sizeOf({ rules }: RouterSlot): number {
+  const { allow4, allow6, granted4, granted6, portRules } = rules;
+  return [allow4, allow6, granted4, granted6, portRules].reduce((sum, list) => sum + list.length, 0);
 }
 
 function routerSlot(slot: NewSlot): RouterSlot {
