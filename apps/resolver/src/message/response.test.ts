@@ -121,6 +121,16 @@ describe("parseResponse", () => {
     expect(() => parseResponse(bytes, ASKED)).toThrow(MessageError);
   });
 
+  it("follows the longest chain, whatever the order, the case and the number of records", () => {
+    const name = (at: number) => (at === 0 ? "host.example" : `alias${at}.example`);
+    const aliases = Array.from({ length: 16 }, (_, at) => CNAME(name(at).toUpperCase(), name(at + 1)));
+    const addresses = Array.from({ length: 900 }, (_, at) => A(name(16), `198.51.${100 + (at >> 8)}.${at & 255}`));
+    const parsed = parseResponse(response([...addresses, ...aliases.toReversed()]), ASKED);
+    expect(passedOn(parsed).map(({ type, data }) => `${type} ${String(data)}`)).toEqual(
+      [...aliases, ...addresses].map(({ type, data }) => `${type} ${data}`),
+    );
+  });
+
   it("refuses loops of aliases and of pointers", () => {
     const loop = response([CNAME("host.example", "a.example"), CNAME("a.example", "host.example")]);
     expect(() => parseResponse(loop, ASKED)).toThrow(MessageError);
