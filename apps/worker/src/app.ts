@@ -11,6 +11,7 @@ import { reportOf } from "./control/convert.ts";
 import { FleetFile } from "./control/fleet-file.ts";
 import { openIdentity } from "./control/identity.ts";
 import { openJournal } from "./control/journal.ts";
+import { News } from "./control/news.ts";
 import { openReporter } from "./control/reports.ts";
 import { openGatewayClient } from "./gateway/client.ts";
 import { openEngine } from "./images/engine/engine.ts";
@@ -19,7 +20,12 @@ import { openImageStore } from "./images/store.ts";
 import { openGate } from "./instance/gate.ts";
 import { WarmPool } from "./instance/pool.ts";
 import { Registry } from "./instance/registry.ts";
-import { startWorkerNetwork, type WorkerNetwork } from "./network/index.ts";
+import {
+  type DenialDetail,
+  startWorkerNetwork,
+  type WorkerNetwork,
+  type WorkerNetworkOptions,
+} from "./network/index.ts";
 import { openImages } from "./runtime/images.ts";
 import { openRunscRuntime } from "./runtime/runsc/runsc-runtime.ts";
 import { probeRunsc } from "./runtime/runsc/version.ts";
@@ -30,8 +36,11 @@ export interface WorkerDependencies {
   /** Aborted when the process is told to stop while it starts. */
   readonly signal?: AbortSignal;
   /** Stands in for the network where a test has its own. */
-  readonly startNetwork?: () => Promise<WorkerNetwork>;
+  readonly startNetwork?: (tellers: NetworkTellers) => Promise<WorkerNetwork>;
 }
+
+/** What the network calls when something happens. */
+export type NetworkTellers = Pick<WorkerNetworkOptions, "onMachineAddresses" | "onDenials">;
 
 const TICK_MS = 5_000;
 const DOWN_DEADLINE_MS = 7_000;
@@ -63,7 +72,19 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   stack.defer(async () => {
     if (isDown) await runtime.teardown();
   });
-  const network = stack.use(await (dependencies.startNetwork ?? (() => realNetwork(config, logger)))());
+  const addressNews = new News<readonly string[]>();
+  // The network begins to tell before there is anybody to hear it.
+  const hearers = { addresses: () => {}, denials: (_slot: number, _details: readonly DenialDetail[]) => {} };
+  const startNetwork = dependencies.startNetwork ?? ((tellers: NetworkTellers) => realNetwork(config, logger, tellers));
+  const network = stack.use(
+    await startNetwork({
+      onMachineAddresses(cidrs) {
+        addressNews.put(cidrs);
+        hearers.addresses();
+      },
+      onDenials: (slot, details) => hearers.denials(slot, details),
+    }),
+  );
   const gateway = stack.use(openGatewayClient({ socket: config.gatewaySocket, logger }));
   const link = stack.use(
     openApiLink({
@@ -99,7 +120,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   const maker = stack.use(new ImageMaker({ engine, store: imageStore, link, clock, logger }));
   const reporter = stack.use(
     openReporter({
-      send: (reports, signal) => link.report(reports, signal),
+      send: (reports, signal) => addressNews.with((cidrs) => link.report(reports, cidrs, signal)),
       onAck: ({ instanceId, seq, unknown }) => registry.acked(instanceId, seq, unknown),
       clock,
       logger,
@@ -136,6 +157,9 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   for (const instanceId of unreadable)
     logger.error({ instanceId }, "the record is damaged: the instance is left alone");
   await registry.recover(records, unreadable);
+  hearers.denials = (slot, details) => {
+    registry.denied(slot, details).catch((error: unknown) => logger.error({ err: error }, "denials were not told"));
+  };
   pool.begin();
   const reportAll = () => {
     for (const record of registry.toReport()) reporter.put(reportOf(record));
@@ -147,14 +171,23 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
     onWakeWanted: (id) => registry.find(id)?.sleeper.wakeWanted(),
     onInitFailed: (id, message) => registry.find(id)?.wantEnd({ kind: "initFailed", message }),
   });
+  hearers.addresses = () => reporter.nudge();
   reportAll();
   reporter.begin();
   const fleetFile = new FleetFile(config.fleetFile, logger);
   link.watch({
-    onConnected: reportAll,
+    onConnected: () => {
+      addressNews.put(network.machineAddresses());
+      reportAll();
+    },
     onWishes: (wishes, isFull) => registry.apply(wishes, isFull),
     onImages: (wishes, isFull) => maker.apply(wishes, isFull),
-    onFleet: (cidrs) => void fleetFile.put(cidrs),
+    onFleet(cidrs) {
+      void fleetFile.put(cidrs);
+      network.setFleet(cidrs).catch((error: unknown) => {
+        logger.error({ err: error }, "the fleet's addresses are not in the kernel; trying again with the next look");
+      });
+    },
   });
   const tick = async () => {
     await registry.tick();
@@ -183,13 +216,16 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   };
 }
 
-function realNetwork(config: WorkerConfig, logger: Logger): Promise<WorkerNetwork> {
+function realNetwork(config: WorkerConfig, logger: Logger, tellers: NetworkTellers): Promise<WorkerNetwork> {
   return startWorkerNetwork({
     platformId: config.platformId,
     stateDirectory: config.stateDirectory,
     gatewayUid: config.gatewayUid,
     ...(config.resolver === undefined ? {} : { resolver: config.resolver }),
+    limits: config.slotLimits,
     helper: config.nftHelper,
+    denialReader: config.denialReader,
     logger,
+    ...tellers,
   });
 }

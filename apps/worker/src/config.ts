@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { absolutePath, intBetween, readEnv } from "@sallyport/appkit/env";
 import { isRegistryName } from "@sallyport/contracts/images";
 import { z } from "zod";
+import { DEFAULT_SLOT_LIMITS, type SlotLimits } from "./network/index.ts";
 
 const WARM_POOL_FROM_BYTES = 4 * 1024 ** 3;
 
@@ -35,6 +36,17 @@ const shape = {
   SALLYPORT_HIDE_HELPER: absolutePath,
   /** The helper that talks to nftables. */
   SALLYPORT_NFT_HELPER: absolutePath,
+  /** The program that tells what the kernel denied; beside SALLYPORT_HIDE_HELPER when unset. */
+  SALLYPORT_DENIAL_READER: absolutePath.optional(),
+  /** Connections to the outside that one sandbox may have open at one time. */
+  SALLYPORT_SLOT_CONNECTIONS: intBetween(1, 65_535).default(DEFAULT_SLOT_LIMITS.connections),
+  SALLYPORT_SLOT_NEW_CONNECTIONS_PER_SECOND: intBetween(1, 1_000_000).default(
+    DEFAULT_SLOT_LIMITS.newConnectionsPerSecond,
+  ),
+  /** Each way. */
+  SALLYPORT_SLOT_PACKETS_PER_SECOND: intBetween(100, 100_000_000).default(DEFAULT_SLOT_LIMITS.packetsPerSecond),
+  /** Megabits a second, each way. 0: no bound. */
+  SALLYPORT_SLOT_BANDWIDTH_MBIT: intBetween(0, 400_000).default(DEFAULT_SLOT_LIMITS.bandwidthMbit),
   SALLYPORT_IMAGES: absolutePath,
   /** Where the engine that makes images lies, with `bin/` and `lib/`. Without one, no image can be made. */
   SALLYPORT_ENGINE: absolutePath.default("/opt/sallyport/engine/current"),
@@ -75,6 +87,8 @@ export interface WorkerConfig {
   readonly init: string;
   readonly hideHelper: string;
   readonly nftHelper: string;
+  readonly denialReader: string;
+  readonly slotLimits: SlotLimits;
   readonly imagesDirectory: string;
   readonly engineDirectory: string;
   readonly reap: string;
@@ -106,9 +120,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     init: settings.SALLYPORT_INIT,
     hideHelper: settings.SALLYPORT_HIDE_HELPER,
     nftHelper: settings.SALLYPORT_NFT_HELPER,
+    denialReader: settings.SALLYPORT_DENIAL_READER ?? beside(settings.SALLYPORT_HIDE_HELPER, "sallyport-denials"),
+    slotLimits: Object.freeze({
+      connections: settings.SALLYPORT_SLOT_CONNECTIONS,
+      newConnectionsPerSecond: settings.SALLYPORT_SLOT_NEW_CONNECTIONS_PER_SECOND,
+      packetsPerSecond: settings.SALLYPORT_SLOT_PACKETS_PER_SECOND,
+      bandwidthMbit: settings.SALLYPORT_SLOT_BANDWIDTH_MBIT,
+    }),
     imagesDirectory: settings.SALLYPORT_IMAGES,
     engineDirectory: settings.SALLYPORT_ENGINE,
-    reap: settings.SALLYPORT_REAP ?? join(dirname(settings.SALLYPORT_HIDE_HELPER), "sallyport-reap"),
+    reap: settings.SALLYPORT_REAP ?? beside(settings.SALLYPORT_HIDE_HELPER, "sallyport-reap"),
     insecureRegistries: settings.SALLYPORT_INSECURE_REGISTRIES,
     maxInstances: settings.SALLYPORT_MAX_INSTANCES,
     cpuOvercommit: settings.SALLYPORT_CPU_OVERCOMMIT,
@@ -117,4 +138,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     diskReserveMiB: settings.SALLYPORT_DISK_RESERVE_MIB,
     diskOvercommit: settings.SALLYPORT_DISK_OVERCOMMIT,
   });
+}
+
+function beside(program: string, name: string): string {
+  return join(dirname(program), name);
 }

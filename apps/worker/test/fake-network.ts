@@ -8,6 +8,8 @@ import { makeNamespace } from "./machine.ts";
 export interface FakeNetwork extends WorkerNetwork {
   /** Modes of the rules that were applied, in order. */
   readonly applied: string[];
+  /** What was told of the fleet, last. */
+  fleet: readonly string[];
   /** While set, rules are refused. */
   refusing: boolean;
 }
@@ -33,6 +35,7 @@ export async function openFakeNetwork(tag: string): Promise<FakeNetwork> {
   });
   const network: FakeNetwork = {
     applied: [],
+    fleet: [],
     refusing: false,
     routerNetnsPath: "",
     async acquireSlot() {
@@ -47,6 +50,10 @@ export async function openFakeNetwork(tag: string): Promise<FakeNetwork> {
     async applyPolicy(_slot, rules) {
       if (network.refusing) throw new Error("the kernel refuses");
       network.applied.push(rules.mode);
+    },
+    machineAddresses: () => ["198.51.100.1/32"],
+    async setFleet(cidrs) {
+      network.fleet = cidrs;
     },
     async readdress() {},
     async releaseSlot(slot) {

@@ -38,7 +38,12 @@ interface ApiLinkEvents {
 
 export interface ApiLink extends AsyncDisposable {
   watch(events: ApiLinkEvents): void;
-  report(reports: InstanceReport[], signal: AbortSignal): Promise<readonly InstanceAck[]>;
+  /** `addresses`: the machine's own, where they are news. */
+  report(
+    reports: InstanceReport[],
+    addresses: readonly string[] | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly InstanceAck[]>;
   /** Progress of an image; answers how much of its log is kept. */
   reportImage(report: Omit<ReportImageRequest, "workerId">, signal: AbortSignal): Promise<number>;
   /** The context of a build. */
@@ -94,8 +99,9 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
         { firstMs: 100, maxMs: 2_000 },
       );
     },
-    async report(reports, signal) {
-      const request = { workerId: identity.workerId, reports };
+    async report(reports, addresses, signal) {
+      const told = addresses === undefined ? undefined : { cidrs: [...addresses] };
+      const request = { workerId: identity.workerId, reports, addresses: told };
       const { acks } = await callUnary(client, client.reportInstances, request, { signal, timeoutMs: REPORT_MS });
       return acks;
     },

@@ -18,6 +18,8 @@ export interface Reporter extends AsyncDisposable {
   put(report: InstanceReport): void;
   /** Begins to send. */
   begin(): void;
+  /** Sends now, though there may be nothing to report: something else is to go along. */
+  nudge(): void;
   /** Resolves when all that was put is acknowledged, or with the deadline; never rejects. */
   flush(timeoutMs: number): Promise<void>;
 }
@@ -87,6 +89,10 @@ export function openReporter(options: ReporterOptions): Reporter {
     },
     begin() {
       sending ??= loop();
+    },
+    nudge() {
+      isFresh = true;
+      wake();
     },
     async flush(timeoutMs) {
       if (pending.size === 0 || sending === undefined) return;

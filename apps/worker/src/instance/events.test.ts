@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { withEvent, withoutTold } from "./events.ts";
+import { withEvents, withoutTold } from "./events.ts";
 import type { InstanceRecord } from "./record.ts";
 
 const RECORD: InstanceRecord = {
@@ -17,7 +17,7 @@ const RECORD: InstanceRecord = {
 const EVENT = { type: "oom_kill", detail: { message: "out of memory" } } as const;
 
 function add(record: InstanceRecord, now: number): InstanceRecord {
-  return { ...record, ...withEvent(record, EVENT, now) };
+  return { ...record, ...withEvents(record, [EVENT], now) };
 }
 
 describe("events of an instance", () => {
@@ -38,6 +38,27 @@ describe("events of an instance", () => {
     expect(withoutTold(RECORD, 9)).toBeUndefined();
     // A number is never given twice, whatever was acknowledged meanwhile.
     expect(add({ ...record, ...withoutTold(record, 9) }, 30).events?.map(({ seq }) => seq)).toEqual([3]);
+  });
+
+  it("come several at a time, in one report", () => {
+    const record = { ...RECORD, ...withEvents(RECORD, [EVENT, { ...EVENT, type: "disk_full" }], 10) };
+    expect(record).toMatchObject({ seq: 4, eventSeq: 2 });
+    expect(record.events?.map(({ seq, reportSeq }) => [seq, reportSeq])).toEqual([
+      [1, 4],
+      [2, 4],
+    ]);
+  });
+
+  it("that a sandbox can bring about as it likes drive out no others", () => {
+    let record = add(RECORD, 1);
+    const denials = Array.from({ length: 21 }, () => ({ type: "network_denied", detail: { more: 1 } }) as const);
+    for (let now = 2; now <= 20; now += 1) record = { ...record, ...withEvents(record, denials, now) };
+    record = add(record, 21);
+    const kept = record.events ?? [];
+    expect(kept.filter(({ type }) => type === "oom_kill").map(({ at }) => at)).toEqual([1, 21]);
+    expect(kept.filter(({ type }) => type === "network_denied")).toHaveLength(60);
+    expect(kept.map(({ seq }) => seq)).toEqual(kept.map(({ seq }) => seq).toSorted((left, right) => left - right));
+    expect(kept.at(-2)?.seq).toBe(1 + 19 * 21);
   });
 
   it("are bounded: the newest stay", () => {

@@ -4,17 +4,23 @@ import type { InstanceEvent, InstanceRecord } from "./record.ts";
 
 /** An api that is away for long learns of the newest ones only; their numbers show the gap. */
 const MAX_KEPT_EVENTS = 100;
+/** Of those that a sandbox can bring about as it likes: they never drive out the others. */
+const MAX_KEPT_DENIALS = 60;
 
-/** The changes of a record by which an event is told, under a report number of its own. */
-export function withEvent(
+/** The changes of a record by which events are told, under a report number of their own. */
+export function withEvents(
   record: InstanceRecord,
-  event: Pick<InstanceEvent, "type" | "detail">,
+  events: readonly Pick<InstanceEvent, "type" | "detail">[],
   now: number,
 ): Pick<InstanceRecord, "events" | "eventSeq" | "seq"> {
-  const eventSeq = (record.eventSeq ?? 0) + 1;
   const reportSeq = record.seq + 1;
-  const kept = (record.events ?? []).slice(1 - MAX_KEPT_EVENTS);
-  return { events: [...kept, { ...event, seq: eventSeq, at: now, reportSeq }], eventSeq, seq: reportSeq };
+  const first = (record.eventSeq ?? 0) + 1;
+  const added = events.map((event, at) => ({ ...event, seq: first + at, at: now, reportSeq }));
+  const all = [...(record.events ?? []), ...added];
+  const denials = all.filter(({ type }) => type === "network_denied");
+  const oldest = denials.at(-MAX_KEPT_DENIALS)?.seq ?? 0;
+  const kept = all.filter(({ type, seq }) => type !== "network_denied" || seq >= oldest).slice(-MAX_KEPT_EVENTS);
+  return { events: kept, eventSeq: first + events.length - 1, seq: reportSeq };
 }
 
 /** The changes of a record once a report is acknowledged; undefined when there are none. */

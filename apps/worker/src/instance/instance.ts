@@ -68,7 +68,7 @@ export class Instance {
       parts: options.parts,
       logger: this.#logger,
       record: () => this.record,
-      keep: (sleep, event) => this.#book.tell(event, { sleep }),
+      keep: (sleep, event) => this.#book.tell(event === undefined ? [] : [event], { sleep }),
       mayEnd: () => !this.#isQuarantined,
       onIdle: () => this.wantEnd({ kind: "idle" }),
     });
@@ -115,12 +115,12 @@ export class Instance {
   async sample(): Promise<void> {
     const { phase, containerId, spec } = this.record;
     if (phase !== "running" || spec === undefined || this.sleeper.asleep) return;
-    for (const { type, detail } of await this.#limits.sample(containerId, spec)) await this.tell(type, detail);
+    await this.tell(await this.#limits.sample(containerId, spec));
   }
 
   /** Something happened that the api is to know, and that ends nothing. */
-  async tell(type: InstanceEvent["type"], detail: InstanceEvent["detail"]): Promise<void> {
-    await this.#book.tell({ type, detail });
+  async tell(events: readonly Pick<InstanceEvent, "type" | "detail">[]): Promise<void> {
+    if (events.length > 0) await this.#book.tell(events);
   }
 
   /** The api has a report: what it told is not told again. */
@@ -304,7 +304,7 @@ export class Instance {
     const network = this.#newerNetwork;
     if (network === undefined || network.generation <= this.record.networkGeneration) return;
     await this.#parts.network.applyPolicy(this.#ownSlot(), network.rules);
-    await this.#book.tell(undefined, { spec: { ...this.#spec(), network }, networkGeneration: network.generation });
+    await this.#book.tell([], { spec: { ...this.#spec(), network }, networkGeneration: network.generation });
   }
 
   async #openDoors(): Promise<void> {

@@ -1,5 +1,5 @@
 // One instance's record and the ways in which it changes: written down, then in force, then told to the api.
-import { withEvent, withoutTold } from "./events.ts";
+import { withEvents, withoutTold } from "./events.ts";
 import type { InstanceParts } from "./parts.ts";
 import type { InstanceEvent, InstanceRecord } from "./record.ts";
 import { nextPhase, type PhaseEvent } from "./state.ts";
@@ -30,15 +30,19 @@ export class RecordBook {
     if (phase === "running") this.report();
   }
 
-  /** Writes down and reports, with something that happened where there is such a thing. */
+  /** Writes down and reports, with what happened where there is such a thing. */
   async tell(
-    event: Pick<InstanceEvent, "type" | "detail"> | undefined,
+    events: readonly Pick<InstanceEvent, "type" | "detail">[],
     changes: Partial<InstanceRecord> = {},
   ): Promise<void> {
     if (this.#record.phase === "ended") return;
-    const told = event && withEvent(this.#record, event, this.#parts.clock.now());
-    await this.keep({ ...changes, ...(told ?? { seq: this.#record.seq + 1 }) });
+    const told = events.length === 0 ? { seq: this.#record.seq + 1 } : this.#withEvents(events);
+    await this.keep({ ...changes, ...told });
     this.report();
+  }
+
+  #withEvents(events: readonly Pick<InstanceEvent, "type" | "detail">[]): ReturnType<typeof withEvents> {
+    return withEvents(this.#record, events, this.#parts.clock.now());
   }
 
   /** The api has a report: what it told is not told again. */

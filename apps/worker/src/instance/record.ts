@@ -64,7 +64,7 @@ const eventShape = z.object({
   seq: z.int(),
   /** Milliseconds since the epoch. */
   at: z.int(),
-  type: z.enum(["oom_kill", "pids_limit", "disk_full", "asleep", "awake"]),
+  type: z.enum(["oom_kill", "pids_limit", "disk_full", "asleep", "awake", "network_denied"]),
   detail: z.record(z.string(), z.union([z.string(), z.number()])),
   /** The first report that tells of it: whoever acknowledges that one, or a later one, has the event. */
   reportSeq: z.int(),

@@ -1,5 +1,6 @@
 // All instances of this worker: what the api wishes is compared with what there is, and what an earlier worker left is
 // taken over.
+import type { DenialDetail } from "../network/index.ts";
 import { newContainerId } from "../runtime/container-id.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceParts } from "./parts.ts";
@@ -109,6 +110,12 @@ export class Registry {
     if (instance === undefined) return;
     if (isUnknown && instance.record.phase !== "ended") instance.quarantine(true);
     await instance.acked(seq);
+  }
+
+  /** Packets of a slot were denied. Of one that no instance has, such as that of a build, nobody is told. */
+  async denied(slot: number, details: readonly DenialDetail[]): Promise<void> {
+    const instance = [...this.#instances.values()].find(({ record }) => record.slot === slot);
+    await instance?.tell(details.map((detail) => ({ type: "network_denied", detail })));
   }
 
   find(instanceId: string): Instance | undefined {

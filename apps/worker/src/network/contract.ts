@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { NetworkRules } from "@sallyport/policy";
+import type { DenialDetail } from "./denial-book.ts";
 import type { ResolverOptions } from "./look-ups.ts";
 import type { SlotLimits } from "./slot-limits.ts";
 
@@ -31,6 +32,12 @@ export interface WorkerNetworkOptions {
   readonly watchIntervalMs?: number;
   /** The conntrack program, which may be missing. Default `conntrack`. */
   readonly conntrack?: string;
+  /** Path of the sallyport-denials program. Nobody hears what is denied when unset. */
+  readonly denialReader?: string;
+  /** Packets of a slot that is handed out were denied: told about once a second, bounded by slot. */
+  readonly onDenials?: (slot: number, details: readonly DenialDetail[]) => void;
+  /** The machine's own addresses are others now: canonical CIDRs, as `machineAddresses` gives them. */
+  readonly onMachineAddresses?: (cidrs: readonly string[]) => void;
   /** The router's rules were found gone; freeze the sandboxes. Called before they are loaded again. */
   readonly onRulesLost?: () => Promise<void>;
   /** They are back; thaw. */
@@ -64,6 +71,14 @@ export interface WorkerNetwork extends AsyncDisposable {
    * @throws NetworkError `RulesNotApplied` (the old rules hold), `InvalidRules`, `NoSuchSlot`.
    */
   applyPolicy(slot: Pick<SlotNetwork, "slot">, rules: NetworkRules): Promise<void>;
+  /** The machine's own addresses, for the fleet's others: canonical CIDRs, without what every machine has. */
+  machineAddresses(): readonly string[];
+  /**
+   * Addresses of the fleet's machines, which no slot reaches; they are remembered. Those that are no CIDRs are left out.
+   *
+   * @throws NetworkError `RulesNotApplied` where the kernel does not have them: it is to have them with the next look.
+   */
+  setFleet(cidrs: readonly string[]): Promise<void>;
   /** Addresses and routes put back; call before every (re)start of a runtime in the slot. */
   readdress(slot: Pick<SlotNetwork, "slot">): Promise<void>;
   /** Idempotent. End the sandbox first: a process inside keeps its namespace, though without a cable. */

@@ -66,6 +66,16 @@ export class Journal {
     await this.#write("uplink.json", index);
   }
 
+  /** Addresses of the fleet's machines, as they were told last. */
+  async fleet(): Promise<string[]> {
+    const value = await this.#read("fleet.json");
+    return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+  }
+
+  async setFleet(cidrs: readonly string[]): Promise<void> {
+    await this.#write("fleet.json", cidrs);
+  }
+
   /** All slots. Rules that cannot be read any more come back as blocked; a slot without readable mark is left out. */
   async slots(): Promise<JournaledSlot[]> {
     const slots: JournaledSlot[] = [];

@@ -1,32 +1,26 @@
 // The room's door: starts the network of a worker, adopts what an earlier worker left running, and takes it all away.
 
 import { systemClock } from "@sallyport/appkit/clock";
-import { mergeCidrs, type NetworkRules } from "@sallyport/policy";
-import {
-  firstUplinkIndex,
-  type PlatformNames,
-  platformNames,
-  SLOT_INTERFACE,
-  type SlotAddresses,
-  slotAddresses,
-  UPLINK_COUNT,
-  type UplinkAddresses,
-  uplinkAddresses,
-} from "./addresses.ts";
+import type { NetworkRules } from "@sallyport/policy";
+import { type PlatformNames, platformNames, SLOT_INTERFACE, type SlotAddresses, slotAddresses } from "./addresses.ts";
 import { NftSession } from "./apply.ts";
 import { journalDirectory, type SlotNetwork, type WorkerNetwork, type WorkerNetworkOptions } from "./contract.ts";
+import { Denials } from "./denials.ts";
 import { messageOf, NetworkError } from "./errors.ts";
 import { FORWARDING_DIRECTORY, Forwarding } from "./forwarding.ts";
 import { HostSide } from "./host.ts";
 import { Journal, type JournaledSlot } from "./journal.ts";
 import { isNamespace, makeNamespace } from "./namespaces.ts";
-import { isFree, readOwnAddresses, readRoutes } from "./never.ts";
+import { readOwnAddresses } from "./never.ts";
+import { OwnAddresses } from "./own-addresses.ts";
 import { removeLeftovers, removeWorkerNetwork } from "./removal.ts";
 import { configureRouter, connectUplink } from "./router.ts";
 import { RouterRules } from "./rules.ts";
 import { readdressSlot } from "./slot.ts";
+import { DEFAULT_SLOT_LIMITS } from "./slot-limits.ts";
 import { SlotNumbers } from "./slot-numbers.ts";
 import { SlotStore } from "./slot-store.ts";
+import { chooseUplink } from "./uplink.ts";
 import { Watch } from "./watch.ts";
 
 /**
@@ -68,11 +62,18 @@ async function start(
 
   const session = stack.use(new NftSession({ helper: options.helper, netnsPath: names.routerNetnsPath }));
   const hostSession = stack.use(new NftSession({ helper: options.helper }));
-  const { gatewayUid, resolver, limits } = options;
+  const { gatewayUid, resolver, limits = DEFAULT_SLOT_LIMITS } = options;
   const rules = new RouterRules({ session, gatewayUid, resolver, limits });
   const entries = kept.map((entry) => ({ ...entry, addresses: slotAddresses(platformId, entry.slot) }));
   // Rules before settings and cables: no moment in which the router forwards without them.
-  await rules.load(entries, await ownAddresses(names));
+  const own = await OwnAddresses.open({
+    journal,
+    read: () => readOwnAddresses(),
+    platform: [names.ula],
+    logger,
+    onChange: options.onMachineAddresses,
+  });
+  await rules.load(entries, own.all());
   await configureRouter(names);
 
   const forwarding = new Forwarding(options.forwardingDirectory ?? FORWARDING_DIRECTORY, names.tag);
@@ -80,7 +81,7 @@ async function start(
   const uplink = await chooseUplink(options, journal);
   await host.prepare(uplink);
   await connectUplink(names, uplink);
-  const refreshAddresses = async (): Promise<void> => rules.setOwnAddresses(await ownAddresses(names));
+  const refreshAddresses = (): Promise<void> => own.refresh(rules);
   await refreshAddresses();
   await removeLeftovers(names, platformId, journal, kept);
 
@@ -96,9 +97,28 @@ async function start(
       logger,
       poolSize: options.poolSize ?? 2,
       conntrack: options.conntrack,
+      onReleased: (slot) => denials?.forget(slot),
     }),
   );
   for (const entry of kept) store.adopt(entry);
+  const { denialReader: program, onDenials } = options;
+  const denials =
+    program === undefined || onDenials === undefined
+      ? undefined
+      : stack.use(
+          new Denials({
+            program,
+            routerNetnsPath: names.routerNetnsPath,
+            contextOf: (slot) => {
+              const mode = store.modeOf(slot);
+              return mode === undefined ? undefined : { mode, limits, ownAddresses: own.all() };
+            },
+            total: (slot) => rules.denials(slot),
+            onDenials,
+            clock,
+            logger,
+          }),
+        );
   stack.use(
     new Watch({
       rules,
@@ -115,20 +135,29 @@ async function start(
     { router: names.routerNetns, uplink: uplink.subnet4, adopted: kept.length, fresh },
     "worker network is up",
   );
-  return { network: new RunningNetwork(options, names, store, stack), rules };
+  return { network: new RunningNetwork({ options, names, store, rules, own, stack }), rules };
+}
+
+interface RunningParts {
+  readonly options: WorkerNetworkOptions;
+  readonly names: PlatformNames;
+  readonly store: SlotStore;
+  readonly rules: RouterRules;
+  readonly own: OwnAddresses;
+  readonly stack: AsyncDisposableStack;
 }
 
 class RunningNetwork implements WorkerNetwork {
-  readonly routerNetnsPath: string;
-  readonly #options: WorkerNetworkOptions;
+  readonly #parts: RunningParts;
   readonly #store: SlotStore;
-  readonly #stack: AsyncDisposableStack;
 
-  constructor(options: WorkerNetworkOptions, names: PlatformNames, store: SlotStore, stack: AsyncDisposableStack) {
-    this.routerNetnsPath = names.routerNetnsPath;
-    this.#options = options;
-    this.#store = store;
-    this.#stack = stack;
+  constructor(parts: RunningParts) {
+    this.#parts = parts;
+    this.#store = parts.store;
+  }
+
+  get routerNetnsPath(): string {
+    return this.#parts.names.routerNetnsPath;
   }
 
   async acquireSlot(signal?: AbortSignal): Promise<SlotNetwork> {
@@ -148,6 +177,14 @@ class RunningNetwork implements WorkerNetwork {
     await this.#store.setRules(slot.slot, rules);
   }
 
+  machineAddresses(): readonly string[] {
+    return this.#parts.own.machine();
+  }
+
+  async setFleet(cidrs: readonly string[]): Promise<void> {
+    await this.#parts.own.setFleet(cidrs, this.#parts.rules);
+  }
+
   async readdress(slot: Pick<SlotNetwork, "slot">): Promise<void> {
     const addresses = this.#store.addressesOf(slot.slot);
     if (addresses === undefined) throw new NetworkError("NoSuchSlot", `slot ${slot.slot} is not handed out`);
@@ -160,11 +197,11 @@ class RunningNetwork implements WorkerNetwork {
 
   async teardown(): Promise<void> {
     await this[Symbol.asyncDispose]();
-    await removeWorkerNetwork(this.#options);
+    await removeWorkerNetwork(this.#parts.options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stack.disposeAsync();
+    await this.#parts.stack.disposeAsync();
   }
 }
 
@@ -173,28 +210,6 @@ async function keptSlots(journal: Journal, platformId: string): Promise<Journale
   const bound = (await journal.slots()).filter((entry) => entry.bound);
   const there = await Promise.all(bound.map((entry) => isNamespace(slotAddresses(platformId, entry.slot).netnsPath)));
   return bound.filter((_, index) => there[index]);
-}
-
-async function ownAddresses(names: PlatformNames): Promise<string[]> {
-  const merged = mergeCidrs([...(await readOwnAddresses()), names.ula]);
-  return [...merged.v4, ...merged.v6];
-}
-
-async function chooseUplink(options: WorkerNetworkOptions, journal: Journal): Promise<UplinkAddresses> {
-  const known = options.uplinkIndex ?? (await journal.uplinkIndex());
-  if (known !== undefined) {
-    await journal.setUplinkIndex(known);
-    return uplinkAddresses(options.platformId, known);
-  }
-  const routes = await readRoutes();
-  const first = firstUplinkIndex(options.platformId);
-  for (let tried = 0; tried < UPLINK_COUNT; tried++) {
-    const uplink = uplinkAddresses(options.platformId, (first + tried) % UPLINK_COUNT);
-    if (!isFree(uplink.subnet4, routes)) continue;
-    await journal.setUplinkIndex(uplink.index);
-    return uplink;
-  }
-  throw new NetworkError("SetupFailed", "no /30 of 169.254.64.0/18 is free for the uplink");
 }
 
 function slotNetwork(addresses: SlotAddresses): SlotNetwork {

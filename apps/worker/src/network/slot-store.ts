@@ -25,6 +25,8 @@ export interface SlotStoreOptions {
   readonly poolSize: number;
   /** The conntrack program; it may be missing. */
   readonly conntrack?: string | undefined;
+  /** A slot is nobody's any more. */
+  readonly onReleased?: ((slot: number) => void) | undefined;
 }
 
 /** A slot that was taken is made up for a little later: its taker is starting a sandbox just now. */
@@ -60,6 +62,12 @@ export class SlotStore implements AsyncDisposable {
   addressesOf(slot: number): SlotAddresses | undefined {
     const held = this.#slots.get(slot);
     return held?.entry.bound === true && held.releasing === undefined ? held.addresses : undefined;
+  }
+
+  /** Of a slot that is handed out. */
+  modeOf(slot: number): NetworkRules["mode"] | undefined {
+    const entry = this.#slots.get(slot)?.entry;
+    return entry?.bound === true ? entry.rules.mode : undefined;
   }
 
   bound(): number[] {
@@ -176,6 +184,7 @@ export class SlotStore implements AsyncDisposable {
     await journal.removeSlot(slot);
     numbers.release(slot);
     this.#slots.delete(slot);
+    this.#options.onReleased?.(slot);
     this.#log("slot released", held, startedMs);
   }
 

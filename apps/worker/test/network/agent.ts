@@ -8,7 +8,7 @@ import { networkInterfaces } from "node:os";
 import { answerCalls } from "./child.ts";
 
 const received: string[] = [];
-const held = new Map<number, { readonly socket: Socket; got: string }>();
+const held = new Map<number, { readonly socket: Socket; got: string; ended: string }>();
 const accepted = new Set<Socket>();
 let lastHeld = 0;
 
@@ -58,7 +58,7 @@ function tcp(host: string, port: number, timeoutMs: number): Promise<string> {
   });
 }
 
-/** `open` where the echo came back. */
+/** `open` where the echo came back; the code of the failure where somebody said no. */
 function udp(host: string, port: number, text: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
@@ -70,8 +70,11 @@ function udp(host: string, port: number, text: string, timeoutMs: number): Promi
     const timer = setTimeout(() => end("timeout"), timeoutMs);
     socket.once("message", () => end("open"));
     socket.once("error", (error: NodeJS.ErrnoException) => end(error.code ?? "error"));
-    socket.send(text, port, host, (error) => {
-      if (error !== null) end((error as NodeJS.ErrnoException).code ?? "error");
+    // Only a connected socket hears of errors.
+    socket.connect(port, host, () => {
+      socket.send(text, (error) => {
+        if (error !== null) end((error as NodeJS.ErrnoException).code ?? "error");
+      });
     });
   });
 }
@@ -80,8 +83,11 @@ function udp(host: string, port: number, text: string, timeoutMs: number): Promi
 async function hold(host: string, port: number): Promise<number> {
   const socket = connect({ host, port });
   await once(socket, "connect");
-  socket.on("error", () => socket.destroy());
-  const entry = { socket, got: "" };
+  const entry = { socket, got: "", ended: "" };
+  socket.on("error", (error: NodeJS.ErrnoException) => {
+    entry.ended = error.code ?? "error";
+    socket.destroy();
+  });
   socket.on("data", (chunk: Buffer) => {
     entry.got += chunk.toString();
     socket.emit("grown");
@@ -115,6 +121,22 @@ function heard(number: number, text: string, timeoutMs: number): Promise<boolean
   });
 }
 
+/** How a held connection ended: the code of the failure, or nothing while it lives. */
+function ended(number: number): string {
+  return held.get(number)?.ended ?? "";
+}
+
+/** Sends so many datagrams to ports that are so far apart, from the first on. */
+async function burst(host: string, firstPort: number, count: number, step: number): Promise<void> {
+  const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
+  // Answers to what was denied come as errors of later ones.
+  socket.on("error", () => undefined);
+  for (let n = 0; n < count; n += 1) {
+    await new Promise<void>((resolve) => socket.send("burst", firstPort + n * step, host, () => resolve()));
+  }
+  socket.close();
+}
+
 /** Writes to every connection that was accepted and is still open; answers how many. */
 function push(text: string): number {
   for (const socket of accepted) socket.write(text);
@@ -126,4 +148,4 @@ if (uid !== undefined) {
   process.setgid?.(Number(uid));
   process.setuid?.(Number(uid));
 }
-answerCalls({ serve, tcp, udp, hold, echo, heard, push, received: () => received });
+answerCalls({ serve, tcp, udp, hold, echo, heard, ended, burst, push, received: () => received });

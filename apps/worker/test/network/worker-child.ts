@@ -4,6 +4,7 @@
 import { silentLogger } from "@sallyport/appkit/logger";
 import { compile, type NetworkRules, parsePolicy } from "@sallyport/policy";
 import type { WorkerNetwork, WorkerNetworkOptions } from "../../src/network/contract.ts";
+import type { DenialDetail } from "../../src/network/denial-book.ts";
 import { startNetworkParts } from "../../src/network/network.ts";
 import { removeWorkerNetwork } from "../../src/network/removal.ts";
 import type { RouterRules } from "../../src/network/rules.ts";
@@ -12,6 +13,8 @@ import { crowdOf, FIRST_OF_CROWD } from "./crowd.ts";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as Omit<WorkerNetworkOptions, "logger">;
 const events: string[] = [];
+const denials: { slot: number; details: readonly DenialDetail[] }[] = [];
+const addresses: (readonly string[])[] = [];
 const timings: Record<string, number[]> = {};
 let network: WorkerNetwork | undefined;
 let rules: RouterRules | undefined;
@@ -53,6 +56,8 @@ answerCalls({
     ({ network, rules } = await startNetworkParts({
       ...options,
       logger,
+      onDenials: (slot, details) => void denials.push({ slot, details }),
+      onMachineAddresses: (cidrs) => void addresses.push(cidrs),
       onRulesLost: async () => {
         events.push("lost");
       },
@@ -75,6 +80,11 @@ answerCalls({
   teardown: () => running().teardown(),
   remove: () => removeWorkerNetwork(options),
   dispose: () => running()[Symbol.asyncDispose](),
+  setFleet: (cidrs: readonly string[]) => running().setFleet(cidrs),
+  machineAddresses: () => running().machineAddresses(),
+  /** Those told since the start, in order. */
+  toldAddresses: () => addresses,
+  denials: (slot: number) => denials.filter((one) => one.slot === slot).flatMap((one) => one.details),
   events: () => events,
   timings: () => timings,
 });

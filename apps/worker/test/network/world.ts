@@ -40,6 +40,11 @@ export function helperPath(): string {
   return path;
 }
 
+/** The program that tells what is denied; beside the helper. */
+function denialReaderPath(): string {
+  return join(dirname(helperPath()), "sallyport-denials");
+}
+
 /** The program that opens a resolver's sockets; beside the helper. */
 export function resolverSocketsPath(): string {
   return join(dirname(helperPath()), "sallyport-resolver-sockets");
@@ -150,6 +155,7 @@ export class World implements AsyncDisposable {
       stateDirectory: this.stateDirectory,
       gatewayUid: GATEWAY_UID,
       helper: helperPath(),
+      denialReader: denialReaderPath(),
       forwardingDirectory: join(this.directory, "forwarding"),
       watchIntervalMs: 200,
       ...overrides,
