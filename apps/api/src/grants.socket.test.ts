@@ -129,14 +129,16 @@ describe("a grant", () => {
   it("that came back opens again what its taking back had shut", async () => {
     await grant("10.1.0.0/16");
     const sandbox = await create(allow("10.1.2.0/24"));
+    const told = (count: number) =>
+      eventually(`${count} events`, async () => {
+        const events = await policyEvents(sandbox.id);
+        return events.length === count ? events : undefined;
+      });
     expect(await revoke("10.1.0.0/16")).toEqual({ cidrs: [], sandboxes: 1 });
+    await told(1);
     await grant("10.1.0.0/16");
     expect((await wishAt(sandbox.id, 3)).network).toMatchObject({ grantedIpv4: ["10.1.2.0/24"] });
-    const told = await eventually("both events", async () => {
-      const events = await policyEvents(sandbox.id);
-      return events.length === 2 ? events : undefined;
-    });
-    expect(told).toEqual([
+    expect(await told(2)).toEqual([
       { generation: 2, by: "revoke" },
       { generation: 3, by: "grant" },
     ]);
