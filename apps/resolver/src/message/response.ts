@@ -23,8 +23,8 @@ export interface Response {
 
 /** Longer chains of aliases are cut short as errors. */
 const MAX_ALIASES = 16;
-/** Records looked at in one section. */
-const MAX_RECORDS = 1024;
+/** Records of one section: more are an error, since each costs time of the one thread that answers everybody. */
+const MAX_RECORDS = 256;
 
 interface Section {
   readonly records: readonly DnsRecord[];
