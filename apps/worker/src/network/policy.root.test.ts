@@ -254,4 +254,30 @@ describe("the host's addresses", () => {
     await world.inHost("ip", "addr", "del", `${address}/32`, "dev", "lo");
     await expect.poll(inNever, { timeout: 5000, interval: 20 }).toBe(false);
   });
+
+  it("of the fleet's other machines are never reached, known again after a restart, and followed", async () => {
+    await setPolicy("open");
+    await expectReach({ [FAR.listed4]: ALL, [FAR.listed6]: ALL, [FAR.unlisted4]: ALL });
+    await worker.call("setFleet", [`${FAR.listed4}/32`, `${FAR.listed6}/128`]);
+    await expectReach({ [FAR.listed4]: [], [FAR.listed6]: [], [FAR.unlisted4]: ALL });
+    const again = world.worker();
+    await worker[Symbol.asyncDispose]();
+    await again.call("start");
+    worker = again;
+    await expectReach({ [FAR.listed4]: [], [FAR.listed6]: [], [FAR.unlisted4]: ALL });
+    await worker.call("setFleet", [`${FAR.unlisted4}/32`]);
+    await expectReach({ [FAR.listed4]: ALL, [FAR.listed6]: ALL, [FAR.unlisted4]: [] });
+    await worker.call("setFleet", []);
+  });
+
+  it("are told to whoever asks, and when they change", async () => {
+    const told = await worker.call<string[]>("machineAddresses");
+    expect(told).toEqual(expect.arrayContaining(["198.51.100.1/32", "10.77.0.1/32", "2001:db8::/127"]));
+    expect(told.filter((cidr) => /^(127|169\.254|fe80|::1)/.test(cidr))).toEqual([]);
+    await world.inHost("ip", "addr", "add", "198.51.100.78/32", "dev", "lo");
+    const last = async (): Promise<string[] | undefined> => (await worker.call<string[][]>("toldAddresses")).at(-1);
+    await expect.poll(last, { timeout: 5000 }).toContain("198.51.100.78/32");
+    await world.inHost("ip", "addr", "del", "198.51.100.78/32", "dev", "lo");
+    await expect.poll(last, { timeout: 5000 }).not.toContain("198.51.100.78/32");
+  });
 });
