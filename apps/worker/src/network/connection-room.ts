@@ -7,6 +7,9 @@ import { readSetting, writeSetting } from "./settings.ts";
 /** Of the machine as a whole; namespaces only read it. */
 export const CONNECTION_TABLE = "netfilter/nf_conntrack_max";
 
+/** When an idle TCP connection of a slot's is forgotten, in the router and on the machine. Two hours and a little. */
+export const IDLE_CONNECTION_S = 7440;
+
 /** What the kernel keeps of one connection. */
 const BYTES_PER_CONNECTION = 320;
 /** Part of the memory that a full table may take. A sandbox of 128 MiB at the bound of its slot takes a fiftieth of its own. */
@@ -30,6 +33,15 @@ export async function makeRoomForConnections(memoryBytes = totalmem()): Promise<
 /** Connections that a machine of so much memory has room for. Pure. */
 export function connectionsFor(memoryBytes: number): number {
   return Math.floor((memoryBytes * SHARE_OF_MEMORY) / BYTES_PER_CONNECTION);
+}
+
+/** Part of the machine's table that all slots together may fill: the rest is the machine's own. */
+const SHARE_OF_SLOTS = 1 / 2;
+
+/** Connections that all slots together may have in the machine's table as it is now. */
+export async function connectionsOfSlots(memoryBytes = totalmem()): Promise<number> {
+  const bound = Number((await readSetting(CONNECTION_TABLE)) ?? "0");
+  return Math.max(1, Math.floor((bound === 0 ? connectionsFor(memoryBytes) : bound) * SHARE_OF_SLOTS));
 }
 
 function isForbidden(error: unknown): boolean {

@@ -30,8 +30,6 @@ export interface WorkerNetworkOptions {
   /** Shared by all platforms of the machine. Default /run/sallyport-forwarding. */
   readonly forwardingDirectory?: string;
   readonly watchIntervalMs?: number;
-  /** The conntrack program, which may be missing. Default `conntrack`. */
-  readonly conntrack?: string;
   /** Path of the sallyport-denials program. Nobody hears what is denied when unset. */
   readonly denialReader?: string;
   /** Packets of a slot that is handed out were denied: told about once a second, bounded by slot. */

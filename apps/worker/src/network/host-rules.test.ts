@@ -13,17 +13,22 @@ describe("renderHostTable", () => {
     names,
     uplink: uplinkAddresses(ID, 0),
     closed: { ipv4: ["wan0", 'x"; drop'], ipv6: [] },
+    connections: 131_072,
   });
 
   it("lets only the router's address out of the uplink and only answers in", () => {
     const order = [
-      'iifname "spur0s2v4w6" ip saddr 169.254.64.2 accept',
+      'iifname "spur0s2v4w6" ip saddr 169.254.64.2 goto leaving',
       'iifname "spur0s2v4w6" drop',
       'oifname "spur0s2v4w6" ct state { established, related } accept',
       'oifname "spur0s2v4w6" drop',
     ].map((rule) => text.indexOf(rule));
     expect(order.every((at) => at > 0)).toBe(true);
     expect([...order].sort((left, right) => left - right)).toEqual(order);
+  });
+
+  it("counts connections in lists that are short enough to be read for each new one", () => {
+    expect(text).toContain("add @connections { numgen random mod 1024 ct count over 128 } counter drop");
   });
 
   it("quotes no interface name that could be read on", () => {

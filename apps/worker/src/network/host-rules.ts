@@ -2,31 +2,54 @@
 
 import type { PlatformNames, UplinkAddresses } from "./addresses.ts";
 import { member, type NftObject } from "./apply.ts";
+import { IDLE_CONNECTION_S } from "./connection-room.ts";
 
 export interface HostTable {
   readonly names: PlatformNames;
   readonly uplink: UplinkAddresses;
   /** Interfaces that did not forward among themselves before we switched forwarding on. */
   readonly closed: Readonly<Record<"ipv4" | "ipv6", readonly string[]>>;
+  /** So many of the machine's connections may be all slots' together. */
+  readonly connections: number;
 }
 
+/** Chains of the table. */
+export const HOST_CHAINS = 4;
+
+/** Connections in one of the lists that they are counted in: the kernel reads a whole list for each new connection. */
+const COUNTED_IN_ONE = 128;
+const MAX_LISTS = 65_536;
+
 /** The whole table, in place of whatever is there. Without it nothing opens: the router holds by itself. */
-export function renderHostTable({ names, uplink, closed }: HostTable): string {
+export function renderHostTable({ names, uplink, closed, connections }: HostTable): string {
   const link = `"${names.hostLink}"`;
+  const lists = Math.min(MAX_LISTS, Math.ceil(connections / COUNTED_IN_ONE));
+  // Which list one comes to is left to chance: nobody can fill those of others.
+  const list = `numgen random mod ${lists}`;
   return `table inet ${names.hostTable}
 delete table inet ${names.hostTable}
 table inet ${names.hostTable} {
 ${nameSet("closed4", closed.ipv4)}
 ${nameSet("closed6", closed.ipv6)}
+  set connections { typeof ${list}; size ${MAX_LISTS}; flags dynamic; }
+${idleTimeout("idle4", "ip")}
+${idleTimeout("idle6", "ip6")}
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname ${link} ip saddr ${uplink.routerIpv4} accept
-    iifname ${link} ip6 saddr ${uplink.routerIpv6} accept
+    iifname ${link} ip saddr ${uplink.routerIpv4} goto leaving
+    iifname ${link} ip6 saddr ${uplink.routerIpv6} goto leaving
     iifname ${link} drop
     oifname ${link} ct state { established, related } accept
     oifname ${link} drop
     meta nfproto ipv4 iifname @closed4 oifname @closed4 drop
     meta nfproto ipv6 iifname @closed6 oifname @closed6 drop
+  }
+  chain leaving {
+    ct status confirmed accept
+    meta nfproto ipv4 meta l4proto tcp ct timeout set "idle4"
+    meta nfproto ipv6 meta l4proto tcp ct timeout set "idle6"
+    add @connections { ${list} ct count over ${Math.ceil(connections / lists)} } counter drop
+    accept
   }
   chain input {
     type filter hook input priority filter; policy accept;
@@ -44,6 +67,15 @@ ${nameSet("closed6", closed.ipv6)}
 
 export function renderRemoveHostTable(names: PlatformNames): string {
   return `table inet ${names.hostTable}\ndelete table inet ${names.hostTable}\n`;
+}
+
+/** The machine forgets idle connections of slots when the router does, and not after the days that are its own habit. */
+function idleTimeout(name: string, family: "ip" | "ip6"): string {
+  return `  ct timeout ${name} {
+    protocol tcp
+    l3proto ${family}
+    policy = { established: ${IDLE_CONNECTION_S} }
+  }`;
 }
 
 const INTERFACE_NAME = /^[A-Za-z0-9_.@:+-]{1,15}$/;

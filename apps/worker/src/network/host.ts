@@ -2,10 +2,13 @@
 
 import type { PlatformNames, UplinkAddresses } from "./addresses.ts";
 import { member, type NftSession } from "./apply.ts";
+import { connectionsOfSlots } from "./connection-room.ts";
 import type { Forwarding } from "./forwarding.ts";
 import {
   type ForeignChain,
   foreignChains,
+  HOST_CHAINS,
+  type HostTable,
   ourHandles,
   possibleForeignChains,
   renderForeignRules,
@@ -26,7 +29,7 @@ export class HostSide {
   readonly #names: PlatformNames;
   readonly #session: NftSession;
   readonly #forwarding: Forwarding;
-  #table: string | undefined;
+  #table: HostTable | undefined;
 
   constructor(options: HostSideOptions) {
     this.#names = options.names;
@@ -37,9 +40,10 @@ export class HostSide {
   /** The table goes in before forwarding is on: no moment in which the host forwards what it did not before. */
   async prepare(uplink: UplinkAddresses): Promise<void> {
     const closed = await this.#forwarding.remember(this.#names.hostLink);
-    this.#table = renderHostTable({ names: this.#names, uplink, closed });
-    await this.#session.apply(this.#table);
+    await this.#load({ names: this.#names, uplink, closed, connections: await connectionsOfSlots() });
     await this.#forwarding.assert();
+    // The machine may have room for more connections by now.
+    await this.#keepBound();
     await this.#speakInForeignChains();
   }
 
@@ -48,10 +52,23 @@ export class HostSide {
     await this.#forwarding.assert();
     const chains = (await this.#session.query(LIST_CHAINS)).map((entry) => member(entry, "chain"));
     const ours = chains.filter((chain) => chain?.["family"] === "inet" && chain["table"] === this.#names.hostTable);
-    const missing = ours.length < 3 && this.#table !== undefined;
-    if (missing && this.#table !== undefined) await this.#session.apply(this.#table);
+    const missing = ours.length < HOST_CHAINS && this.#table !== undefined;
+    if (missing && this.#table !== undefined) await this.#load(this.#table);
+    await this.#keepBound();
     await this.#speakInForeignChains();
     return missing;
+  }
+
+  async #load(table: HostTable): Promise<void> {
+    await this.#session.apply(renderHostTable(table));
+    this.#table = table;
+  }
+
+  /** A load counts connections anew: those that are open by then are not among them. */
+  async #keepBound(): Promise<void> {
+    const connections = await connectionsOfSlots();
+    if (this.#table !== undefined && this.#table.connections !== connections)
+      await this.#load({ ...this.#table, connections });
   }
 
   /** Takes away all that `prepare` brought. Idempotent. */

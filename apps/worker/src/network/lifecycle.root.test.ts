@@ -1,7 +1,6 @@
 // Slots that come and go, a worker that dies, rules that vanish, and what is left after the end.
 
-import { access, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { access, readFile } from "node:fs/promises";
 import { compile } from "@sallyport/policy";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Child } from "../../test/network/child.ts";
@@ -66,19 +65,6 @@ describe("slots", () => {
     const after = await world.inRouter("nft", "list", "table", "inet", "sallyport");
     const plain = (text: string): string => text.replace(/packets \d+ bytes \d+/g, "");
     expect(plain(after)).toBe(plain(empty));
-  });
-
-  it("take their connections with them where conntrack is there to do it", async () => {
-    const log = join(world.directory, "conntrack.log");
-    const program = join(world.directory, "conntrack");
-    // Stands in for the program: notes how it is called, and says what the real one says where nothing matches.
-    const script = `#!/bin/sh\necho "$@" >>${log}\necho "conntrack v1: 0 flow entries have been deleted." >&2\nexit 1\n`;
-    await writeFile(program, script, { mode: 0o755 });
-    const worker = await started({ conntrack: program, poolSize: 0 });
-    await worker.call("releaseSlot", (await acquire(worker)).slot);
-    await worker.call("releaseSlot", (await acquire(worker)).slot);
-    const calls = (await readFile(log, "utf8")).trim().split("\n").sort();
-    expect(calls).toEqual(["-D -f ipv4 -m 1", "-D -f ipv4 -m 2", "-D -f ipv6 -m 1", "-D -f ipv6 -m 2"]);
   });
 
   it("get their addresses back after a runtime took them", async () => {

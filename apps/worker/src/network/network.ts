@@ -4,6 +4,7 @@ import { systemClock } from "@sallyport/appkit/clock";
 import type { NetworkRules } from "@sallyport/policy";
 import { type PlatformNames, platformNames, SLOT_INTERFACE, type SlotAddresses, slotAddresses } from "./addresses.ts";
 import { NftSession } from "./apply.ts";
+import { Connections } from "./connections.ts";
 import { journalDirectory, type SlotNetwork, type WorkerNetwork, type WorkerNetworkOptions } from "./contract.ts";
 import { Denials } from "./denials.ts";
 import { messageOf, NetworkError } from "./errors.ts";
@@ -96,7 +97,11 @@ async function start(
       clock,
       logger,
       poolSize: options.poolSize ?? 2,
-      conntrack: options.conntrack,
+      connections: new Connections({
+        router: stack.use(new NftSession({ helper: options.helper, netnsPath: names.routerNetnsPath })),
+        host: stack.use(new NftSession({ helper: options.helper })),
+        uplink,
+      }),
       onReleased: (slot) => denials?.forget(slot),
     }),
   );

@@ -2,6 +2,7 @@
 
 import type { PlatformNames, UplinkAddresses } from "./addresses.ts";
 import { UPLINK_NAME } from "./addresses.ts";
+import { IDLE_CONNECTION_S } from "./connection-room.ts";
 import { configureNamespace, ipBatch, type Settings } from "./namespaces.ts";
 import { readSetting, settingNames, writeSetting } from "./settings.ts";
 
@@ -29,7 +30,7 @@ const ROUTER_SETTINGS: Settings = {
   // Answers to what was denied (destination unreachable) have a rate of their own, by slot.
   "ipv4/icmp_ratemask": "6160",
   "ipv6/icmp/ratemask": "0,3-127",
-  "netfilter/nf_conntrack_tcp_timeout_established": "7440",
+  "netfilter/nf_conntrack_tcp_timeout_established": String(IDLE_CONNECTION_S),
 };
 
 const HOST_LINK_SETTINGS: Settings = {

@@ -5,7 +5,7 @@ import type { Logger } from "@sallyport/appkit/logger";
 import type { NetworkRules } from "@sallyport/policy";
 import { type PlatformNames, type SlotAddresses, slotAddresses } from "./addresses.ts";
 import { checkRules } from "./check-rules.ts";
-import { forgetConnections } from "./connections.ts";
+import type { Connections } from "./connections.ts";
 import { messageOf, NetworkError } from "./errors.ts";
 import { BLOCKED, type Journal, type JournaledSlot } from "./journal.ts";
 import type { RouterRules } from "./rules.ts";
@@ -23,8 +23,7 @@ export interface SlotStoreOptions {
   readonly logger: Logger;
   /** Slots kept ready. */
   readonly poolSize: number;
-  /** The conntrack program; it may be missing. */
-  readonly conntrack?: string | undefined;
+  readonly connections: Connections;
   /** A slot is nobody's any more. */
   readonly onReleased?: ((slot: number) => void) | undefined;
 }
@@ -47,7 +46,6 @@ export class SlotStore implements AsyncDisposable {
   readonly #closing = new AbortController();
   #refilling: Promise<void> | undefined;
   #refillTimer: NodeJS.Timeout | undefined;
-  #conntrackMissing = false;
 
   constructor(options: SlotStoreOptions) {
     this.#options = options;
@@ -201,11 +199,9 @@ export class SlotStore implements AsyncDisposable {
 
   /** A failure here keeps no slot alive: nothing matches the entries any more. */
   async #forget(mark: number): Promise<void> {
-    if (this.#conntrackMissing) return;
-    const { names, logger, conntrack } = this.#options;
+    const { connections, logger } = this.#options;
     try {
-      this.#conntrackMissing = !(await forgetConnections(names.routerNetnsPath, mark, conntrack));
-      if (this.#conntrackMissing) logger.warn({}, "conntrack is not installed: idle entries stay until they time out");
+      await connections.forget(mark);
     } catch (error) {
       logger.warn({ error: messageOf(error) }, "connections of a released slot could not be taken out");
     }
