@@ -7,7 +7,6 @@ import type { CureContext, Finding, Need } from "./finding.ts";
 const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   "ca-certificates": "trust in package mirrors",
   conmon: "keeps a sandbox's exit status while the worker restarts",
-  conntrack: "cuts established flows when a policy tightens",
   e2fsprogs: "makes the file system that bounds a sandbox's disk",
   gcc: "compiles init, the first process of every sandbox",
   iproute2: "makes network namespaces and links",
@@ -22,6 +21,7 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
 
 /** What the tests alone call, and what for. */
 const TEST_PACKAGES: Readonly<Record<string, string>> = {
+  conntrack: "lists the connections that the kernel tracks",
   python3: "a program of a user's who has no SDK, for a test of REST",
   "python3-requests": "HTTP as Python programs speak it, for the same test",
 };

@@ -39,8 +39,15 @@ const TRIAL_RULES = `table inet trial {
   set never { type ipv4_addr; flags interval; auto-merge; elements = { 198.51.100.0/24 } }
   set bind { typeof iifname . ip saddr; elements = { "trial0" . 198.51.100.1 } }
   map verdict { type ipv4_addr : verdict; elements = { 198.51.100.1 : drop } }
+  set counted { typeof numgen random mod 2; size 2; flags dynamic; }
+  ct timeout idle {
+    protocol tcp
+    l3proto ip
+    policy = { established: 7440 }
+  }
   chain raw { type filter hook prerouting priority raw; policy accept; iifname . ip saddr @bind accept; }
   chain through { type filter hook forward priority filter; policy drop;
+    ct timeout set "idle"; add @counted { numgen random mod 2 ct count over 2 } drop;
     ct state established,related accept; ip daddr @never drop; ip6 daddr 2001:db8::/32 drop; ip saddr vmap @verdict; }
   chain outward { type filter hook output priority filter; policy accept; meta skuid 0 accept; }
   chain nat { type nat hook postrouting priority srcnat; policy accept; masquerade; }
@@ -105,8 +112,10 @@ export function judgeKernel(facts: KernelFacts): Finding {
       say.push("modprobe veth");
     }
     if (!network.nftables) {
-      problems.push("the kernel does not take nftables rules with sets, maps, conntrack and masquerade");
-      say.push("modprobe -a nf_tables nft_ct nft_masq nft_chain_nat");
+      problems.push(
+        "the kernel does not take nftables rules with sets, maps, conntrack with counts and timeouts, and masquerade",
+      );
+      say.push("modprobe -a nf_tables nft_ct nft_connlimit nft_numgen nft_masq nft_chain_nat");
     }
   }
   const found = [
