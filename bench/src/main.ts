@@ -2,6 +2,7 @@
 // a target was missed or a part failed. With --json nothing but the JSON is on stdout.
 import { inspect } from "node:util";
 import { benchDensity } from "./density.ts";
+import { benchPolicy, POLICY_PARTS } from "./policy.ts";
 import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { inWords } from "./stats.ts";
@@ -24,6 +25,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     about: "400 sandboxes asleep: CPU, memory, wake to answer (about 10 minutes)",
     parts: [],
     run: benchDensity,
+  },
+  policy: {
+    about: "network policy: changing one, and what a packet and a connection pay for it (about 5 minutes)",
+    parts: POLICY_PARTS,
+    run: benchPolicy,
   },
 };
 

@@ -70,6 +70,15 @@ export async function startRoom(run: Run): Promise<Room> {
   return { ...run, ours, cold, runsc, docker, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
+/** Does part of a benchmark; where it fails, that is told, and the rest goes on. */
+export async function attempt({ failed }: Run, name: string, work: () => PromiseLike<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    failed(name, error);
+  }
+}
+
 /** Waits; rejects when the run shall stop. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

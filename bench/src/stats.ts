@@ -1,7 +1,7 @@
 // Figures from repeated runs, and the shape in which every benchmark reports.
 
-/** Of "MB/s" (10^6 bytes) more is better, of every other unit less is. */
-type Unit = "ms" | "MiB" | "MB/s" | "cores";
+/** Of what goes by the second (MB: 10^6 bytes) more is better, of every other unit less is. */
+export type Unit = "ms" | "ns" | "MiB" | "MB/s" | "connections/s" | "cores";
 
 /** One claim: `measured` beside `peer` in the same run. */
 export interface Result {
@@ -17,7 +17,7 @@ export interface Result {
   readonly peer: number | null;
   /** measured / peer. */
   readonly ratio: number | null;
-  /** Bound of `ratio`, or of `measured` where there is no peer: at least it for "MB/s", else at most. null: shown, not judged. */
+  /** Bound of `ratio`, or of `measured` where there is no peer: at least it where more is better, else at most. null: shown, not judged. */
   readonly target: number | null;
   readonly pass: boolean | null;
   readonly runs: number;
@@ -102,7 +102,7 @@ export function inWords(result: Result): string {
   const beside =
     peer === null ? (isAlone(result) ? "" : `; ${peerName}: not to be had here`) : `; ${peerName}: ${peer} ${unit}`;
   const compared = ratio === null ? "" : `; ratio ${ratio}`;
-  const bound = target === null ? "" : `; target ${unit === "MB/s" ? "≥" : "≤"} ${target}`;
+  const bound = target === null ? "" : `; target ${isRate(unit) ? "≥" : "≤"} ${target}`;
   const judged = target === null ? "" : `: ${pass === null ? "not judged" : pass ? "met" : "missed"}`;
   return `${ours}${beside}${compared}${bound}${judged}`;
 }
@@ -119,11 +119,15 @@ function isAlone({ peerName }: Result): boolean {
 }
 
 function holds(unit: Unit, value: number, target: number): boolean {
-  return unit === "MB/s" ? value >= target : value <= target;
+  return isRate(unit) ? value >= target : value <= target;
+}
+
+function isRate(unit: Unit): boolean {
+  return unit.endsWith("/s");
 }
 
 function slowEnd(unit: Unit, samples: readonly number[]): number {
-  return round(quantile(samples, unit === "MB/s" ? 0.05 : 0.95));
+  return round(quantile(samples, isRate(unit) ? 0.05 : 0.95));
 }
 
 function round(value: number): number {

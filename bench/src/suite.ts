@@ -4,7 +4,7 @@ import { benchCreate } from "./create.ts";
 import { benchExec } from "./exec.ts";
 import { benchIdle } from "./idle.ts";
 import type { Room, Run } from "./room.ts";
-import { startRoom } from "./room.ts";
+import { attempt, startRoom } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { inWords } from "./stats.ts";
 import { benchThroughput } from "./throughput.ts";
@@ -39,12 +39,4 @@ export async function benchSuite(run: Run, only: readonly string[]): Promise<Res
     await attempt(run, "clean-up", () => room[Symbol.asyncDispose]());
   }
   return results;
-}
-
-async function attempt({ failed }: Run, name: string, work: () => PromiseLike<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    failed(name, error);
-  }
 }
