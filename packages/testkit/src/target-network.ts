@@ -53,17 +53,21 @@ export async function startTargetNetwork(): Promise<TargetNetwork> {
     outsideIpv6: "2001:db8:51::f000:1",
   };
   let server: ChildProcess | undefined;
+  let isLinked = false;
   const dispose = async () => {
     if (server !== undefined && server.exitCode === null && server.signalCode === null) {
       const exited = once(server, "exit");
       server.kill("SIGKILL");
       await exited;
     }
-    ip(["netns", "del", namespace]); // takes the veth pair with it
+    // By name: the kernel keeps the namespace, and in it the link, while a cut connection waits for its last answer.
+    if (isLinked) ip(["link", "del", link]);
+    ip(["netns", "del", namespace]);
   };
   ip(["netns", "add", namespace]);
   try {
     ip(["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", namespace]);
+    isLinked = true;
     ip(["addr", "add", `${hostIpv4}/24`, "dev", link]);
     ip(["addr", "add", `${hostIpv6}/64`, "dev", link, "nodad"]);
     ip(["link", "set", link, "up"]);

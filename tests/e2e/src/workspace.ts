@@ -7,8 +7,15 @@ import { AdminServiceClient, callUnary } from "@sallyport/contracts/grpc";
 import { Client } from "@sallyport/sdk";
 import { inject } from "vitest";
 
+export interface Workspace {
+  readonly name: string;
+  readonly client: Client;
+  readonly token: string;
+  readonly url: string;
+}
+
 /** A client of a new workspace of the run's platform, with its token. */
-export async function newWorkspace(label: string): Promise<{ client: Client; token: string; url: string }> {
+export async function newWorkspace(label: string): Promise<Workspace> {
   const socket = join(inject("home"), "run/api/operator/operator.sock");
   const admin = new AdminServiceClient(`unix:${socket}`, credentials.createInsecure());
   try {
@@ -16,7 +23,7 @@ export async function newWorkspace(label: string): Promise<{ client: Client; tok
     await callUnary(admin, admin.createWorkspace, { name });
     const { secret } = await callUnary(admin, admin.createApiToken, { workspaceName: name, name: "e2e" });
     const url = inject("apiUrl");
-    return { client: new Client({ url, token: secret }), token: secret, url };
+    return { name, client: new Client({ url, token: secret }), token: secret, url };
   } finally {
     admin.close();
   }
