@@ -9,7 +9,7 @@ export const FAR_PORT = 8_110;
 export const SINK_PORT = 8_111;
 
 /** Packets that came into the target network so far. */
-export interface Arrived {
+interface Arrived {
   readonly datagrams: number;
   /** First packets of connections to the network's own TCP server. */
   readonly connections: number;
