@@ -12,8 +12,8 @@ import { ENTRY_BIT } from "./slot-rules.ts";
 
 /** Connections that come in have the same mark and one bit more. */
 const LIFE_MASK = ~ENTRY_BIT >>> 0;
-/** Connections that are deleted with one request: the kernel's words about those that ended by themselves must fit. */
-const DELETED_AT_ONCE = 1024;
+/** Connections that are deleted with one request: what else the worker does comes in between. */
+const DELETED_AT_ONCE = 256;
 const NO_SUCH_ENTRY = 2;
 
 export interface ConnectionsOptions {

@@ -1,11 +1,11 @@
 // What slots leave in the machine's own table of connections, with real flows.
 
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Child } from "../../test/network/child.ts";
 import { ping } from "../../test/network/raw.ts";
-import { FAR, GATEWAY_UID, World } from "../../test/network/world.ts";
+import { FAR, GATEWAY_UID, helperPath, World } from "../../test/network/world.ts";
 import { firstUplinkIndex, platformNames, uplinkAddresses } from "./addresses.ts";
 import { IDLE_CONNECTION_S } from "./connection-room.ts";
 import { renderHostTable } from "./host-rules.ts";
@@ -61,6 +61,14 @@ async function entries(read: (program: string, ...args: string[]) => Promise<str
   return texts.flatMap((text) => text.split("\n")).filter((line) => line !== "");
 }
 
+/** The worker's conversations with the kernel. */
+async function helperPids(): Promise<number[]> {
+  const pids = (await readFile(`/proc/${worker.pid}/task/${worker.pid}/children`, "utf8")).split(" ").filter(Boolean);
+  // What ends in between is none.
+  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+  return pids.filter((_, at) => commands[at]?.startsWith(`${helperPath()}\0`)).map(Number);
+}
+
 describe("a released slot", () => {
   it("leaves nothing in the tables of machine and router, and what is others' goes on", async () => {
     const held = await Promise.all([
@@ -98,6 +106,25 @@ describe("a released slot", () => {
     expect(await onHost()).toHaveLength(1);
     expect(await inRouter()).toHaveLength(1);
     expect(await inSecond.call("echo", held, "still", ANSWER_MS)).toBe(true);
+  });
+
+  it("goes though nobody answers about its connections", async () => {
+    const third = await worker.call<SlotNetwork>("acquireSlot");
+    await inFirst.call("hold", FAR.listed4, port);
+    await inSecond.call("hold", FAR.listed4, port);
+    const before = await helperPids();
+    await worker.call("releaseSlot", first.slot);
+    // The first that had connections: what takes them out is there since.
+    const helpers = (await helperPids()).filter((pid) => !before.includes(pid));
+    expect(helpers).toHaveLength(2);
+    for (const pid of helpers) process.kill(pid, "SIGSTOP");
+    const released = worker.call("releaseSlot", second.slot);
+    await expect.poll(() => world.inRouter("ip", "-o", "link")).not.toContain(`slot${second.slot}@`);
+    for (const pid of helpers) process.kill(pid, "SIGKILL");
+    await released;
+    expect(await worker.call("boundSlots")).toEqual([third.slot]);
+    expect(await worker.call("events")).toEqual(["connections of a released slot could not be taken out"]);
+    expect(await onHost()).toHaveLength(1);
   });
 });
 
