@@ -13,7 +13,7 @@ interface Arrived {
   readonly datagrams: number;
   /** First packets of connections to the network's own TCP server. */
   readonly connections: number;
-  /** Anything at all to addresses that nobody may reach. */
+  /** Anything at all to the outside address. */
   readonly denied: number;
 }
 
@@ -22,7 +22,7 @@ export interface FarServer extends AsyncDisposable {
 }
 
 /** A byte `e` to {@link FAR_PORT} comes back; after an `s` the server sends as fast as it can. Disposal ends it. */
-export async function startFarServer(targets: TargetNetwork, denied: readonly string[]): Promise<FarServer> {
+export async function startFarServer(targets: TargetNetwork): Promise<FarServer> {
   const inside = (program: string, args: readonly string[], input = ""): string =>
     execFileSync("nsenter", [`--net=/run/netns/${targets.namespace}`, program, ...args], { input, encoding: "utf8" });
   inside(
@@ -34,7 +34,7 @@ export async function startFarServer(targets: TargetNetwork, denied: readonly st
   counter denied {}
   chain in {
     type filter hook prerouting priority -400;
-    ip daddr { ${denied.join(", ")} } counter name denied
+    ip daddr ${targets.outsideIpv4} counter name denied
     udp dport ${SINK_PORT} counter name datagrams drop
     tcp dport ${targets.port} tcp flags & (syn | ack) == syn counter name connections
   }
