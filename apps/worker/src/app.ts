@@ -26,6 +26,7 @@ import {
   type WorkerNetwork,
   type WorkerNetworkOptions,
 } from "./network/index.ts";
+import { openHold } from "./runtime/hold.ts";
 import { openImages } from "./runtime/images.ts";
 import { openRunscRuntime } from "./runtime/runsc/runsc-runtime.ts";
 import { probeRunsc } from "./runtime/runsc/version.ts";
@@ -40,7 +41,10 @@ export interface WorkerDependencies {
 }
 
 /** What the network calls when something happens. */
-export type NetworkTellers = Pick<WorkerNetworkOptions, "onMachineAddresses" | "onDenials">;
+export type NetworkTellers = Pick<
+  WorkerNetworkOptions,
+  "onMachineAddresses" | "onDenials" | "onRulesLost" | "onRulesRestored"
+>;
 
 const TICK_MS = 5_000;
 const DOWN_DEADLINE_MS = 7_000;
@@ -55,6 +59,8 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   const journal = await openJournal(`${config.stateDirectory}/instances`);
   const imageStore = await openImageStore(`${config.stateDirectory}/images`);
   const images = openImages(config.imagesDirectory, imageStore.directory);
+  const cgroupPrefix = `sallyport-${config.platformId.slice(-8)}`;
+  const engineCgroupPrefix = `${cgroupPrefix}-engine`;
   const runtime = stack.use(
     await openRunscRuntime({
       runsc: config.runsc,
@@ -62,7 +68,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
       init: config.init,
       hide: config.hideHelper,
       stateDirectory: config.stateDirectory,
-      cgroupPrefix: `sallyport-${config.platformId.slice(-8)}`,
+      cgroupPrefix,
       diskReserveMiB: config.diskReserveMiB,
       diskOvercommit: config.diskOvercommit,
     }),
@@ -72,6 +78,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   stack.defer(async () => {
     if (isDown) await runtime.teardown();
   });
+  const hold = openHold([cgroupPrefix, engineCgroupPrefix]);
   const addressNews = new News<readonly string[]>();
   // The network begins to tell before there is anybody to hear it.
   const hearers = { addresses: () => {}, denials: (_slot: number, _details: readonly DenialDetail[]) => {} };
@@ -83,8 +90,12 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
         hearers.addresses();
       },
       onDenials: (slot, details) => hearers.denials(slot, details),
+      onRulesLost: () => hold.begin(),
+      onRulesRestored: () => hold.end(),
     }),
   );
+  // An earlier worker may have been killed while it held everything; the rules are there now.
+  await hold.end();
   const gateway = stack.use(openGatewayClient({ socket: config.gatewaySocket, logger }));
   const link = stack.use(
     openApiLink({
@@ -107,7 +118,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
     await openEngine({
       engineDirectory: config.engineDirectory,
       stateDirectory: `${config.stateDirectory}/engine`,
-      cgroupPrefix: `sallyport-${config.platformId.slice(-8)}-engine`,
+      cgroupPrefix: engineCgroupPrefix,
       network,
       runsc: config.runsc,
       hide: (await probeRunsc(config.runsc)).hideProcSysNet ? config.hideHelper : undefined,
@@ -204,6 +215,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
   return {
     async down() {
       isDown = true;
+      await hold.endForDead();
       const deadline = new Promise<"late">((resolve) => setTimeout(resolve, DOWN_DEADLINE_MS, "late").unref());
       const ended = await Promise.race([
         Promise.all([registry.down(), maker[Symbol.asyncDispose]().then(() => engine[Symbol.asyncDispose]())]),

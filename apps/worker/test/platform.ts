@@ -1,6 +1,6 @@
 // One worker with a stand-in for everything around it: api, gateway, network. The runtime is real.
 import type { ChildProcess } from "node:child_process";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type DesiredInstance, DesiredInstance_Wish, type InstanceSpec, NetworkRules_Mode } from "@sallyport/contracts";
 import { z } from "zod";
@@ -28,6 +28,8 @@ export interface TestPlatform extends AsyncDisposable {
   readonly imageDigest: string;
   gateway: FakeGateway;
   restartGateway(): Promise<void>;
+  /** Takes the rules out of the network, or puts them back. */
+  loseRules(lost: boolean): Promise<void>;
   /** Starts the worker as a process. */
   startWorker(): ChildProcess;
   wishRun(changes?: Partial<InstanceSpec>): DesiredInstance;
@@ -71,6 +73,7 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
     SALLYPORT_LOG_LEVEL: process.env["SALLYPORT_TEST_LOG_LEVEL"] ?? "error",
     SALLYPORT_WARM_POOL: String(options.warmPool ?? 0),
     FAKE_NETWORK_TAG: tag,
+    RULES_LOST: join(state, "rules-lost"),
   };
   const platform: TestPlatform = {
     platformId,
@@ -79,6 +82,7 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
     api,
     imageDigest: image.digest,
     gateway: await startFakeGateway(gatewaySocket),
+    loseRules: (lost) => (lost ? writeFile(env.RULES_LOST, "") : rm(env.RULES_LOST)),
     async restartGateway() {
       await platform.gateway[Symbol.asyncDispose]();
       platform.gateway = await startFakeGateway(gatewaySocket);

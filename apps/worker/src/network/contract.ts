@@ -36,9 +36,9 @@ export interface WorkerNetworkOptions {
   readonly onDenials?: (slot: number, details: readonly DenialDetail[]) => void;
   /** The machine's own addresses are others now: canonical CIDRs, as `machineAddresses` gives them. */
   readonly onMachineAddresses?: (cidrs: readonly string[]) => void;
-  /** The router's rules were found gone; freeze the sandboxes. Called before they are loaded again. */
+  /** The router's rules are not what they should be: stop the sandboxes. They are being loaded again meanwhile. */
   readonly onRulesLost?: () => Promise<void>;
-  /** They are back; thaw. */
+  /** They are back, and whoever was to stop has stopped: let them go on. Called again after a failure. */
   readonly onRulesRestored?: () => Promise<void>;
 }
 

@@ -17,6 +17,7 @@ import { OwnAddresses } from "./own-addresses.ts";
 import { removeLeftovers, removeWorkerNetwork } from "./removal.ts";
 import { configureRouter, connectUplink } from "./router.ts";
 import { RouterRules } from "./rules.ts";
+import { RulesWatch } from "./rules-watch.ts";
 import { readdressSlot } from "./slot.ts";
 import { DEFAULT_SLOT_LIMITS } from "./slot-limits.ts";
 import { SlotNumbers } from "./slot-numbers.ts";
@@ -124,17 +125,9 @@ async function start(
             logger,
           }),
         );
-  stack.use(
-    new Watch({
-      rules,
-      host,
-      refreshAddresses,
-      logger,
-      intervalMs: options.watchIntervalMs,
-      onRulesLost: options.onRulesLost,
-      onRulesRestored: options.onRulesRestored,
-    }),
-  );
+  const { onRulesLost, onRulesRestored, watchIntervalMs: intervalMs } = options;
+  stack.use(new RulesWatch({ rules, clock, logger, intervalMs, onRulesLost, onRulesRestored }));
+  stack.use(new Watch({ host, refreshAddresses, logger, intervalMs }));
   store.refill();
   logger.info(
     { router: names.routerNetns, uplink: uplink.subnet4, adopted: kept.length, fresh },

@@ -1,26 +1,21 @@
-// Keeps the world as it should be: the router's rules, the host's side, the host's addresses in the never set.
+// Keeps the world around the router as it should be: the host's side, the host's addresses in the never set.
 
 import type { ChildProcess } from "node:child_process";
 import type { Logger } from "@sallyport/appkit/logger";
 import { start } from "../system/command.ts";
 import { messageOf } from "./errors.ts";
 import type { HostSide } from "./host.ts";
-import type { RouterRules } from "./rules.ts";
 
-/** How soon lost rules are noticed. Address changes are heard at once, and looked for at this pace too. */
+/** Address changes are heard at once, and looked for at this pace too. */
 const WATCH_INTERVAL_MS = 2000;
 /** Addresses come in bursts. */
 const SETTLE_MS = 50;
 
 export interface WatchOptions {
-  readonly rules: RouterRules;
   readonly host: HostSide;
   readonly refreshAddresses: () => Promise<void>;
   readonly logger: Logger;
   readonly intervalMs?: number | undefined;
-  /** The router's rules are gone: sandboxes must stop until `onRulesRestored`. */
-  readonly onRulesLost?: (() => Promise<void>) | undefined;
-  readonly onRulesRestored?: (() => Promise<void>) | undefined;
 }
 
 export class Watch implements AsyncDisposable {
@@ -31,7 +26,6 @@ export class Watch implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
-  #lost = false;
   #closed = false;
 
   constructor(options: WatchOptions) {
@@ -58,7 +52,6 @@ export class Watch implements AsyncDisposable {
 
   async #round(): Promise<void> {
     if (this.#monitor === undefined) this.#listen();
-    await this.#step("router rules", () => this.#keepRules());
     await this.#step("host addresses", this.#options.refreshAddresses);
     await this.#step("host side", async () => {
       if (await this.#options.host.repair()) this.#options.logger.warn({}, "host table was gone, loaded again");
@@ -70,29 +63,6 @@ export class Watch implements AsyncDisposable {
       await task();
     } catch (error) {
       this.#options.logger.error({ what, error: messageOf(error) }, "network watch failed, will try again");
-    }
-  }
-
-  async #keepRules(): Promise<void> {
-    const { rules, logger } = this.#options;
-    if (await this.#intact()) return;
-    if (!this.#lost) {
-      logger.error({}, "router rules are gone");
-      this.#lost = true;
-      await this.#options.onRulesLost?.();
-    }
-    await rules.reload();
-    this.#lost = false;
-    logger.warn({}, "router rules are back");
-    await this.#options.onRulesRestored?.();
-  }
-
-  async #intact(): Promise<boolean> {
-    try {
-      return await this.#options.rules.intact();
-    } catch (error) {
-      this.#options.logger.warn({ error: messageOf(error) }, "router rules could not be read");
-      return false;
     }
   }
 

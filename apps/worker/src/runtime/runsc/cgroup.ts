@@ -30,6 +30,14 @@ export interface Cgroups {
   kill(containerId: string): Promise<number>;
   /** Removes the directories; throws RuntimeError "NotGone" when a process is left in one. */
   remove(containerId: string): Promise<void>;
+  /**
+   * Holds everything still that is there, whatever joins and whatever is frozen or thawed meanwhile, until `release`: by
+   * the directory that all others are in, which remembers it beyond a kill of the worker. Throws RuntimeError; what stands
+   * still by then stays so.
+   */
+  hold(): Promise<void>;
+  /** Lets go on what is not frozen itself. Where nothing is held, it changes nothing. */
+  release(): Promise<void>;
   /** Names of everything under the platform's own directory. */
   known(): Promise<string[]>;
   /** Removes the platform's own directory where it is empty. */
@@ -65,6 +73,11 @@ export function openCgroups(options: CgroupOptions): Cgroups {
     },
     setLimits: (containerId, limits) => flavour.limit(directoriesOf(containerId), limits, true),
     counters: (containerId) => flavour.counters(directoriesOf(containerId)),
+    async hold() {
+      const freezer = flavour.freezer(parents);
+      if (freezer === undefined || existsSync(freezer.control)) await untilFrozen(freezer);
+    },
+    release: () => thaw(flavour.freezer(parents)),
     freeze: (containerId) => freeze(flavour.freezer(directoriesOf(containerId))),
     thaw: (containerId) => thaw(flavour.freezer(directoriesOf(containerId))),
     isFrozen: async (containerId) => (await flavour.freezer(directoriesOf(containerId))?.isAsked()) ?? false,
@@ -91,22 +104,26 @@ export function openCgroups(options: CgroupOptions): Cgroups {
   };
 }
 
-/** The kernel takes a moment where a process is deep in a system call, and wants to be asked again (version 1). */
 async function freeze(freezer: Freezer | undefined): Promise<void> {
-  if (freezer === undefined) throw new RuntimeError("RuntimeFailed", "this machine has no cgroup freezer");
-  const deadline = performance.now() + FREEZE_DEADLINE_MS;
   try {
-    for (;;) {
-      await writeLimit(freezer.control, freezer.freeze);
-      if (await freezer.isFrozen()) return;
-      if (performance.now() > deadline) {
-        throw new RuntimeError("RuntimeFailed", `not every process stood still within ${FREEZE_DEADLINE_MS} ms`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    await untilFrozen(freezer);
   } catch (error) {
     await thaw(freezer);
     throw error;
+  }
+}
+
+/** The kernel takes a moment where a process is deep in a system call, and wants to be asked again (version 1). */
+async function untilFrozen(freezer: Freezer | undefined): Promise<void> {
+  if (freezer === undefined) throw new RuntimeError("RuntimeFailed", "this machine has no cgroup freezer");
+  const deadline = performance.now() + FREEZE_DEADLINE_MS;
+  for (;;) {
+    await writeLimit(freezer.control, freezer.freeze);
+    if (await freezer.isFrozen()) return;
+    if (performance.now() > deadline) {
+      throw new RuntimeError("RuntimeFailed", `not every process stood still within ${FREEZE_DEADLINE_MS} ms`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
 
