@@ -15,6 +15,8 @@ export interface ClaimOptions {
   readonly containerId: string;
   readonly slot: number;
   readonly spec: InstanceSpec;
+  /** The newest policy that is wished, asked for again after each that was applied. */
+  readonly newestNetwork: () => InstanceSpec["network"];
   readonly signal: AbortSignal;
   readonly timeline: Timeline;
 }
@@ -29,21 +31,33 @@ class PolicyNotAppliedError extends Error {
   }
 }
 
-export async function claim(parts: InstanceParts, options: ClaimOptions): Promise<void> {
+/** Answers which policy the kernel had when the command was started. */
+export async function claim(parts: InstanceParts, options: ClaimOptions): Promise<InstanceSpec["network"]> {
   const { runtime, network, gateway } = parts;
   const { door, containerId, slot, spec, signal, timeline } = options;
   const meet = async () => {
     await runtime.thaw(containerId); // one that was made ahead is frozen
     await attach(parts, door, signal);
   };
-  await allDone([
-    network.applyPolicy({ slot }, spec.network.rules).catch((error: unknown) => {
+  let applied = options.newestNetwork();
+  const apply = async () => {
+    try {
+      await network.applyPolicy({ slot }, applied.rules);
+    } catch (error) {
       throw new PolicyNotAppliedError(error);
-    }),
+    }
+  };
+  await allDone([
+    apply(),
     runtime.setLimits(containerId, spec.limits),
     runtime.writeEtc(containerId, etcFiles(door.sandboxId, door.slot, spec.dns)),
     options.attached ? undefined : meet(),
   ]);
+  // A policy that came meanwhile holds for the command's first packet.
+  for (let newest = options.newestNetwork(); newest !== applied; newest = options.newestNetwork()) {
+    applied = newest;
+    await apply();
+  }
   timeline.mark("policy");
   signal.throwIfAborted();
   const { command, env, workdir, pty } = spec;
@@ -56,4 +70,5 @@ export async function claim(parts: InstanceParts, options: ClaimOptions): Promis
   const open = () => throughDoor(parts, door, signal, () => gateway.open(door.instanceId, { env, workdir }, signal));
   await allDone([start(), open()]);
   timeline.mark("entrypoint");
+  return applied;
 }

@@ -218,13 +218,19 @@ export class Instance {
 
   async #claim(timeline: Timeline, attached: boolean): Promise<void> {
     this.#work.throwIfAborted();
-    const network = this.#newerNetwork ?? this.#spec().network;
-    const spec = { ...this.#spec(), network };
-    const { containerId } = this.record;
-    const options = { door: this.#door(), containerId, slot: this.#ownSlot().slot, spec, attached };
-    await claim(this.#parts, { ...options, signal: this.#work, timeline });
-    await this.#book.advance("claimed", {
+    const spec = this.#spec();
+    const network = await claim(this.#parts, {
+      door: this.#door(),
+      containerId: this.record.containerId,
+      slot: this.#ownSlot().slot,
       spec,
+      newestNetwork: () => this.#newerNetwork ?? spec.network,
+      attached,
+      signal: this.#work,
+      timeline,
+    });
+    await this.#book.advance("claimed", {
+      spec: { ...spec, network },
       networkGeneration: network.generation,
       lifetimeEndsAt: this.#parts.clock.now() + spec.lifetimeMs,
     });
