@@ -58,7 +58,7 @@ export async function removeLink(netnsPath: string | undefined, link: string): P
   try {
     await ipBatch(netnsPath, [`link del dev ${link}`]);
   } catch (error) {
-    if (error instanceof CommandError && /Cannot find device/.test(error.stderr)) return;
+    if (error instanceof CommandError && /Cannot find device|No such device/.test(error.stderr)) return;
     throw error;
   }
 }
