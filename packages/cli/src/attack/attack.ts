@@ -1,12 +1,19 @@
 // The attack: every probe against real sandboxes of the platform, one after another, with a neighbour watched throughout.
-import { networkInterfaces } from "node:os";
 import type { Client } from "@sallyport/sdk";
 import { Sandbox } from "@sallyport/sdk";
 import { BOMBS } from "./bombs.ts";
 import { ESCAPES } from "./escapes.ts";
+import { FLOODS } from "./floods.ts";
 import { runInside } from "./inside.ts";
+import { LOOK_UPS } from "./look-ups.ts";
+import { hostAddresses, hostPorts } from "./machine.ts";
 import { moveInNeighbour, type Neighbour } from "./neighbour.ts";
-import { BOMB_LIMITS, type BombProbe, type Score, type Verdict } from "./probe.ts";
+import { REACHES } from "./network.ts";
+import type { BombProbe, NetworkContext, NetworkProbe, Score, Verdict } from "./probe.ts";
+import { BOMB_LIMITS } from "./probe.ts";
+
+/** Longest that a sandbox of one probe of the network lives, in milliseconds. */
+const NETWORK_PROBE_MS = 5 * 60_000;
 
 export interface AttackOptions {
   readonly client: Client;
@@ -28,12 +35,16 @@ export async function attack(options: AttackOptions): Promise<readonly Score[]> 
     scores.push(score);
     options.onScore?.(score);
   };
+  const hosts = hostAddresses();
   {
     await using attacker = await Sandbox.create({ client, signal, network: "open", lifetimeMs: 15 * 60_000 });
-    const targets = hostAddresses();
     for (const probe of ESCAPES) {
-      await judge(probe.name, probe.aim, () => runInside(attacker, probe, targets, signal));
+      await judge(probe.name, probe.aim, () => runInside(attacker, probe, hosts, signal));
     }
+  }
+  const surroundings = { client, signal, neighbour, hosts, ports: await hostPorts() };
+  for (const probe of [...REACHES, ...LOOK_UPS, ...FLOODS]) {
+    await judge(probe.name, probe.aim, () => tryNetwork(probe, surroundings));
   }
   for (const bomb of BOMBS) await judge(bomb.name, bomb.aim, () => setOff(bomb, client, signal));
   return scores;
@@ -64,10 +75,9 @@ async function setOff(bomb: BombProbe, client: Client, signal: AbortSignal): Pro
   return await bomb.run({ client, signal, sandbox });
 }
 
-/** Where the platform's own machine may be met, when the command runs on it. */
-function hostAddresses(): readonly string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ internal, scopeid }) => !internal && (scopeid ?? 0) === 0)
-    .map(({ address }) => address);
+async function tryNetwork(probe: NetworkProbe, context: Omit<NetworkContext, "sandbox">): Promise<Verdict> {
+  const { client, signal } = context;
+  const network = probe.policy ?? "open";
+  await using sandbox = await Sandbox.create({ client, signal, network, lifetimeMs: NETWORK_PROBE_MS });
+  return await probe.run({ ...context, sandbox });
 }

@@ -1,5 +1,6 @@
 // What a probe is: something hostile code would try, and how to tell that it did not get through.
-import type { Client, Sandbox } from "@sallyport/sdk";
+import type { Client, NetworkPolicy, Sandbox } from "@sallyport/sdk";
+import type { Neighbour } from "./neighbour.ts";
 
 /** Whether the wall held, and what was seen. */
 export interface Verdict {
@@ -30,6 +31,27 @@ export interface BombProbe {
   readonly name: string;
   readonly aim: string;
   readonly run: (context: BombContext) => Promise<Verdict>;
+}
+
+/** What a probe of the network works with. */
+export interface NetworkContext {
+  readonly client: Client;
+  readonly signal: AbortSignal;
+  /** A fresh one of the probe's own, with its policy; it is terminated after the probe. */
+  readonly sandbox: Sandbox;
+  /** Addresses of the machine, and ports at which it may be met, the platform's first. */
+  readonly hosts: readonly string[];
+  readonly ports: readonly number[];
+  readonly neighbour: Neighbour;
+}
+
+/** Tries to get packets where none may go, or too many of them anywhere. */
+export interface NetworkProbe {
+  readonly name: string;
+  readonly aim: string;
+  /** `open` when unset. */
+  readonly policy?: NetworkPolicy;
+  readonly run: (context: NetworkContext) => Promise<Verdict>;
 }
 
 /** Limits of a bomb's sandbox; the bombs are sized by them. */
