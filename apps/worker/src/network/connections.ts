@@ -1,12 +1,21 @@
-// Takes the connections of a slot's ended life out of the tables of connections: the router's, and the machine's own,
-// which tracks what the router lets out a second time. Nothing matches them any more, but the tables are everybody's, and
-// what is left in the machine's would be there for as long as the machine keeps idle connections.
+// Takes connections out of the tables of connections: the router's, and the machine's own, which tracks what the router
+// lets out a second time. Those of a slot's ended life: nothing matches them any more, but the tables are everybody's, and
+// what is left in the machine's would be there for as long as the machine keeps idle connections. And those that a policy
+// does not let through any more: no packet of theirs passes, and they are not to count, nor to live again by the next one.
 
 import { parseAddress } from "@sallyport/policy";
 import type { UplinkAddresses } from "./addresses.ts";
 import { type NftSession, refused } from "./apply.ts";
-import { deleteConnection, deleteConnections, listConnections, onward } from "./netlink/connection-messages.ts";
+import {
+  type Beginning,
+  beginning,
+  deleteConnection,
+  deleteConnections,
+  listConnections,
+  onward,
+} from "./netlink/connection-messages.ts";
 import { readAnswer } from "./netlink/messages.ts";
+import { type Reach, reaches } from "./reach.ts";
 import { SerialQueue } from "./serial.ts";
 import { ENTRY_BIT } from "./slot-rules.ts";
 
@@ -15,6 +24,7 @@ const LIFE_MASK = ~ENTRY_BIT >>> 0;
 /** Connections that are deleted with one request: what else the worker does comes in between. */
 const DELETED_AT_ONCE = 256;
 const NO_SUCH_ENTRY = 2;
+const ONLY_THIS_MARK = 0xffff_ffff;
 
 export interface ConnectionsOptions {
   /** Sessions of its own: a list of many connections delays no change of rules. */
@@ -44,6 +54,37 @@ export class Connections {
     return this.#queue.run(() => this.#forget({ mark, mask: LIFE_MASK }));
   }
 
+  /**
+   * Call when the rules are in force that reach no further than `newest` says, which is asked when it comes to it.
+   * Connections that come in from the gateway stay.
+   *
+   * @throws NetworkError `RulesNotApplied` where not all could be taken out.
+   */
+  cut(mark: number, newest: () => Reach): Promise<void> {
+    return this.#queue.run(() => this.#cut(mark, newest()));
+  }
+
+  /** Resolves when all that was asked for is done. */
+  settled(): Promise<void> {
+    return this.#queue.run(() => Promise.resolve());
+  }
+
+  async #cut(mark: number, reach: Reach): Promise<void> {
+    const { router } = this.#options;
+    const listed = readAnswer(await router.exchange(listConnections({ mark, mask: ONLY_THIS_MARK })));
+    checkDone(listed.refusals);
+    for (let from = 0; from < listed.replies.length; from += DELETED_AT_ONCE) {
+      const lost = listed.replies.slice(from, from + DELETED_AT_ONCE).flatMap(({ payload }) => {
+        const connection = beginning(payload);
+        return connection === undefined || isReached(reach, connection) ? [] : [{ payload, connection }];
+      });
+      if (lost.length === 0) continue;
+      await this.#forgetOnHost(lost.map(({ payload }) => payload));
+      const messages = lost.map(({ connection }, at) => deleteConnection(connection, at + 1));
+      checkDone(readAnswer(await router.exchange(Buffer.concat(messages))).refusals);
+    }
+  }
+
   async #forget(marks: { readonly mark: number; readonly mask: number }): Promise<void> {
     const { router } = this.#options;
     const listed = readAnswer(await router.exchange(listConnections(marks)));
@@ -68,6 +109,11 @@ export class Connections {
     if (messages.length === 0) return;
     checkDone(readAnswer(await this.#options.host.exchange(Buffer.concat(messages))).refusals);
   }
+}
+
+function isReached(reach: Reach, { destination, protocol, port }: Beginning): boolean {
+  const family = destination.length === 4 ? 4 : 6;
+  return reaches(reach[family], BigInt(`0x${destination.toString("hex")}`), protocol, port);
 }
 
 /** Connections end by themselves at any time: one that is not there is as it should be. */

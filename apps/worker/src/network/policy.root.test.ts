@@ -208,6 +208,33 @@ describe("a change of policy", () => {
     expect((await far.call<string[]>("received")).slice(before)).toEqual(["through"]);
   });
 
+  it("takes the connections that it denies out of both tables, and no others", async () => {
+    const ports = async (read: (program: string, ...args: string[]) => Promise<string>): Promise<string[]> => {
+      const texts = await Promise.all(["ipv4", "ipv6"].map((family) => read("conntrack", "-L", "-f", family)));
+      const lines = texts.flatMap((text) => text.split("\n")).filter((line) => line.includes(`dport=${served} `));
+      return lines.map((line) => / dst=(\S+)/.exec(line)?.[1] ?? "").sort();
+    };
+    const served = await far.call<number>("serve");
+    await setPolicy("open");
+    const all = [FAR.listed4, FAR.unlisted4, FAR.listed6, FAR.unlisted6];
+    for (const address of all) {
+      await inFirst.call("hold", address, served);
+      expect(await inFirst.call("udp", address, served, "once", 2000)).toBe("open");
+    }
+    const inside = await inFirst.call<number>("serve");
+    const gateway = world.agent(world.routerPath, GATEWAY_UID);
+    const session = await gateway.call<number>("hold", first.ipv4, inside);
+    const twice = (addresses: readonly string[]): string[] => addresses.flatMap((one) => [one, one]).sort();
+    expect(await ports(world.inHost.bind(world))).toEqual(twice(all));
+    await setPolicy({ allow: ["198.51.100.0/25", { cidr: "2001:db8::/121", protocol: "tcp", ports: [served] }] });
+    const kept = [FAR.listed4, FAR.listed4, FAR.listed6].sort();
+    await expect.poll(() => ports(world.inRouter.bind(world)), { timeout: 5000 }).toEqual(kept);
+    await expect.poll(() => ports(world.inHost.bind(world)), { timeout: 5000 }).toEqual(kept);
+    await setPolicy("blocked");
+    await expect.poll(() => ports(world.inRouter.bind(world)), { timeout: 5000 }).toEqual([]);
+    expect(await gateway.call("echo", session, "still", 2000)).toBe(true);
+  });
+
   it("that the kernel refuses leaves the old one", async () => {
     await setPolicy({ allow: ["198.51.100.0/25"] });
     // Port rules that overlap: each is in order, but the kernel's set refuses them.

@@ -54,14 +54,27 @@ export function reachOf(rules: NetworkRules): Reach {
 
 /** Whether a packet may go there. `port` is that of the other side; it does not matter where the protocol has none. */
 export function reaches(reach: FamilyReach, address: bigint, protocol: number, port: number): boolean {
-  const holds = (range: AddressRange): boolean => range.first <= address && address <= range.last;
-  return (
-    reach.whole.some(holds) ||
-    reach.boxes.some(
-      (box) =>
-        holds(box) && box.protocol === protocol && (isIcmp(protocol) || (box.fromPort <= port && port <= box.toPort)),
-    )
+  if (isWithin(reach.whole, address)) return true;
+  return reach.boxes.some(
+    (box) =>
+      box.protocol === protocol &&
+      (isIcmp(protocol) || (box.fromPort <= port && port <= box.toPort)) &&
+      box.first <= address &&
+      address <= box.last,
   );
+}
+
+/** Whether one of the ranges, which are in order and disjoint, holds the address. */
+export function isWithin(ranges: readonly AddressRange[], address: bigint): boolean {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const range = ranges[middle];
+    if (range !== undefined && range.last < address) low = middle + 1;
+    else high = middle;
+  }
+  const found = ranges[low];
+  return found !== undefined && found.first <= address && address <= found.last;
 }
 
 /** Whether two hold the same, as far as ranges in order can tell. */

@@ -8,6 +8,7 @@ import { checkRules } from "./check-rules.ts";
 import type { Connections } from "./connections.ts";
 import { messageOf, NetworkError } from "./errors.ts";
 import { BLOCKED, type Journal, type JournaledSlot } from "./journal.ts";
+import { type Reach, reachOf } from "./reach.ts";
 import type { RouterRules } from "./rules.ts";
 import { SerialQueue } from "./serial.ts";
 import { makeSlot, unmakeSlot } from "./slot.ts";
@@ -36,6 +37,8 @@ interface Held {
   readonly queue: SerialQueue;
   entry: JournaledSlot;
   releasing: Promise<void> | undefined;
+  /** Its connections are about to be held against its newest rules. */
+  isCutDue: boolean;
 }
 
 export class SlotStore implements AsyncDisposable {
@@ -156,8 +159,24 @@ export class SlotStore implements AsyncDisposable {
         await this.#journal(held, before);
         throw error;
       }
+      // What was blocked has none.
+      if (before.rules.mode !== "blocked") this.#cut(held);
     });
     this.#log("policy applied", held, startedMs, { mode: rules.mode });
+  }
+
+  /** In the background: no packet passes that the rules deny. Changes that come before it begins are one. */
+  #cut(held: Held): void {
+    if (held.isCutDue) return;
+    held.isCutDue = true;
+    const { connections, logger } = this.#options;
+    const newest = (): Reach => {
+      held.isCutDue = false;
+      return reachOf(held.entry.rules);
+    };
+    connections.cut(held.entry.mark, newest).catch((error: unknown) => {
+      logger.warn({ slot: held.entry.slot, error: messageOf(error) }, "denied connections could not be taken out");
+    });
   }
 
   /** Rules, cable, namespace, journal: all gone, the number at rest. Idempotent; after a failure it can be asked again. */
@@ -209,7 +228,7 @@ export class SlotStore implements AsyncDisposable {
 
   #hold(entry: JournaledSlot): Held {
     const addresses = slotAddresses(this.#options.platformId, entry.slot);
-    const held: Held = { addresses, queue: new SerialQueue(), entry, releasing: undefined };
+    const held: Held = { addresses, queue: new SerialQueue(), entry, releasing: undefined, isCutDue: false };
     this.#slots.set(entry.slot, held);
     return held;
   }
@@ -230,5 +249,6 @@ export class SlotStore implements AsyncDisposable {
     clearTimeout(this.#refillTimer);
     await this.#refilling;
     await Promise.all([...this.#slots.values()].map((held) => held.queue.run(() => Promise.resolve())));
+    await this.#options.connections.settled();
   }
 }

@@ -113,8 +113,35 @@ function turnedProtocol(protocol: ReadonlyMap<number, Buffer>): Attribute[] {
   ];
 }
 
+/** A connection as whoever began it sees it. */
+export interface Beginning {
+  readonly family: number;
+  /** Where it goes: four or sixteen bytes. */
+  readonly destination: Buffer;
+  /** As IP numbers it. */
+  readonly protocol: number;
+  /** Of the destination; 0 where the protocol has none. */
+  readonly port: number;
+  readonly tuple: Attribute;
+}
+
+/** How a listed connection began. Undefined where the kernel said nothing of the kind. Throws RangeError as `onward`. */
+export function beginning(listed: Buffer): Beginning | undefined {
+  const payload = readAttributes(listed).get(ORIGINAL);
+  const members = membersOf(payload);
+  const [addresses, protocol] = [membersOf(members.get(TUPLE_ADDRESSES)), membersOf(members.get(TUPLE_PROTOCOL))];
+  const number = protocol.get(PROTOCOL_NUMBER)?.readUInt8(0);
+  for (const { family, destination } of ADDRESSES) {
+    const to = addresses.get(destination);
+    if (payload === undefined || to === undefined || number === undefined) continue;
+    const port = protocol.get(DESTINATION_PORT)?.readUInt16BE(0) ?? 0;
+    return { family, destination: to, protocol: number, port, tuple: nested(ORIGINAL, [payload]) };
+  }
+  return undefined;
+}
+
 /** Takes one connection out. Nothing is said where it worked. */
-export function deleteConnection({ family, tuple }: Onward, sequence: number): Buffer {
+export function deleteConnection({ family, tuple }: Pick<Onward, "family" | "tuple">, sequence: number): Buffer {
   return message({ type: typeOf(DELETE), flags: 0, family, sequence, attributes: [tuple] });
 }
 
