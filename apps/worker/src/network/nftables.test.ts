@@ -1,6 +1,8 @@
 // The rules as text: what must be in them, and what must never be.
 
+import { compile } from "@sallyport/policy";
 import { describe, expect, it } from "vitest";
+import { slotAddresses } from "./addresses.ts";
 import { renderTable } from "./nftables.ts";
 import { DEFAULT_SLOT_LIMITS } from "./slot-limits.ts";
 
@@ -8,7 +10,7 @@ const text = renderTable({
   gatewayUid: 977,
   limits: { ...DEFAULT_SLOT_LIMITS, connections: 77, newConnectionsPerSecond: 11, packetsPerSecond: 1_234 },
   ownAddresses: ["198.51.100.1/32", "2001:db8::1/128", "127.0.0.1/32"],
-  slots: [],
+  slots: [{ addresses: slotAddresses("01jqz3v5t8k2m4n6p8r0s2v4w6", 3), mark: 4, rules: compile("open", []) }],
 });
 
 /** Rules of a chain, without its declaration. */
@@ -35,8 +37,8 @@ describe("renderTable", () => {
       'oifname != "uplink" goto deny_never',
       "ip daddr @never4 goto deny_never",
       "ip6 daddr @never6 goto deny_never",
-      "iifname vmap @egress",
-      "drop",
+      "ct mark vmap @egress",
+      "counter drop",
     ]);
     expect(text).toMatch(/set never4 \{[^}]*127\.0\.0\.0-127\.255\.255\.255, (?!127)[^}]*198\.51\.100\.1[,-]/);
     expect(text).toMatch(/set never6 \{[^}]*2001:db8::1[, ]/);
@@ -54,13 +56,14 @@ describe("renderTable", () => {
     expect(rules.indexOf('oifname "uplink" drop')).toBeLessThan(rules.findIndex((rule) => rule.startsWith("ct state")));
   });
 
+  it("takes packets by a slot's own cable alone", () => {
+    expect(chain("from_3")[0]).toBe('iifname != "slot3" drop');
+    expect(chain("in_3")[0]).toBe('oifname != "slot3" drop');
+  });
+
   it("bounds what a slot takes", () => {
-    expect(chain("from_slot")).toContain(
-      "update @packets_out { iifname limit rate over 1234/second burst 124 packets } goto deny_packets",
-    );
-    expect(chain("returning")).toContain(
-      "update @packets_in { oifname limit rate over 1234/second burst 124 packets } counter drop",
-    );
+    expect(chain("from_3")[1]).toBe("limit rate over 1234/second burst 124 packets goto deny_packets");
+    expect(chain("in_3")[1]).toBe("limit rate over 1234/second burst 124 packets goto drop_in");
     expect(chain("pass_out")).toEqual([
       "ct status confirmed accept",
       "update @openings { iifname limit rate over 11/second burst 11 packets } goto deny_openings",

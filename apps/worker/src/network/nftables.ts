@@ -2,12 +2,12 @@
 // in `slot-rules.ts`, look-ups are in `look-ups.ts`.
 
 import { NEVER_REACHABLE } from "@sallyport/policy";
-import { UPLINK_NAME } from "./addresses.ts";
+import { SLOT_COUNT, UPLINK_NAME } from "./addresses.ts";
 import { DENIAL_GROUP, type DenialPrefix } from "./denial-words.ts";
 import { LOOK_UP_RULES, lookUpChains, type ResolverOptions } from "./look-ups.ts";
 import { type AddressRange, joined } from "./reach.ts";
 import type { SlotLimits } from "./slot-limits.ts";
-import { DENY_IN, DENY_OUT, PASS_IN, PASS_OUT, type RouterSlot } from "./slot-rules.ts";
+import { DENY_IN, DENY_OUT, DENY_PACKETS, PASS_OUT, RETURNING, type RouterSlot } from "./slot-rules.ts";
 import { renderRange, renderSlot } from "./slot-text.ts";
 
 export const ROUTER_TABLE = "sallyport";
@@ -17,9 +17,8 @@ const LOGGED_PER_SLOT = "limit rate 20/second burst 40 packets";
 const LOGGED_IN_ALL = "rate 2000/second burst 2000 packets";
 /** Denied packets of one slot that get an answer; what is beyond is dropped in silence. */
 const ANSWERED_PER_SLOT = "limit rate 50/second burst 100 packets";
-/** Of how many seconds the connections, and the packets, may come at once. */
+/** Of how many seconds the connections may come at once. */
 const OPENINGS_AT_ONCE_S = 1;
-const PACKETS_AT_ONCE_S = 0.1;
 
 export interface RouterTable {
   readonly gatewayUid: number;
@@ -40,15 +39,15 @@ export function renderTable(table: RouterTable): string {
   return `table inet ${ROUTER_TABLE}
 delete table inet ${ROUTER_TABLE}
 table inet ${ROUTER_TABLE} {
-  # Which addresses a slot may send from, and to which connections its packets may belong.
-  set bind4 { type ifname . ipv4_addr; }
-  set bind6 { type ifname . ipv6_addr; }
+  # The slot whose source an address is, and to which connections its packets may belong.
+  map from4 { type ipv4_addr : verdict; size ${SLOT_COUNT}; }
+  map from6 { type ipv6_addr : verdict; size ${SLOT_COUNT}; }
   map life { type ifname : mark; }
   map entry { type ifname : mark; }
   set live { type ifname . mark; }
-  # The slot's own chains, by direction.
-  map egress { type ifname : verdict; }
-  map ingress { type ifname : verdict; }
+  # The slot's own chains, by direction and the life that a connection began in: one that is over leads nowhere.
+  map egress { type mark : verdict; size ${SLOT_COUNT}; }
+  map ingress { type mark : verdict; size ${SLOT_COUNT}; }
 ${neverSet(4, never[4])}
 ${neverSet(6, never[6])}
 
@@ -57,8 +56,6 @@ ${neverSet(6, never[6])}
   set logged { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   set answered { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   limit logged_in_all { ${LOGGED_IN_ALL}; }
-  set packets_out { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
-  set packets_in { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   set openings { type ifname; size 65536; flags dynamic, timeout; timeout 1m; }
   set connections { type ifname; size 65536; flags dynamic; }
 
@@ -80,22 +77,19 @@ ${denyChain("deny_openings", "rate", "refuse")}
   chain count {
     iifname @denials drop
   }
-${denyChain("deny_packets", "rate", "count")}
+${denyChain(DENY_PACKETS, "rate", "count")}
 }
 ${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
   # Before connection tracking: a forged source leaves no trace at all, and a flood as little as can be.
   chain prerouting {
     # Also before fragments are put together (-400): no piece of one slot becomes part of what another sends.
     type filter hook prerouting priority -450; policy drop;
-    iifname { "lo", "${UPLINK_NAME}" } accept
+    iifname "${UPLINK_NAME}" accept
     ${LOOK_UP_RULES.prerouting.join("\n    ")}
-    iifname . ip saddr @bind4 goto from_slot
-    iifname . ip6 saddr @bind6 goto from_slot
+    ip saddr vmap @from4
+    ip6 saddr vmap @from6
+    iifname "lo" accept
     counter
-  }
-  chain from_slot {
-    update @packets_out { iifname ${rateOver(limits.packetsPerSecond, PACKETS_AT_ONCE_S)} } goto deny_packets
-    accept
   }
 
   # To the router itself: only answers to the gateway, and look-ups.
@@ -132,7 +126,7 @@ ${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
     type filter hook forward priority filter; policy drop;
     iifname "${UPLINK_NAME}" goto inbound
     ct state new ct mark set iifname map @life
-    ct state { new, established, related } iifname . ct mark @live goto outbound
+    ct state new,established,related goto outbound
     counter
   }
   # Established or not, every packet passes the policy: a tighter one cuts at once, in both directions.
@@ -140,8 +134,8 @@ ${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
     oifname != "${UPLINK_NAME}" goto deny_never
     ip daddr @never4 goto deny_never
     ip6 daddr @never6 goto deny_never
-    iifname vmap @egress
-    drop
+    ct mark vmap @egress
+    counter drop
   }
   # Whatever passed once has been counted: a flow that nobody answers stays new for the kernel.
   chain ${PASS_OUT} {
@@ -150,21 +144,15 @@ ${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
     add @connections { iifname ct count over ${limits.connections} } goto deny_connections
     accept
   }
-  # Errors of routers on the way come from addresses that no policy names.
   chain inbound {
-    oifname . ct mark @live ct direction reply ct state { established, related } goto returning
+    ct direction reply ct mark vmap @ingress
     counter drop
   }
-  chain returning {
-    update @packets_in { oifname ${rateOver(limits.packetsPerSecond, PACKETS_AT_ONCE_S)} } counter drop
+  # Errors of routers on the way come from addresses that no policy names.
+  chain ${RETURNING} {
     ct state related accept
     ip saddr @never4 drop
     ip6 saddr @never6 drop
-    oifname vmap @ingress
-    drop
-  }
-  chain ${PASS_IN} {
-    accept
   }
   chain ${DENY_IN} {
     counter drop
@@ -175,7 +163,7 @@ ${lookUpChains(ROUTER_TABLE, table.resolver)}table inet ${ROUTER_TABLE} {
     oifname "${UPLINK_NAME}" masquerade
   }
 }
-${table.slots.map((slot) => renderSlot(ROUTER_TABLE, slot)).join("")}`;
+${table.slots.map((slot) => renderSlot(ROUTER_TABLE, slot, limits.packetsPerSecond)).join("")}`;
 }
 
 /** What no slot reaches, whatever its policy, with the machines' and the platform's own addresses. */

@@ -42,10 +42,12 @@ export class RouterRules {
   readonly #kernel: KernelTable;
   readonly #slots = new Map<number, RouterSlot>();
   #ownAddresses: readonly string[] = [];
+  readonly #limits: SlotLimits;
   readonly #queue = new SerialQueue();
 
   constructor(options: RouterRulesOptions) {
     this.#options = options;
+    this.#limits = options.limits ?? DEFAULT_SLOT_LIMITS;
     this.#kernel = new KernelTable(options.session);
   }
 
@@ -63,7 +65,7 @@ export class RouterRules {
   add(slot: NewSlot): Promise<void> {
     return this.#queue.run(async () => {
       const added = routerSlot(slot);
-      await this.#change(added.addresses.slot, added, slotJoins(ROUTER_TABLE, added));
+      await this.#change(added.addresses.slot, added, slotJoins(ROUTER_TABLE, added, this.#limits.packetsPerSecond));
     });
   }
 
@@ -143,10 +145,11 @@ export class RouterRules {
   }
 
   async #load(all: readonly RouterSlot[], ownAddresses: readonly string[]): Promise<void> {
-    const { gatewayUid, resolver, limits = DEFAULT_SLOT_LIMITS } = this.#options;
+    const { gatewayUid, resolver } = this.#options;
+    const limits = this.#limits;
     const { slots, later } = inText(all);
     await this.#kernel.load(renderTable({ gatewayUid, resolver, limits, ownAddresses, slots }));
-    for (const slot of later) await this.#kernel.change(slotJoins(ROUTER_TABLE, slot));
+    for (const slot of later) await this.#kernel.change(slotJoins(ROUTER_TABLE, slot, limits.packetsPerSecond));
   }
 }
 

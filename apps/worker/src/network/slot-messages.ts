@@ -1,7 +1,8 @@
 // A slot's rules as messages to the kernel, for a slot that joins, changes or leaves. Pure.
 
 import { parseAddress } from "@sallyport/policy";
-import { lookUp, verdict } from "./netlink/nft-expressions.ts";
+import type { Attribute } from "./netlink/messages.ts";
+import { isOtherLink, lookUp, rateOver, verdict } from "./netlink/nft-expressions.ts";
 import {
   addBoxes,
   addElements,
@@ -18,6 +19,7 @@ import {
 } from "./netlink/nft-messages.ts";
 import type { AddressRange, Box } from "./reach.ts";
 import {
+  type ChainRule,
   changedSets,
   type KeyPart,
   lookUpElements,
@@ -25,6 +27,7 @@ import {
   type SharedElement,
   type SlotSet,
   sharedElements,
+  slotChainNames,
   slotChains,
   slotSets,
 } from "./slot-rules.ts";
@@ -38,21 +41,29 @@ const PROTOCOL_TYPE = 12;
 const PORT_TYPE = 13;
 const TYPE_BITS = 6;
 
-export function slotJoins(table: string, slot: RouterSlot): Part[] {
+export function slotJoins(table: string, slot: RouterSlot, packetsPerSecond: number): Part[] {
   const sets = slotSets(slot);
-  const chains = slotChains(slot);
+  const chains = slotChains(slot, packetsPerSecond);
   return [
     ...sets.map((set, at) => declare(table, set, at + 1)),
     ...sets.flatMap((set) => contentsOf(table, set)),
     ...chains.map(({ name }) => newChain(table, name)),
-    ...chains.flatMap(({ name, rules, otherwise }) => [
-      ...rules.map(({ set, side, chain }) =>
-        newRule(table, name, [...lookUp(set.family, side, set.name, set.kind === "boxes"), verdict({ goto: chain })]),
-      ),
-      newRule(table, name, [verdict({ goto: otherwise })]),
-    ]),
+    ...chains.flatMap(({ name, rules }) => rules.map((rule) => newRule(table, name, expressionsOf(rule)))),
     ...sharedElements(slot).flatMap((element) => addShared(table, element)),
   ];
+}
+
+function expressionsOf(rule: ChainRule): Attribute[] {
+  switch (rule.kind) {
+    case "cable":
+      return [...isOtherLink(rule.side, linkKey(rule.link)), verdict("drop")];
+    case "rate":
+      return [rateOver(rule.perSecond, rule.burst), verdict(rule.verdict)];
+    case "look-up":
+      return [...lookUp(rule.set.family, rule.side, rule.set.name, rule.set.kind === "boxes"), verdict(rule.verdict)];
+    case "all":
+      return [verdict(rule.verdict)];
+  }
 }
 
 /** Other rules for the same slot; none where they come to the same. */
@@ -68,7 +79,7 @@ export function slotChanges(table: string, before: RouterSlot, after: RouterSlot
 export function slotLeaves(table: string, slot: RouterSlot): Part[] {
   return [
     ...sharedElements(slot).flatMap((element) => deleteShared(table, element)),
-    ...slotChains(slot).map(({ name }) => deleteChain(table, name)),
+    ...slotChainNames(slot).map((name) => deleteChain(table, name)),
     ...slotSets(slot).map(({ name }) => deleteSet({ table, set: name })),
   ];
 }

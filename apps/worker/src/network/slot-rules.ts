@@ -8,6 +8,7 @@ import type { NetworkRules } from "@sallyport/policy";
 import type { SlotAddresses } from "./addresses.ts";
 import { askerKeys } from "./look-ups.ts";
 import type { Side } from "./netlink/nft-expressions.ts";
+import type { Verdict } from "./netlink/nft-messages.ts";
 import { type AddressRange, type Box, type FamilyReach, reachOf, sameBoxes, sameRanges } from "./reach.ts";
 
 /** A slot as the router knows it. */
@@ -45,39 +46,49 @@ export type SlotSet = { readonly name: string; readonly family: 4 | 6 } & (
   | { readonly kind: "boxes"; readonly boxes: readonly Box[] }
 );
 
-export interface LookUpRule {
-  readonly set: Pick<SlotSet, "name" | "family" | "kind">;
-  readonly side: Side;
-  readonly chain: string;
-}
+/** A rule of a slot's own chain. What it does not take goes on to the next one. */
+export type ChainRule =
+  /** Drops what did not come, or does not go, by the slot's own cable. */
+  | { readonly kind: "cable"; readonly side: "iifname" | "oifname"; readonly link: string }
+  /** Takes what is beyond so many packets per second. */
+  | { readonly kind: "rate"; readonly perSecond: number; readonly burst: number; readonly verdict: Verdict }
+  | {
+      readonly kind: "look-up";
+      readonly set: Pick<SlotSet, "name" | "family" | "kind">;
+      readonly side: Side;
+      readonly verdict: Verdict;
+    }
+  /** Takes what comes so far. */
+  | { readonly kind: "all"; readonly verdict: Verdict };
 
 export interface SlotChain {
   readonly name: string;
-  readonly rules: readonly LookUpRule[];
-  /** Where a packet goes on that no rule takes. */
-  readonly otherwise: string;
+  readonly rules: readonly ChainRule[];
 }
 
 /** Chains of the table that a slot's chains lead to. */
 export const PASS_OUT = "pass_out";
-export const PASS_IN = "pass_in";
+export const RETURNING = "returning";
 export const DENY_OUT = "deny_policy";
+export const DENY_PACKETS = "deny_packets";
 export const DENY_IN = "drop_in";
+/** Of how many seconds a slot's packets may come at once. */
+const PACKETS_AT_ONCE_S = 0.1;
 
 export function sharedElements({ addresses, mark, rules }: RouterSlot): SharedElement[] {
   const link: KeyPart = { kind: "link", value: addresses.routerLink };
-  const at = (address: string): KeyPart[] => [link, { kind: "address", value: address }];
+  const address = (value: string): KeyPart => ({ kind: "address", value });
   const entry = (mark | ENTRY_BIT) >>> 0;
   return [
-    { set: "bind4", key: at(addresses.ipv4) },
-    { set: "bind6", key: at(addresses.ipv6) },
+    { set: "from4", key: [address(addresses.ipv4)], chain: chainName("from", addresses) },
+    { set: "from6", key: [address(addresses.ipv6)], chain: chainName("from", addresses) },
     { set: "life", key: [link], mark },
     { set: "entry", key: [link], mark: entry },
     { set: "live", key: [link, { kind: "mark", value: mark }] },
     { set: "live", key: [link, { kind: "mark", value: entry }] },
     { set: "denials", key: [link] },
-    { set: "egress", key: [link], chain: chainName("out", addresses) },
-    { set: "ingress", key: [link], chain: chainName("in", addresses) },
+    { set: "egress", key: [{ kind: "mark", value: mark }], chain: chainName("out", addresses) },
+    { set: "ingress", key: [{ kind: "mark", value: mark }], chain: chainName("in", addresses) },
     ...lookUpElements({ addresses, rules }),
   ];
 }
@@ -98,14 +109,49 @@ export function slotSets({ addresses, rules }: Pick<RouterSlot, "addresses" | "r
   return [whole(4, reach[4]), whole(6, reach[6]), boxes(4, reach[4]), boxes(6, reach[6])];
 }
 
-/** Two chains: for what the slot sends, by destination; for what comes back, by source. */
-export function slotChains(slot: Pick<RouterSlot, "addresses" | "rules">): SlotChain[] {
+/**
+ * Three chains, which hold what is the slot's alone, its rates too: a look-up costs every packet more than a rule does.
+ * For what comes from the slot, before anything is known of it; for what it sends, by destination; for what comes back,
+ * by source.
+ */
+export function slotChains(slot: Pick<RouterSlot, "addresses" | "rules">, packetsPerSecond: number): SlotChain[] {
+  const { addresses } = slot;
   const sets = slotSets(slot);
-  const lookUps = (side: Side, chain: string): LookUpRule[] => sets.map((set) => ({ set, side, chain }));
+  const link = addresses.routerLink;
+  const lookUps = (side: Side, verdict: Verdict): ChainRule[] =>
+    sets.map((set) => ({ kind: "look-up", set, side, verdict }));
+  const rate = (verdict: Verdict): ChainRule => {
+    const burst = Math.ceil(packetsPerSecond * PACKETS_AT_ONCE_S);
+    return { kind: "rate", perSecond: packetsPerSecond, burst, verdict };
+  };
   return [
-    { name: chainName("out", slot.addresses), rules: lookUps("daddr", PASS_OUT), otherwise: DENY_OUT },
-    { name: chainName("in", slot.addresses), rules: lookUps("saddr", PASS_IN), otherwise: DENY_IN },
+    {
+      name: chainName("from", addresses),
+      rules: [
+        { kind: "cable", side: "iifname", link },
+        rate({ goto: DENY_PACKETS }),
+        { kind: "all", verdict: "accept" },
+      ],
+    },
+    {
+      name: chainName("out", addresses),
+      rules: [...lookUps("daddr", { goto: PASS_OUT }), { kind: "all", verdict: { goto: DENY_OUT } }],
+    },
+    {
+      name: chainName("in", addresses),
+      rules: [
+        { kind: "cable", side: "oifname", link },
+        rate({ goto: DENY_IN }),
+        { kind: "all", verdict: { jump: RETURNING } },
+        ...lookUps("saddr", "accept"),
+        { kind: "all", verdict: { goto: DENY_IN } },
+      ],
+    },
   ];
+}
+
+export function slotChainNames({ addresses }: Pick<RouterSlot, "addresses">): string[] {
+  return (["from", "out", "in"] as const).map((direction) => chainName(direction, addresses));
 }
 
 /** The sets whose elements differ, as they are to be. */
@@ -119,6 +165,6 @@ function sameElements(set: SlotSet, other: SlotSet | undefined): boolean {
   return other?.kind === "boxes" && sameBoxes(set.boxes, other.boxes);
 }
 
-function chainName(direction: "out" | "in", { slot }: SlotAddresses): string {
+function chainName(direction: "from" | "out" | "in", { slot }: SlotAddresses): string {
   return `${direction}_${slot}`;
 }

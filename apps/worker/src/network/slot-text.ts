@@ -1,10 +1,12 @@
 // A slot's rules as nft text, for the load of the whole table. Pure.
 
 import { formatAddress } from "@sallyport/policy";
+import type { Side } from "./netlink/nft-expressions.ts";
+import type { Verdict } from "./netlink/nft-messages.ts";
 import type { AddressRange, Box } from "./reach.ts";
 import {
+  type ChainRule,
   type KeyPart,
-  type LookUpRule,
   type RouterSlot,
   type SharedElement,
   type SlotSet,
@@ -14,10 +16,10 @@ import {
 } from "./slot-rules.ts";
 
 /** All that the table holds for the slot; the shared sets and chains are there before it. */
-export function renderSlot(table: string, slot: RouterSlot): string {
+export function renderSlot(table: string, slot: RouterSlot, packetsPerSecond: number): string {
   const sets = slotSets(slot).map(renderSet);
-  const chains = slotChains(slot).map(({ name, rules, otherwise }) =>
-    block(`chain ${name}`, [...rules.map(renderRule), `goto ${otherwise}`]),
+  const chains = slotChains(slot, packetsPerSecond).map(({ name, rules }) =>
+    block(`chain ${name}`, rules.map(renderRule)),
   );
   return `table inet ${table} {\n${[...sets, ...chains].join("")}}\n${sharedElements(slot)
     .map((element) => `add element inet ${table} ${element.set} { ${renderElement(element)} }\n`)
@@ -39,11 +41,28 @@ function block(head: string, lines: readonly string[]): string {
   return `  ${head} {\n${lines.map((line) => `    ${line}\n`).join("")}  }\n`;
 }
 
-function renderRule({ set, side, chain }: LookUpRule): string {
-  const field = `${set.family === 4 ? "ip" : "ip6"} ${side}`;
+function renderRule(rule: ChainRule): string {
+  switch (rule.kind) {
+    case "cable":
+      return `${rule.side} != "${rule.link}" drop`;
+    case "rate":
+      return `limit rate over ${rule.perSecond}/second burst ${rule.burst} packets ${renderVerdict(rule.verdict)}`;
+    case "look-up":
+      return `${renderKey(rule.set, rule.side)} @${rule.set.name} ${renderVerdict(rule.verdict)}`;
+    case "all":
+      return renderVerdict(rule.verdict);
+  }
+}
+
+function renderKey({ family, kind }: Pick<SlotSet, "family" | "kind">, side: Side): string {
+  const field = `${family === 4 ? "ip" : "ip6"} ${side}`;
   const port = side === "daddr" ? "dport" : "sport";
-  const key = set.kind === "addresses" ? field : `${field} . meta l4proto . th ${port}`;
-  return `${key} @${set.name} goto ${chain}`;
+  return kind === "addresses" ? field : `${field} . meta l4proto . th ${port}`;
+}
+
+function renderVerdict(verdict: Verdict): string {
+  if (typeof verdict === "string") return verdict;
+  return "goto" in verdict ? `goto ${verdict.goto}` : `jump ${verdict.jump}`;
 }
 
 export function renderRange(family: 4 | 6, { first, last }: AddressRange): string {

@@ -60,6 +60,12 @@ export function u32(type: number, value: number): Attribute {
   return attribute(type, bytes);
 }
 
+export function u64(type: number, value: number): Attribute {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return attribute(type, bytes);
+}
+
 export interface MessageOptions {
   /** Subsystem and message, as netfilter puts them together. */
   readonly type: number;

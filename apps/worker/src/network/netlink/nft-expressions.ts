@@ -1,6 +1,6 @@
 // The few expressions that the rules of a slot's own chains are made of, as nf_tables has them. Pure.
 
-import { type Attribute, nested, text, u32 } from "./messages.ts";
+import { type Attribute, nested, text, u32, u64 } from "./messages.ts";
 import { registers, type Verdict, value, verdictData } from "./nft-messages.ts";
 
 const LIST_ELEMENT = 1;
@@ -9,6 +9,7 @@ const FIRST_REGISTER = 8;
 const FIRST_WIDE_REGISTER = 1;
 const VERDICT_REGISTER = 0;
 
+const META_LINKS = { iifname: 6, oifname: 7 } as const;
 const META_FAMILY = 15;
 const META_PROTOCOL = 16;
 const FAMILIES = { 4: 2, 6: 10 } as const;
@@ -17,6 +18,9 @@ const TRANSPORT_HEADER = 2;
 const CT_STATE = 0;
 const STATE_RELATED = 4;
 const EQUAL = 0;
+const PER_SECOND = 1;
+const OF_PACKETS = 0;
+const OVER = 1;
 const NOT_EQUAL = 1;
 
 export type Side = "saddr" | "daddr";
@@ -41,6 +45,17 @@ export function lookUp(family: 4 | 6, side: Side, set: string, ports: boolean): 
       : []),
     expression("lookup", [text(1, set), u32(2, FIRST_WIDE_REGISTER)]),
   ];
+}
+
+/** `iifname != NAME` or `oifname != NAME`. */
+export function isOtherLink(side: keyof typeof META_LINKS, link: Buffer): Attribute[] {
+  return [meta(META_LINKS[side], FIRST_WIDE_REGISTER), compare(NOT_EQUAL, link)];
+}
+
+/** `limit rate over N/second burst M packets`. */
+export function rateOver(perSecond: number, burst: number): Attribute {
+  const rate = [u64(1, perSecond), u64(2, PER_SECOND), u32(3, burst), u32(4, OF_PACKETS), u32(5, OVER)];
+  return expression("limit", rate);
 }
 
 /** `ct state related`: errors about packets of a connection. */

@@ -43,7 +43,7 @@ const ELEMENT_KEY_END = 10;
 const INTERVAL_END = 1;
 const SET_INTERVAL = 0x04;
 const SET_CONCATENATED = 0x80;
-const VERDICT_CODES = { accept: 1, drop: 0, goto: -4 } as const;
+const VERDICT_CODES = { accept: 1, drop: 0, jump: -3, goto: -4 } as const;
 
 /** Elements in one message: their list has 64 KiB, and the longest, both ends of an IPv6 range with ports, 80 bytes. */
 const ELEMENTS_PER_MESSAGE = 512;
@@ -51,7 +51,7 @@ const ELEMENTS_PER_MESSAGE = 512;
 /** A part of a transaction, without its number. */
 export type Part = Pick<MessageOptions, "type" | "flags" | "attributes">;
 
-export type Verdict = "accept" | "drop" | { readonly goto: string };
+export type Verdict = "accept" | "drop" | { readonly goto: string } | { readonly jump: string };
 
 /** A set of the table, by its name. */
 export interface SetName {
@@ -195,9 +195,14 @@ export function getElement(name: SetName, key: Buffer): Buffer {
 }
 
 export function verdictData(type: number, verdict: Verdict): Attribute {
-  const code = VERDICT_CODES[typeof verdict === "string" ? verdict : "goto"];
-  const chain = typeof verdict === "string" ? [] : [text(VERDICT_CHAIN, verdict.goto)];
-  return nested(type, [nested(DATA_VERDICT, [u32(VERDICT_CODE, code), ...chain])]);
+  const [code, chain] = verdictParts(verdict);
+  const target = chain === undefined ? [] : [text(VERDICT_CHAIN, chain)];
+  return nested(type, [nested(DATA_VERDICT, [u32(VERDICT_CODE, code), ...target])]);
+}
+
+function verdictParts(verdict: Verdict): readonly [code: number, chain: string | undefined] {
+  if (typeof verdict === "string") return [VERDICT_CODES[verdict], undefined];
+  return "goto" in verdict ? [VERDICT_CODES.goto, verdict.goto] : [VERDICT_CODES.jump, verdict.jump];
 }
 
 export function value(type: number, bytes: Buffer): Attribute {
