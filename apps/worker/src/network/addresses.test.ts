@@ -48,6 +48,12 @@ describe("slotAddresses", () => {
     expect(new Set(subnets).size).toBe(6);
   });
 
+  it("has hardware addresses that belong to nobody, and to no group", () => {
+    const all = [0, 1, 255, 256, SLOT_COUNT - 1].map((slot) => slotAddresses(ID, slot));
+    expect(all[2]).toMatchObject({ mac: "02:5a:11:00:ff:02", routerMac: "02:5a:11:00:ff:01" });
+    expect(new Set(all.flatMap(({ mac, routerMac }) => [mac, routerMac])).size).toBe(10);
+  });
+
   it.each([-1, 1.5, SLOT_COUNT, Number.NaN])("has no slot %d", (slot) => {
     expect(() => slotAddresses(ID, slot)).toThrow(expect.objectContaining({ code: "NoSuchSlot" }));
   });

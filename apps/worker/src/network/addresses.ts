@@ -68,6 +68,9 @@ export interface SlotAddresses {
   readonly ipv6: string;
   readonly routerIpv4: string;
   readonly routerIpv6: string;
+  /** Hardware addresses of the slot's end of its cable, and of the router's. */
+  readonly mac: string;
+  readonly routerMac: string;
 }
 
 export function slotAddresses(platformId: string, slot: number): SlotAddresses {
@@ -86,7 +89,15 @@ export function slotAddresses(platformId: string, slot: number): SlotAddresses {
     ipv4: formatAddress({ family: 4, value: v4 + 2n }),
     routerIpv6: formatAddress({ family: 6, value: v6 | 1n }),
     ipv6: formatAddress({ family: 6, value: v6 | 2n }),
+    mac: macOf(slot, 2),
+    routerMac: macOf(slot, 1),
   };
+}
+
+/** Locally administered, unicast: one cable, two ends. */
+function macOf(slot: number, end: 1 | 2): string {
+  const bytes = [0x02, 0x5a, 0x11, slot >> 8, slot & 0xff, end];
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
 export interface UplinkAddresses {

@@ -4,6 +4,7 @@ import { systemClock } from "@sallyport/appkit/clock";
 import type { NetworkRules } from "@sallyport/policy";
 import { type PlatformNames, platformNames, SLOT_INTERFACE, type SlotAddresses, slotAddresses } from "./addresses.ts";
 import { NftSession } from "./apply.ts";
+import { checkShaping } from "./bandwidth.ts";
 import { Connections } from "./connections.ts";
 import { journalDirectory, type SlotNetwork, type WorkerNetwork, type WorkerNetworkOptions } from "./contract.ts";
 import { Denials } from "./denials.ts";
@@ -77,6 +78,7 @@ async function start(
   });
   await rules.load(entries, own.all());
   await configureRouter(names);
+  if (limits.bandwidthMbit > 0) await checkShaping(names.routerNetnsPath, limits.bandwidthMbit);
 
   const forwarding = new Forwarding(options.forwardingDirectory ?? FORWARDING_DIRECTORY, names.tag);
   const host = new HostSide({ names, session: hostSession, forwarding });
@@ -103,6 +105,7 @@ async function start(
         host: stack.use(new NftSession({ helper: options.helper })),
         uplink,
       }),
+      bandwidthMbit: limits.bandwidthMbit,
       onReleased: (slot) => denials?.forget(slot),
     }),
   );

@@ -25,6 +25,8 @@ const ROUTER_SETTINGS: Settings = {
   "ipv6/conf/default/accept_ra": "0",
   "ipv6/conf/all/accept_redirects": "0",
   "ipv6/conf/default/accept_redirects": "0",
+  "ipv6/conf/all/accept_source_route": "-1",
+  "ipv6/conf/default/accept_source_route": "-1",
   "ipv6/conf/all/accept_dad": "0",
   "ipv6/conf/default/accept_dad": "0",
   // Answers to what was denied (destination unreachable) have a rate of their own, by slot.
@@ -39,6 +41,8 @@ const HOST_LINK_SETTINGS: Settings = {
   "ipv6/conf/LINK/disable_ipv6": "0",
   "ipv6/conf/LINK/accept_ra": "0",
   "ipv6/conf/LINK/accept_redirects": "0",
+  "ipv4/conf/LINK/accept_source_route": "0",
+  "ipv6/conf/LINK/accept_source_route": "-1",
 };
 
 /** Settings of the router's namespace. Interfaces that come later inherit them. Call after the rules are loaded. */

@@ -4,6 +4,7 @@ import type { Clock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { NetworkRules } from "@sallyport/policy";
 import { type PlatformNames, type SlotAddresses, slotAddresses } from "./addresses.ts";
+import { shapeSlot } from "./bandwidth.ts";
 import { checkRules } from "./check-rules.ts";
 import type { Connections } from "./connections.ts";
 import { messageOf, NetworkError } from "./errors.ts";
@@ -25,6 +26,8 @@ export interface SlotStoreOptions {
   /** Slots kept ready. */
   readonly poolSize: number;
   readonly connections: Connections;
+  /** Megabits per second, each way; 0: no bound. */
+  readonly bandwidthMbit: number;
   /** A slot is nobody's any more. */
   readonly onReleased?: ((slot: number) => void) | undefined;
 }
@@ -112,7 +115,7 @@ export class SlotStore implements AsyncDisposable {
   }
 
   async #make(signal?: AbortSignal): Promise<Held> {
-    const { numbers, journal, names, rules, clock } = this.#options;
+    const { numbers, journal, names, rules, clock, bandwidthMbit } = this.#options;
     const startedMs = clock.monotonicMs();
     const life = await this.#lives.run(async () => {
       const next = numbers.next();
@@ -124,6 +127,7 @@ export class SlotStore implements AsyncDisposable {
       await journal.setSlot(held.entry);
       await rules.add({ addresses: held.addresses, mark: life.mark, rules: BLOCKED });
       await makeSlot(names, held.addresses, signal);
+      if (bandwidthMbit > 0) await shapeSlot(names, held.addresses, bandwidthMbit, signal);
     } catch (error) {
       await this.#discard(held);
       throw error;
