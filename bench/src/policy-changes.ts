@@ -10,7 +10,7 @@ export interface Change {
 }
 
 /** A list of networks of both families that a policy may name; another `seed` gives others. */
-export function allowList(count: number, seed: number): Policy {
+function allowList(count: number, seed: number): Policy {
   const entry = (index: number) => (index % 2 === 0 ? `9.${seed}.${index}.0/25` : `2001:db8:${seed}:${index}::/64`);
   return { allow: Array.from({ length: count }, (_, index) => entry(index)) };
 }

@@ -7,10 +7,10 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /** By family and protocol: bytes of TCP, datagrams of UDP. */
-export type Counts = Readonly<Record<"tcp4" | "tcp6" | "udp4" | "udp6", number>>;
+type Counts = Readonly<Record<"tcp4" | "tcp6" | "udp4" | "udp6", number>>;
 
 /** Addresses in pairs, IPv4 first: two public ones, and one in private space. */
-export interface FarAddresses {
+interface FarAddresses {
   readonly inside: readonly [string, string];
   readonly outside: readonly [string, string];
   readonly private: readonly [string, string];

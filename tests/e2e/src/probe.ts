@@ -76,7 +76,7 @@ while True:
 export type FlowName = "tcp4" | "tcp6" | "udp4" | "udp6";
 
 /** What the flows told last. */
-export interface FlowState {
+interface FlowState {
   readonly received: Readonly<Record<FlowName, number>>;
   /** How those ended that did, e.g. `ECONNRESET`. UDP goes on through errors. */
   readonly ended: Readonly<Partial<Record<FlowName, string>>>;

@@ -174,6 +174,30 @@ describe("a peer on the machine's network", () => {
   it("gets into no slot and no router, whatever it says it is", async () => {
     expect(await entered()).toEqual([]);
   });
+
+  it("gets nothing into what a slot has tightened away", async () => {
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => attacker.setPolicy("open"));
+    // The connection is the slot's own, and known on the way; errors about it would come from anywhere.
+    const flow = await inSlot.call<number>("hold", FAR.listed4, farPort);
+    expect(await inSlot.call("echo", flow, "before", 2000)).toBe(true);
+    const table = await world.inHost("conntrack", "-L", "-p", "tcp", "--dport", String(farPort));
+    const port = Number(/sport=(\d+)/.exec(table)?.[1] ?? "0");
+    const ends = { from: FAR.unlisted4, to: HOST.ipv4 };
+    const inner = { from: HOST.ipv4, to: FAR.listed4 };
+    const errors: Attack = {
+      name: "an ICMP error about a connection",
+      packets: (mark) => {
+        const about = packet(inner, PROTOCOL.tcp, tcp(inner, { sport: port, dport: farPort }, TCP.ack, mark));
+        return [packet(ends, PROTOCOL.icmp, icmp(ends, 3, 13, 0, about))];
+      },
+    };
+    const seen = { send: fromPeer, inside: true, own: true };
+    expect(await attacker.successes([errors], seen)).toEqual([errors.name]);
+    await attacker.setPolicy("blocked");
+    // What was known of the connection is forgotten soon after.
+    await expect.poll(() => attacker.successes([errors], seen), { timeout: 5000 }).toEqual([]);
+  });
 });
 
 describe("another user on the machine", () => {

@@ -14,7 +14,7 @@ export interface HostTable {
 }
 
 /** Chains of the table. */
-export const HOST_CHAINS = 4;
+export const HOST_CHAINS = 6;
 
 /** Connections in one of the lists that they are counted in: the kernel reads a whole list for each new connection. */
 const COUNTED_IN_ONE = 128;
@@ -36,13 +36,19 @@ ${idleTimeout("idle4", "ip")}
 ${idleTimeout("idle6", "ip6")}
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname ${link} ip saddr ${uplink.routerIpv4} goto leaving
-    iifname ${link} ip6 saddr ${uplink.routerIpv6} goto leaving
-    iifname ${link} drop
-    oifname ${link} ct state { established, related } accept
-    oifname ${link} drop
+    iifname ${link} goto from_router
+    oifname ${link} goto to_router
     meta nfproto ipv4 iifname @closed4 oifname @closed4 drop
     meta nfproto ipv6 iifname @closed6 oifname @closed6 drop
+  }
+  chain from_router {
+    ip saddr ${uplink.routerIpv4} goto leaving
+    ip6 saddr ${uplink.routerIpv6} goto leaving
+    drop
+  }
+  chain to_router {
+    ct state established,related accept
+    drop
   }
   chain leaving {
     ct status confirmed accept

@@ -65,7 +65,7 @@ export function reaches(reach: FamilyReach, address: bigint, protocol: number, p
 }
 
 /** Whether one of the ranges, which are in order and disjoint, holds the address. */
-export function isWithin(ranges: readonly AddressRange[], address: bigint): boolean {
+function isWithin(ranges: readonly AddressRange[], address: bigint): boolean {
   let [low, high] = [0, ranges.length];
   while (low < high) {
     const middle = (low + high) >> 1;

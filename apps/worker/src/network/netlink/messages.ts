@@ -10,7 +10,7 @@ const TYPE_MASK = 0x3fff;
 /** An attribute's length has 16 bits, its head included. */
 const MAX_ATTRIBUTE_BYTES = 0xffff;
 
-export const REQUEST = 0x001;
+const REQUEST = 0x001;
 export const ACKNOWLEDGE = 0x004;
 export const DUMP = 0x300;
 export const CREATE = 0x400;
@@ -94,7 +94,7 @@ export function message(options: MessageOptions): Buffer {
 }
 
 /** What the kernel said about one request. */
-export interface Reply {
+interface Reply {
   readonly sequence: number;
   readonly type: number;
   /** The attributes, without the heads. Empty for an acknowledgement. */
@@ -102,7 +102,7 @@ export interface Reply {
 }
 
 /** Refusals in the kernel's own words, by the number that the request had. */
-export interface Refusal {
+interface Refusal {
   readonly sequence: number;
   /** Positive. */
   readonly errno: number;

@@ -15,8 +15,6 @@ const META_PROTOCOL = 16;
 const FAMILIES = { 4: 2, 6: 10 } as const;
 const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;
-const CT_STATE = 0;
-const STATE_RELATED = 4;
 const EQUAL = 0;
 const PER_SECOND = 1;
 const OF_PACKETS = 0;
@@ -56,23 +54,6 @@ export function isOtherLink(side: keyof typeof META_LINKS, link: Buffer): Attrib
 export function rateOver(perSecond: number, burst: number): Attribute {
   const rate = [u64(1, perSecond), u64(2, PER_SECOND), u32(3, burst), u32(4, OF_PACKETS), u32(5, OVER)];
   return expression("limit", rate);
-}
-
-/** `ct state related`: errors about packets of a connection. */
-export function isRelated(): Attribute[] {
-  const state = Buffer.alloc(4);
-  state.writeUInt32LE(STATE_RELATED);
-  return [
-    expression("ct", [u32(1, FIRST_WIDE_REGISTER), u32(2, CT_STATE)]),
-    expression("bitwise", [
-      u32(1, FIRST_WIDE_REGISTER),
-      u32(2, FIRST_WIDE_REGISTER),
-      u32(3, 4),
-      value(4, state),
-      value(5, Buffer.alloc(4)),
-    ]),
-    compare(NOT_EQUAL, Buffer.alloc(4)),
-  ];
 }
 
 export function verdict(is: Verdict): Attribute {
