@@ -116,8 +116,9 @@ describe("a grant", () => {
       ["unheard-of", "NotFound"],
       ["No Name", "InvalidArgument"],
     ] as const) {
-      for (const call of [grant("10.0.0.0/8", name), revoke("10.0.0.0/8", name), grants(name)]) {
-        expect(await refusal(call)).toMatchObject({ code, field: "workspace" });
+      const calls = [grant("10.0.0.0/8", name), revoke("10.0.0.0/8", name), grants(name)];
+      for (const refused of await Promise.all(calls.map((call) => refusal(call)))) {
+        expect(refused).toMatchObject({ code, field: "workspace" });
       }
     }
     const many = Array.from({ length: 256 }, (_, index) => `10.${index}.0.0/16`);
