@@ -235,6 +235,7 @@ function realNetwork(config: WorkerConfig, logger: Logger, tellers: NetworkTelle
     gatewayUid: config.gatewayUid,
     ...(config.resolver === undefined ? {} : { resolver: config.resolver }),
     limits: config.slotLimits,
+    poolSize: config.slotPool,
     helper: config.nftHelper,
     denialReader: config.denialReader,
     logger,

@@ -47,6 +47,8 @@ const shape = {
   SALLYPORT_SLOT_PACKETS_PER_SECOND: intBetween(100, 100_000_000).default(DEFAULT_SLOT_LIMITS.packetsPerSecond),
   /** Megabits a second, each way. 0: no bound. */
   SALLYPORT_SLOT_BANDWIDTH_MBIT: intBetween(0, 400_000).default(DEFAULT_SLOT_LIMITS.bandwidthMbit),
+  /** Slots that no sandbox has yet: a start then need not wait until one is made. */
+  SALLYPORT_SLOT_POOL: intBetween(0, 2_000).default(2),
   SALLYPORT_IMAGES: absolutePath,
   /** Where the engine that makes images lies, with `bin/` and `lib/`. Without one, no image can be made. */
   SALLYPORT_ENGINE: absolutePath.default("/opt/sallyport/engine/current"),
@@ -89,6 +91,7 @@ export interface WorkerConfig {
   readonly nftHelper: string;
   readonly denialReader: string;
   readonly slotLimits: SlotLimits;
+  readonly slotPool: number;
   readonly imagesDirectory: string;
   readonly engineDirectory: string;
   readonly reap: string;
@@ -127,6 +130,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
       packetsPerSecond: settings.SALLYPORT_SLOT_PACKETS_PER_SECOND,
       bandwidthMbit: settings.SALLYPORT_SLOT_BANDWIDTH_MBIT,
     }),
+    slotPool: settings.SALLYPORT_SLOT_POOL,
     imagesDirectory: settings.SALLYPORT_IMAGES,
     engineDirectory: settings.SALLYPORT_ENGINE,
     reap: settings.SALLYPORT_REAP ?? beside(settings.SALLYPORT_HIDE_HELPER, "sallyport-reap"),
