@@ -210,7 +210,8 @@ async function stillRunning(pids: readonly number[]): Promise<number[]> {
 
 async function helperPids(parent: number): Promise<number[]> {
   const children = await childrenOf(parent);
-  const commands = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8")));
+  // Some live only for a moment.
+  const commands = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
   return children.filter((_, index) => commands[index]?.includes("sallyport-nft"));
 }
 

@@ -228,10 +228,11 @@ describe("a sandbox of runsc", () => {
         env: { STATE: join(state, "worker"), ID: options.containerId, RUNSC: findRunsc(), PREFIX: cgroupPrefix },
         stdio: ["ignore", "pipe", "inherit"],
       });
+      const closed = new Promise<void>((resolve) => creator.once("close", () => resolve())); // it may be done before the kill
       await new Promise<void>((resolve) => creator.stdout?.once("data", () => resolve()));
       await new Promise((resolve) => setTimeout(resolve, delayMs)); // how far the create has come is what varies
       creator.kill("SIGKILL");
-      await new Promise<void>((resolve) => creator.once("close", () => resolve()));
+      await closed;
       await runtime.destroy(options.containerId, { thorough: true });
       await eventually("every process is gone", async () =>
         (await tracesOf(options.containerId)).length === 0 ? true : undefined,
