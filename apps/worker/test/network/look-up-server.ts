@@ -7,6 +7,12 @@ import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { answerCalls } from "./child.ts";
 
+// Only now, when all is loaded: that user may not be able to read the clone.
+const uid = Number(process.argv[2]);
+process.setgroups?.([]);
+process.setgid?.(uid);
+process.setuid?.(uid);
+
 const [udp4, udp6, tcp4, tcp6] = (process.env["SALLYPORT_RESOLVER_SOCKETS"] ?? "").split(",").map(Number);
 const heard: string[] = [];
 const sockets = await Promise.all(

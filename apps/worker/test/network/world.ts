@@ -144,8 +144,7 @@ export class World implements AsyncDisposable {
   /** What answers there, in the host's namespace as the resolver's user. Start the worker first. */
   lookUpServer(): Child {
     const sockets = [resolverSocketsPath(), `--net=${this.routerPath}`, `--uid=${RESOLVER_UID}`, "--"];
-    const user = ["setpriv", `--reuid=${RESOLVER_UID}`, `--regid=${RESOLVER_UID}`, "--clear-groups", "--"];
-    return this.#keep(new Child(this.hostPath, "look-up-server.ts", [], [...sockets, ...user]));
+    return this.#keep(new Child(this.hostPath, "look-up-server.ts", [String(RESOLVER_UID)], sockets));
   }
 
   /** A worker's network in the host's namespace, not started yet. */
