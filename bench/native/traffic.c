@@ -3,11 +3,11 @@
 //   traffic serve ADDRESS PORT          TCP: swallows what comes, ends what ends. UDP: a socket that is never read.
 //                                       Prints "ready"; ends with its standard input.
 //   traffic stream ADDRESS PORT BYTES   one TCP connection, BYTES through it, until the other side has them all
-//   traffic connect ADDRESS PORT COUNT  COUNT connections: opened, a byte each way, ended; up to 32 at a time, so that
-//                                       what they cost is what bounds them, and not how soon a process wakes
+//   traffic connect ADDRESS PORT COUNT  COUNT connections one after the other: opened, a byte each way, ended
+//   traffic crowd ADDRESS PORT COUNT    the same, up to 32 at a time, so that nobody ever waits for the other side
 //   traffic datagrams ADDRESS PORT COUNT  COUNT datagrams of 18 bytes (the smallest frame) of a flow that was answered
 //
-// The last three print the nanoseconds they took. Addresses are numeric, of either family.
+// All but the first print the nanoseconds they took. Addresses are numeric, of either family.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@
 #define ANSWER 'a'
 #define SWALLOW 's'
 #define MEET 'm'
-#define WIDTH 32
+#define CROWD 32
 #define PATIENCE_S 5
 // No load lasts longer.
 #define BOUND_S 60
@@ -166,11 +166,11 @@ static void begin_connection(int poll, const struct addrinfo *to) {
   if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
 
-static void connections(const struct addrinfo *to, uint64_t count) {
+static void connections(const struct addrinfo *to, uint64_t count, uint64_t width) {
   int poll = epoll_create1(EPOLL_CLOEXEC);
   if (poll < 0) fail("epoll_create1");
   uint64_t begun = 0;
-  for (; begun < count && begun < WIDTH; begun++) begin_connection(poll, to);
+  for (; begun < count && begun < width; begun++) begin_connection(poll, to);
   char byte = ANSWER;
   for (uint64_t ended = 0; ended < count;) {
     struct epoll_event event;
@@ -223,7 +223,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc != 5) {
-    fputs("usage: traffic serve|stream|connect|datagrams ADDRESS PORT [AMOUNT]\n", stderr);
+    fputs("usage: traffic serve|stream|connect|crowd|datagrams ADDRESS PORT [AMOUNT]\n", stderr);
     return 2;
   }
   alarm(BOUND_S);
@@ -233,7 +233,8 @@ int main(int argc, char **argv) {
   uint64_t started = now_ns();
   uint64_t took = packets ? datagrams(to, amount) : 0;
   if (!packets && strcmp(argv[1], "stream") == 0) stream(to, amount);
-  if (strcmp(argv[1], "connect") == 0) connections(to, amount);
+  if (strcmp(argv[1], "connect") == 0) connections(to, amount, 1);
+  if (strcmp(argv[1], "crowd") == 0) connections(to, amount, CROWD);
   if (!packets) took = now_ns() - started;
   printf("%llu\n", (unsigned long long)took);
   return 0;

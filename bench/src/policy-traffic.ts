@@ -20,8 +20,8 @@ export interface Path {
   readonly server: string;
 }
 
-/** Bytes of one connection, connections, or datagrams. */
-export type Load = "stream" | "connect" | "datagrams";
+/** Bytes of one connection, connections (one at a time, or 32), or datagrams. */
+export type Load = "stream" | "connect" | "crowd" | "datagrams";
 
 export interface Traffic {
   serve(namespace: string, address: string): Promise<AsyncDisposable>;
