@@ -10,12 +10,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FakeNetwork, openFakeNetwork } from "../test/fake-network.ts";
 import { eventually, tracesOf } from "../test/machine.ts";
 import { startTestPlatform, type TestPlatform } from "../test/platform.ts";
-import { startWorker } from "./app.ts";
+import { type NetworkTellers, startWorker } from "./app.ts";
 import { readConfig } from "./config.ts";
 import { run } from "./system/command.ts";
 
 let platform: TestPlatform;
 let network: FakeNetwork;
+let tellers: NetworkTellers;
 let worker: RunningApp;
 
 beforeAll(async () => {
@@ -23,7 +24,10 @@ beforeAll(async () => {
   network = await openFakeNetwork(platform.platformId.slice(-6));
   worker = await startWorker(readConfig(platform.env), {
     logger: createLogger("worker", platform.env["SALLYPORT_LOG_LEVEL"]),
-    startNetwork: async () => network,
+    startNetwork: async (given) => {
+      tellers = given;
+      return network;
+    },
   });
 });
 
@@ -43,6 +47,35 @@ describe("a worker", () => {
     expect(hello).toMatchObject({ platformId: platform.platformId, ioAddress: "127.0.0.1:7351" });
     expect(hello.images.map(({ digest }) => digest)).toContain(platform.imageDigest);
     expect(hello.runscVersion).toMatch(/20[0-9]{6}/);
+  });
+
+  it("tells its machine's addresses once, and when they change, and takes those of the fleet", async () => {
+    await eventually("its addresses", async () => platform.api.addresses[0]);
+    tellers.onMachineAddresses?.(["198.51.100.9/32"]);
+    await expect.poll(() => platform.api.addresses).toEqual([["198.51.100.1/32"], ["198.51.100.9/32"]]);
+    platform.api.fleet = ["198.51.100.9/32", "2001:db8::9/128"];
+    platform.api.announce();
+    await expect.poll(() => network.fleet).toEqual(platform.api.fleet);
+  });
+
+  it("tells what a sandbox was denied as events of that sandbox", async () => {
+    const { instanceId } = platform.wishRun();
+    await platform.api.reached(instanceId, InstanceState.RUNNING);
+    const [slot] = network.boundSlots();
+    const denied = { destination: "198.51.100.7", port: 443, protocol: "tcp", rule: "unlisted", hint: "", count: 3 };
+    tellers.onDenials?.((slot ?? 0) + 1, [denied]);
+    tellers.onDenials?.(slot ?? 0, [denied, { more: 7 }]);
+    const told = () => platform.api.reports.flatMap(({ report }) => report.events);
+    await expect.poll(() => new Set(told().map(({ seq }) => seq))).toEqual(new Set([1, 2]));
+    expect(told().map(({ type, detail }) => ({ type, detail }))).toEqual(
+      expect.arrayContaining([
+        { type: "network_denied", detail: denied },
+        { type: "network_denied", detail: { more: 7 } },
+      ]),
+    );
+    platform.wishStop(instanceId);
+    await platform.api.reached(instanceId, InstanceState.ENDED);
+    await expectGone(instanceId);
   });
 
   it("runs what is wished, policy first, and takes it away when that is wished", async () => {
@@ -228,7 +261,10 @@ describe("a worker", () => {
     network = await openFakeNetwork(platform.platformId.slice(-6));
     worker = await startWorker(readConfig(platform.env), {
       logger: createLogger("worker", platform.env["SALLYPORT_LOG_LEVEL"]),
-      startNetwork: async () => network,
+      startNetwork: async (given) => {
+        tellers = given;
+        return network;
+      },
     });
     const before = performance.now();
     await worker.down?.();

@@ -190,6 +190,7 @@ export async function startWorker(config: WorkerConfig, dependencies: WorkerDepe
     onConnected: () => {
       addressNews.put(network.machineAddresses());
       reportAll();
+      reporter.nudge();
     },
     onWishes: (wishes, isFull) => registry.apply(wishes, isFull),
     onImages: (wishes, isFull) => maker.apply(wishes, isFull),

@@ -21,6 +21,10 @@ export interface FakeApi extends AsyncDisposable {
   readonly hellos: WatchDesiredRequest[];
   /** Every report, in order. */
   readonly reports: { readonly atMs: number; readonly report: InstanceReport }[];
+  /** What the worker told of its machine's addresses, in order. */
+  readonly addresses: (readonly string[])[];
+  /** Those of the fleet, told with each announcement where there are some. */
+  fleet: readonly string[] | undefined;
   /** Answered as unknown. */
   readonly unknown: Set<string>;
   /** Every image that is wished. */
@@ -58,6 +62,7 @@ export async function startFakeApi(socket: string, platformId: string): Promise<
               full: true,
               instances: [...api.wishes.values()],
               images: [...api.images.values()],
+              fleet: api.fleet === undefined ? undefined : { cidrs: [...api.fleet] },
             };
           } else {
             await new Promise<void>((resolve) => {
@@ -71,6 +76,7 @@ export async function startFakeApi(socket: string, platformId: string): Promise<
       }
     },
     async reportInstances(request) {
+      if (request.addresses !== undefined) api.addresses.push(request.addresses.cidrs);
       for (const report of request.reports) reports.push({ atMs: performance.now(), report });
       const acks = request.reports.map(({ instanceId, seq }) => ({
         instanceId,
@@ -99,6 +105,8 @@ export async function startFakeApi(socket: string, platformId: string): Promise<
     wishes: new Map(),
     hellos: [],
     reports,
+    addresses: [],
+    fleet: undefined,
     unknown: new Set(),
     images: new Map(),
     imageReports: [],

@@ -9,6 +9,12 @@ import { start } from "../system/command.ts";
 import { type DenialRecord, RECORD_BYTES, readDenial } from "./denial-record.ts";
 import { DENIAL_GROUP } from "./denial-words.ts";
 
+const MAX_WORDS = 500;
+/** A reader that lived so long had the log. */
+const BEGUN_MS = 2_000;
+/** How many that could not begin, one after the other, are worth a word. */
+const FAILURES_TOLD = 3;
+
 export interface DenialReaderOptions {
   /** Path of the program. */
   readonly program: string;
@@ -32,16 +38,24 @@ export class DenialReader implements AsyncDisposable {
   async #keepRunning(): Promise<void> {
     const { clock, logger } = this.#options;
     const backoff = new Backoff({ firstMs: 200, maxMs: 30_000, clock });
+    let failures = 0;
     while (!this.#closed.signal.aborted) {
-      const words = await this.#runOnce(() => backoff.reset());
+      const startedMs = clock.monotonicMs();
+      const words = await this.#runOnce();
       if (this.#closed.signal.aborted) return;
-      logger.warn({ problem: words }, "nobody tells what is denied; starting the reader again");
+      const hadBegun = clock.monotonicMs() - startedMs > BEGUN_MS;
+      failures = hadBegun ? 1 : failures + 1;
+      if (hadBegun) backoff.reset();
+      // That of a worker that was just killed may still be on its way out, and has the log.
+      if (hadBegun || failures === FAILURES_TOLD) {
+        logger.warn({ problem: words }, "nobody tells what is denied; starting the reader again");
+      }
       await backoff.pauseOrAbort(this.#closed.signal);
     }
   }
 
   /** Resolves when the program has ended, with what it said about that. */
-  #runOnce(onHeard: () => void): Promise<string> {
+  #runOnce(): Promise<string> {
     const { program, routerNetnsPath } = this.#options;
     // It ends by itself when nobody reads: also when we are killed.
     const child = start(["nsenter", `--net=${routerNetnsPath}`, program, String(DENIAL_GROUP)], {
@@ -50,7 +64,6 @@ export class DenialReader implements AsyncDisposable {
     this.#child = child;
     let rest = Buffer.alloc(0);
     child.stdout?.on("data", (chunk: Buffer) => {
-      onHeard();
       rest = this.#take(Buffer.concat([rest, chunk]));
     });
     let words = "";
@@ -79,5 +92,3 @@ export class DenialReader implements AsyncDisposable {
     await this.#running;
   }
 }
-
-const MAX_WORDS = 500;
