@@ -10,9 +10,9 @@ import type { Run } from "./room.ts";
 import type { Result, Unit } from "./stats.ts";
 import { compare } from "./stats.ts";
 
-const ROUNDS = 15;
-const STREAM_BYTES = 1_000_000_000;
-const CONNECTIONS = 2_000;
+const ROUNDS = 41;
+const STREAM_BYTES = 500_000_000;
+const CONNECTIONS = 1_000;
 const TARGET = 0.9;
 const POLICIES: Readonly<Record<string, Policy>> = { open: "open", list: { allow: ["198.51.100.0/24"] } };
 
@@ -80,7 +80,7 @@ async function inTurns(
 ): Promise<ReadonlyMap<string, Taken>> {
   const found = new Map(Object.keys(ways).map((name): [string, Taken] => [name, { rates: [], cpuMs: [] }]));
   for (let round = 0; round <= ROUNDS; round += 1) {
-    if (round % 5 === 0) say(`paths: ${load}, round ${round} of ${ROUNDS}`);
+    if (round % 10 === 0) say(`paths: ${load}, round ${round} of ${ROUNDS}`);
     for (const [name, { path, policy }] of Object.entries(ways)) {
       signal.throwIfAborted();
       if (policy !== undefined) await world.setPolicy(policy);

@@ -9,7 +9,9 @@ import { readSetting, settingNames, writeSetting } from "./settings.ts";
 /** Forwards between slots and uplink, takes no advice from either, and forgets idle connections after two hours. */
 const ROUTER_SETTINGS: Settings = {
   "ipv4/ip_forward": "1",
-  "ipv4/conf/all/rp_filter": "1",
+  // Of the slots' cables, which inherit it: what a slot says in ARP is held against it too. What comes by the uplink
+  // has to be the answer to a connection, and is not looked up once more.
+  "ipv4/conf/all/rp_filter": "0",
   "ipv4/conf/default/rp_filter": "1",
   "ipv4/conf/all/arp_ignore": "1",
   "ipv4/conf/all/send_redirects": "0",
@@ -65,7 +67,7 @@ export async function connectUplink(names: PlatformNames, uplink: UplinkAddresse
     `addr replace ${uplink.hostIpv4}/30 dev ${hostLink}`,
     `addr replace ${uplink.hostIpv6}/64 dev ${hostLink} nodad`,
   ]);
-  await ipBatch(routerNetnsPath, [
+  await configureNamespace(routerNetnsPath, { [`ipv4/conf/${UPLINK_NAME}/rp_filter`]: "0" }, [
     `link set ${UPLINK_NAME} up`,
     `addr replace ${uplink.routerIpv4}/30 dev ${UPLINK_NAME}`,
     `addr replace ${uplink.routerIpv6}/64 dev ${UPLINK_NAME} nodad`,
