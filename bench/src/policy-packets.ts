@@ -22,7 +22,7 @@ export async function benchPolicyPackets({ say, signal }: Run): Promise<Result[]
   await using world = await startPolicyWorld();
   const results: Result[] = [];
   for (const [name, policy] of Object.entries(POLICIES)) {
-    await world.setPolicy(policy);
+    const ours = await world.slot(policy);
     const samples: Record<(typeof SIZES)[number] | "twin", number[]> = { 10: [], 1000: [], twin: [] };
     for (let round = 0; round <= ROUNDS; round += 1) {
       if (round % 5 === 0) say(`packets: ${name}, round ${round} of ${ROUNDS}`);
@@ -31,7 +31,7 @@ export async function benchPolicyPackets({ say, signal }: Run): Promise<Result[]
         for (let burst = 0; burst < BURSTS; burst += 1) {
           signal.throwIfAborted();
           const arrived = await world.arrived();
-          const ns = await world.send("datagrams", world.ours, DATAGRAMS);
+          const ns = await world.send("datagrams", ours, DATAGRAMS);
           const came = (await world.arrived()) - arrived;
           if (came < DATAGRAMS * ARRIVING) throw new Error(`${came} of ${DATAGRAMS} datagrams came through`);
           if (round > 0) samples[size].push(ns / DATAGRAMS); // the first is a warm-up

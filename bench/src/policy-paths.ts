@@ -19,12 +19,6 @@ const POLICIES: Readonly<Record<string, Policy>> = { open: "open", list: { allow
 const TWIN = "the same cables, masquerade alone";
 const BARE = "one veth and masquerade alone";
 
-/** By which way, under which policy. */
-interface Way {
-  readonly path: Path;
-  readonly policy?: Policy;
-}
-
 interface Taken {
   /** Units of the load by the second. */
   readonly rates: number[];
@@ -34,8 +28,9 @@ interface Taken {
 
 export async function benchPolicyPaths(run: Run): Promise<Result[]> {
   await using world = await startPolicyWorld();
-  const ways: Record<string, Way> = { twin: { path: world.twin }, bare: { path: world.bare } };
-  for (const [name, policy] of Object.entries(POLICIES)) ways[name] = { path: world.ours, policy };
+  const ways: Record<string, Path> = { twin: world.twin, bare: world.bare };
+  // A slot for each: a change of policy is followed by a look at all connections of its slot.
+  for (const [name, policy] of Object.entries(POLICIES)) ways[name] = await world.slot(policy);
   const bytes = await inTurns(run, world, ways, "stream", STREAM_BYTES / 1e6);
   const connections = await inTurns(run, world, ways, "connect", CONNECTIONS);
   const crowd = await inTurns(run, world, ways, "crowd", CONNECTIONS);
@@ -74,16 +69,15 @@ function comparisons(what: string, unit: Unit, taken: ReadonlyMap<string, Taken>
 async function inTurns(
   { say, signal }: Run,
   world: PolicyWorld,
-  ways: Readonly<Record<string, Way>>,
+  ways: Readonly<Record<string, Path>>,
   load: Load,
   units: number,
 ): Promise<ReadonlyMap<string, Taken>> {
   const found = new Map(Object.keys(ways).map((name): [string, Taken] => [name, { rates: [], cpuMs: [] }]));
   for (let round = 0; round <= ROUNDS; round += 1) {
     if (round % 10 === 0) say(`paths: ${load}, round ${round} of ${ROUNDS}`);
-    for (const [name, { path, policy }] of Object.entries(ways)) {
+    for (const [name, path] of Object.entries(ways)) {
       signal.throwIfAborted();
-      if (policy !== undefined) await world.setPolicy(policy);
       const before = machineCpuMs();
       const ns = await world.send(load, path, load === "stream" ? units * 1e6 : units);
       if (round === 0) continue; // warm-up

@@ -27,15 +27,13 @@ const ROOMY = {
 const SERVERS = { ours: "198.51.100.10", twin: "198.51.101.10", bare: "198.51.102.10" } as const;
 
 export interface PolicyWorld extends AsyncDisposable {
-  /** Through a slot, the router and the uplink. */
-  readonly ours: Path;
+  /** Through a new slot that has this policy, as users write it, the router and the uplink. */
+  slot(policy: unknown): Promise<Path>;
   /** Through the same cables, with masquerade and without rules. */
   readonly twin: Path;
   /** Through one veth and a machine that masquerades. */
   readonly bare: Path;
-  /** Another policy of the slot of ours, as users write it. */
-  setPolicy(policy: unknown): Promise<void>;
-  /** So many more slots in the router of ours, in place of earlier ones; the policies are dealt out in turns. */
+  /** So many more slots in the router, in place of earlier ones; the policies are dealt out in turns. */
   crowd(count: number, policies: readonly unknown[]): Promise<void>;
   /** Sends so much, and tells how many nanoseconds it took. */
   send(load: Load, path: Path, amount: number): Promise<number>;
@@ -83,14 +81,16 @@ export async function startPolicyWorld(): Promise<PolicyWorld> {
   const worker = stack.use(new PolicyChild("worker", host, options));
   await worker.call("start");
   stack.defer(() => worker.call("teardown"));
-  const { slot, netnsPath } = await worker.call<{ slot: number; netnsPath: string }>("acquireSlot");
   for (const server of Object.values(SERVERS)) stack.use(await traffic.serve(far, server));
   const running = stack.move();
   return {
-    ours: { namespace: netnsPath.replace("/run/netns/", ""), server: SERVERS.ours },
+    async slot(policy) {
+      const { slot, netnsPath } = await worker.call<{ slot: number; netnsPath: string }>("acquireSlot");
+      await worker.call("setPolicy", slot, policy);
+      return { namespace: netnsPath.replace("/run/netns/", ""), server: SERVERS.ours };
+    },
     twin: { namespace: client, server: SERVERS.twin },
     bare: { namespace: lonely, server: SERVERS.bare },
-    setPolicy: (policy) => worker.call("setPolicy", slot, policy),
     crowd: (count, policies) => worker.call("join", count, policies),
     send: traffic.send,
     arrived: () => traffic.arrived(far),
