@@ -13,13 +13,13 @@ const run = promisify(execFile);
 const { project, tarballs } = inject("installed");
 const KIB = 1_024;
 
-/** Packed sizes, sources and maps included. About a third above what they are (contracts 304, policy 55, connect-token 54, sdk 118, cli 103 KiB): room for features, none for an accident. */
+/** Packed sizes, sources and maps included. About a third above what they are (contracts 304, policy 55, connect-token 54, sdk 118, cli 149 KiB): room for features, none for an accident. */
 const MAX_TARBALL_BYTES: Readonly<Record<PublicPackage, number>> = {
   contracts: 400 * KIB,
   policy: 74 * KIB,
   "connect-token": 72 * KIB,
   sdk: 155 * KIB,
-  cli: 140 * KIB,
+  cli: 200 * KIB,
 };
 /** Minified, with everything it stands on: mostly gRPC and the generated messages. Now 594 KiB. */
 const MAX_BUNDLE_BYTES = 700 * KIB;
