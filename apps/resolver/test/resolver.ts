@@ -1,7 +1,7 @@
 // A resolver on free ports of loopback, and what asks it: messages by dns-packet, over sockets of the test's own.
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { silentLogger } from "@sallyport/appkit/logger";
 import type { DnsServer } from "@sallyport/testkit/dns-server";
 import { type DecodedPacket, decode } from "dns-packet";
@@ -45,11 +45,7 @@ export async function testResolver(options: ResolverTestOptions): Promise<TestRe
         udp: [udp],
         tcp: [tcp],
         async listen() {
-          udp.bind(0, "127.0.0.1");
-          await once(udp, "listening");
-          port = udp.address().port;
-          tcp.listen(port, "127.0.0.1");
-          await once(tcp, "listening");
+          port = await listenOnBoth(udp, tcp);
         },
       },
     },
@@ -122,5 +118,23 @@ export class Connection {
       await Promise.race([once(this.socket, "answer"), this.closed]);
     }
     return this.#messages;
+  }
+}
+
+/** TCP chooses the port; should UDP have it already, another one. */
+async function listenOnBoth(udp: UdpSocket, tcp: Server): Promise<number> {
+  for (;;) {
+    tcp.listen(0, "127.0.0.1");
+    await once(tcp, "listening");
+    const { port } = tcp.address() as AddressInfo;
+    udp.bind(port, "127.0.0.1");
+    const error = await once(udp, "listening").then(
+      () => undefined,
+      (reason: NodeJS.ErrnoException) => reason,
+    );
+    if (error === undefined) return port;
+    if (error.code !== "EADDRINUSE") throw error;
+    tcp.close();
+    await once(tcp, "close");
   }
 }

@@ -1,6 +1,7 @@
 // The examples of the README do what they say.
 
 import { readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { runInThisContext } from "node:vm";
 import { describe, expect, it } from "vitest";
@@ -17,7 +18,7 @@ interface Checks {
 
 /** `value; // → expected` and `call; // throws field` as checks; the expectation may stand on the next line. */
 function bodyOf(block: string): string {
-  return block
+  return stripTypeScriptTypes(block)
     .replace(/^import (\{.*?\}) from "@sallyport\/policy";$/gm, "const $1 = sallyport;")
     .replace(/^(\S.*);\s*\/\/ → (.*)$/gm, "checks.is($1, $2);")
     .replace(/^(\S.*); \/\/ throws (.*)$/gm, 'checks.throws(() => $1, "$2");');
