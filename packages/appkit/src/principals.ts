@@ -10,6 +10,7 @@ export type Principal =
   | { readonly kind: "operator" }
   | { readonly kind: "worker" }
   | { readonly kind: "gateway" }
+  | { readonly kind: "edge" }
   | {
       readonly kind: "io_grant";
       readonly workspaceId: string;

@@ -7,6 +7,8 @@ export type { AdminServiceServer } from "./gen/sallyport/v1/admin_service.ts";
 export { AdminServiceClient, AdminServiceService } from "./gen/sallyport/v1/admin_service.ts";
 export type { AppServiceServer } from "./gen/sallyport/v1/app_service.ts";
 export { AppServiceClient, AppServiceService } from "./gen/sallyport/v1/app_service.ts";
+export type { EdgeServiceServer } from "./gen/sallyport/v1/edge_service.ts";
+export { EdgeServiceClient, EdgeServiceService } from "./gen/sallyport/v1/edge_service.ts";
 export type { GatewayControlServiceServer } from "./gen/sallyport/v1/gateway_control_service.ts";
 export {
   GatewayControlServiceClient,

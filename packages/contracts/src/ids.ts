@@ -10,6 +10,7 @@ export const ID_PREFIXES = {
   worker: "wk",
   apiToken: "at",
   image: "im",
+  connectToken: "ct",
 } as const;
 
 /** What an id can name. */

@@ -1,4 +1,5 @@
 // Thin handlers of what the operator calls: AdminService.
+import { AppError } from "@sallyport/appkit/errors";
 import type { BoundService } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
 import { AdminServiceService } from "@sallyport/contracts/grpc";
@@ -61,5 +62,13 @@ export function adminService(deps: ServiceDeps): BoundService {
     async declareWorkerLost(request) {
       return { sandboxes: await declareWorkerLost(deps, request.workerId) };
     },
+    listEdges: notYet,
+    rotateConnectKey: notYet,
+    listConnectKeys: notYet,
+    getLocalAuthority: notYet,
   });
+}
+
+function notYet(): Promise<never> {
+  return Promise.reject(new AppError("Unavailable", "connect tokens are not served yet"));
 }

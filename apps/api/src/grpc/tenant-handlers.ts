@@ -87,6 +87,10 @@ export function sandboxService(deps: ServiceDeps): BoundService {
         yield { event: toSandboxEvent(event) };
       }
     },
+    createConnectToken: notYet,
+    listConnectTokens: notYet,
+    revokeConnectToken: notYet,
+    revokeConnectTokens: notYet,
   });
 }
 
@@ -112,4 +116,8 @@ export function appService(deps: ServiceDeps): BoundService {
 export function workspaceOf({ principal }: CallContext): string {
   if (principal.kind === "workspace") return principal.workspaceId;
   throw new AppError("PermissionDenied", "only for a workspace");
+}
+
+function notYet(): Promise<never> {
+  return Promise.reject(new AppError("Unavailable", "connect tokens are not served yet"));
 }

@@ -4,6 +4,12 @@ import type { HttpRoute } from "../http-route.ts";
 /** Every method that is also served over HTTP, as proto/ declares it. */
 export const HTTP_ROUTES: readonly HttpRoute[] = [
   {
+    "method": "/sallyport.v1.AdminService/GetLocalAuthority",
+    "verb": "GET",
+    "path": "/v1/local-authority",
+    "serverStream": false
+  },
+  {
     "method": "/sallyport.v1.AppService/LookupApp",
     "verb": "POST",
     "path": "/v1/apps",
@@ -230,6 +236,30 @@ export const HTTP_ROUTES: readonly HttpRoute[] = [
     "verb": "GET",
     "path": "/v1/sandboxes/{sandbox_id}/events",
     "serverStream": true
+  },
+  {
+    "method": "/sallyport.v1.SandboxService/CreateConnectToken",
+    "verb": "POST",
+    "path": "/v1/sandboxes/{sandbox_id}/connect-tokens",
+    "serverStream": false
+  },
+  {
+    "method": "/sallyport.v1.SandboxService/ListConnectTokens",
+    "verb": "GET",
+    "path": "/v1/sandboxes/{sandbox_id}/connect-tokens",
+    "serverStream": false
+  },
+  {
+    "method": "/sallyport.v1.SandboxService/RevokeConnectToken",
+    "verb": "DELETE",
+    "path": "/v1/sandboxes/{sandbox_id}/connect-tokens/{token_id}",
+    "serverStream": false
+  },
+  {
+    "method": "/sallyport.v1.SandboxService/RevokeConnectTokens",
+    "verb": "DELETE",
+    "path": "/v1/sandboxes/{sandbox_id}/connect-tokens",
+    "serverStream": false
   },
   {
     "method": "/sallyport.v1.WorkspaceService/GetUsage",

@@ -39,8 +39,33 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.AdminService/DeclareWorkerLost": [
     "operator"
   ],
+  "/sallyport.v1.AdminService/ListEdges": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/RotateConnectKey": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/ListConnectKeys": [
+    "operator"
+  ],
+  "/sallyport.v1.AdminService/GetLocalAuthority": [
+    "operator",
+    "workspace"
+  ],
   "/sallyport.v1.AppService/LookupApp": [
     "workspace"
+  ],
+  "/sallyport.v1.EdgeService/WatchRoutes": [
+    "edge"
+  ],
+  "/sallyport.v1.EdgeService/AcknowledgeRoutes": [
+    "edge"
+  ],
+  "/sallyport.v1.EdgeService/PublishAssertionKey": [
+    "edge"
+  ],
+  "/sallyport.v1.EdgeService/IssueCertificate": [
+    "edge"
   ],
   "/sallyport.v1.GatewayControlService/AttachInstance": [
     "worker"
@@ -175,6 +200,18 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
     "workspace"
   ],
   "/sallyport.v1.SandboxService/WatchSandboxEvents": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/CreateConnectToken": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/ListConnectTokens": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/RevokeConnectToken": [
+    "workspace"
+  ],
+  "/sallyport.v1.SandboxService/RevokeConnectTokens": [
     "workspace"
   ],
   "/sallyport.v1.WorkerService/WatchDesired": [

@@ -24,12 +24,18 @@ import {
   CreateWorkspaceResponse,
   DeclareWorkerLostRequest,
   DeclareWorkerLostResponse,
+  GetLocalAuthorityRequest,
+  GetLocalAuthorityResponse,
   GetPlatformStatusRequest,
   GetPlatformStatusResponse,
   GrantCidrRequest,
   GrantCidrResponse,
   ListApiTokensRequest,
   ListApiTokensResponse,
+  ListConnectKeysRequest,
+  ListConnectKeysResponse,
+  ListEdgesRequest,
+  ListEdgesResponse,
   ListGrantsRequest,
   ListGrantsResponse,
   ListWorkersRequest,
@@ -40,6 +46,8 @@ import {
   RevokeApiTokenResponse,
   RevokeCidrRequest,
   RevokeCidrResponse,
+  RotateConnectKeyRequest,
+  RotateConnectKeyResponse,
   SetWorkspaceQuotaRequest,
   SetWorkspaceQuotaResponse,
 } from "./admin.ts";
@@ -174,6 +182,50 @@ export const AdminServiceService = {
       Buffer.from(DeclareWorkerLostResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeclareWorkerLostResponse => DeclareWorkerLostResponse.decode(value),
   },
+  listEdges: {
+    path: "/sallyport.v1.AdminService/ListEdges" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListEdgesRequest): Buffer => Buffer.from(ListEdgesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListEdgesRequest => ListEdgesRequest.decode(value),
+    responseSerialize: (value: ListEdgesResponse): Buffer => Buffer.from(ListEdgesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListEdgesResponse => ListEdgesResponse.decode(value),
+  },
+  /** Connect tokens are signed with a new key from now on; what older keys signed counts until it expires. */
+  rotateConnectKey: {
+    path: "/sallyport.v1.AdminService/RotateConnectKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateConnectKeyRequest): Buffer =>
+      Buffer.from(RotateConnectKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateConnectKeyRequest => RotateConnectKeyRequest.decode(value),
+    responseSerialize: (value: RotateConnectKeyResponse): Buffer =>
+      Buffer.from(RotateConnectKeyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateConnectKeyResponse => RotateConnectKeyResponse.decode(value),
+  },
+  listConnectKeys: {
+    path: "/sallyport.v1.AdminService/ListConnectKeys" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListConnectKeysRequest): Buffer =>
+      Buffer.from(ListConnectKeysRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListConnectKeysRequest => ListConnectKeysRequest.decode(value),
+    responseSerialize: (value: ListConnectKeysResponse): Buffer =>
+      Buffer.from(ListConnectKeysResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListConnectKeysResponse => ListConnectKeysResponse.decode(value),
+  },
+  /** What signs the certificates of a connect domain that no public authority vouches for. */
+  getLocalAuthority: {
+    path: "/sallyport.v1.AdminService/GetLocalAuthority" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetLocalAuthorityRequest): Buffer =>
+      Buffer.from(GetLocalAuthorityRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetLocalAuthorityRequest => GetLocalAuthorityRequest.decode(value),
+    responseSerialize: (value: GetLocalAuthorityResponse): Buffer =>
+      Buffer.from(GetLocalAuthorityResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetLocalAuthorityResponse => GetLocalAuthorityResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
@@ -191,6 +243,12 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listGrants: handleUnaryCall<ListGrantsRequest, ListGrantsResponse>;
   listWorkers: handleUnaryCall<ListWorkersRequest, ListWorkersResponse>;
   declareWorkerLost: handleUnaryCall<DeclareWorkerLostRequest, DeclareWorkerLostResponse>;
+  listEdges: handleUnaryCall<ListEdgesRequest, ListEdgesResponse>;
+  /** Connect tokens are signed with a new key from now on; what older keys signed counts until it expires. */
+  rotateConnectKey: handleUnaryCall<RotateConnectKeyRequest, RotateConnectKeyResponse>;
+  listConnectKeys: handleUnaryCall<ListConnectKeysRequest, ListConnectKeysResponse>;
+  /** What signs the certificates of a connect domain that no public authority vouches for. */
+  getLocalAuthority: handleUnaryCall<GetLocalAuthorityRequest, GetLocalAuthorityResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -375,6 +433,68 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeclareWorkerLostResponse) => void,
+  ): ClientUnaryCall;
+  listEdges(
+    request: ListEdgesRequest,
+    callback: (error: ServiceError | null, response: ListEdgesResponse) => void,
+  ): ClientUnaryCall;
+  listEdges(
+    request: ListEdgesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListEdgesResponse) => void,
+  ): ClientUnaryCall;
+  listEdges(
+    request: ListEdgesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListEdgesResponse) => void,
+  ): ClientUnaryCall;
+  /** Connect tokens are signed with a new key from now on; what older keys signed counts until it expires. */
+  rotateConnectKey(
+    request: RotateConnectKeyRequest,
+    callback: (error: ServiceError | null, response: RotateConnectKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateConnectKey(
+    request: RotateConnectKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateConnectKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateConnectKey(
+    request: RotateConnectKeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateConnectKeyResponse) => void,
+  ): ClientUnaryCall;
+  listConnectKeys(
+    request: ListConnectKeysRequest,
+    callback: (error: ServiceError | null, response: ListConnectKeysResponse) => void,
+  ): ClientUnaryCall;
+  listConnectKeys(
+    request: ListConnectKeysRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListConnectKeysResponse) => void,
+  ): ClientUnaryCall;
+  listConnectKeys(
+    request: ListConnectKeysRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListConnectKeysResponse) => void,
+  ): ClientUnaryCall;
+  /** What signs the certificates of a connect domain that no public authority vouches for. */
+  getLocalAuthority(
+    request: GetLocalAuthorityRequest,
+    callback: (error: ServiceError | null, response: GetLocalAuthorityResponse) => void,
+  ): ClientUnaryCall;
+  getLocalAuthority(
+    request: GetLocalAuthorityRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetLocalAuthorityResponse) => void,
+  ): ClientUnaryCall;
+  getLocalAuthority(
+    request: GetLocalAuthorityRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetLocalAuthorityResponse) => void,
   ): ClientUnaryCall;
 }
 

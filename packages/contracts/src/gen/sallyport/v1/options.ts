@@ -22,6 +22,8 @@ export const Principal = {
   GATEWAY: 4,
   /** IO_GRANT - Whoever holds a short-lived SandboxIO token, which names one sandbox. */
   IO_GRANT: 5,
+  /** EDGE - A process that faces strangers and serves what they reach of sandboxes: a connect-proxy. */
+  EDGE: 6,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -34,5 +36,6 @@ export namespace Principal {
   export type WORKER = typeof Principal.WORKER;
   export type GATEWAY = typeof Principal.GATEWAY;
   export type IO_GRANT = typeof Principal.IO_GRANT;
+  export type EDGE = typeof Principal.EDGE;
   export type UNRECOGNIZED = typeof Principal.UNRECOGNIZED;
 }

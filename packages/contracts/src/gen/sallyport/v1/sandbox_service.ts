@@ -20,6 +20,16 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import {
+  CreateConnectTokenRequest,
+  CreateConnectTokenResponse,
+  ListConnectTokensRequest,
+  ListConnectTokensResponse,
+  RevokeConnectTokenRequest,
+  RevokeConnectTokenResponse,
+  RevokeConnectTokensRequest,
+  RevokeConnectTokensResponse,
+} from "./connect.ts";
+import {
   CreateSandboxRequest,
   CreateSandboxResponse,
   ExplainDestinationRequest,
@@ -196,6 +206,53 @@ export const SandboxServiceService = {
       Buffer.from(WatchSandboxEventsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchSandboxEventsResponse => WatchSandboxEventsResponse.decode(value),
   },
+  /** A grant to talk HTTP or WebSocket to one port. SandboxEnded, InvalidArgument, ResourceExhausted. */
+  createConnectToken: {
+    path: "/sallyport.v1.SandboxService/CreateConnectToken" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateConnectTokenRequest): Buffer =>
+      Buffer.from(CreateConnectTokenRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateConnectTokenRequest => CreateConnectTokenRequest.decode(value),
+    responseSerialize: (value: CreateConnectTokenResponse): Buffer =>
+      Buffer.from(CreateConnectTokenResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreateConnectTokenResponse => CreateConnectTokenResponse.decode(value),
+  },
+  listConnectTokens: {
+    path: "/sallyport.v1.SandboxService/ListConnectTokens" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListConnectTokensRequest): Buffer =>
+      Buffer.from(ListConnectTokensRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListConnectTokensRequest => ListConnectTokensRequest.decode(value),
+    responseSerialize: (value: ListConnectTokensResponse): Buffer =>
+      Buffer.from(ListConnectTokensResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListConnectTokensResponse => ListConnectTokensResponse.decode(value),
+  },
+  /** Answers when every edge that can be reached refuses the token; idempotent. NotFound when the sandbox has no such token. */
+  revokeConnectToken: {
+    path: "/sallyport.v1.SandboxService/RevokeConnectToken" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeConnectTokenRequest): Buffer =>
+      Buffer.from(RevokeConnectTokenRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeConnectTokenRequest => RevokeConnectTokenRequest.decode(value),
+    responseSerialize: (value: RevokeConnectTokenResponse): Buffer =>
+      Buffer.from(RevokeConnectTokenResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeConnectTokenResponse => RevokeConnectTokenResponse.decode(value),
+  },
+  /** The same for all tokens that the sandbox has so far. */
+  revokeConnectTokens: {
+    path: "/sallyport.v1.SandboxService/RevokeConnectTokens" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeConnectTokensRequest): Buffer =>
+      Buffer.from(RevokeConnectTokensRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeConnectTokensRequest => RevokeConnectTokensRequest.decode(value),
+    responseSerialize: (value: RevokeConnectTokensResponse): Buffer =>
+      Buffer.from(RevokeConnectTokensResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeConnectTokensResponse => RevokeConnectTokensResponse.decode(value),
+  },
 } as const;
 
 export interface SandboxServiceServer extends UntypedServiceImplementation {
@@ -223,6 +280,13 @@ export interface SandboxServiceServer extends UntypedServiceImplementation {
   /** Decides as the kernel would, and says by what rule. SandboxEnded, InvalidArgument. */
   explainDestination: handleUnaryCall<ExplainDestinationRequest, ExplainDestinationResponse>;
   watchSandboxEvents: handleServerStreamingCall<WatchSandboxEventsRequest, WatchSandboxEventsResponse>;
+  /** A grant to talk HTTP or WebSocket to one port. SandboxEnded, InvalidArgument, ResourceExhausted. */
+  createConnectToken: handleUnaryCall<CreateConnectTokenRequest, CreateConnectTokenResponse>;
+  listConnectTokens: handleUnaryCall<ListConnectTokensRequest, ListConnectTokensResponse>;
+  /** Answers when every edge that can be reached refuses the token; idempotent. NotFound when the sandbox has no such token. */
+  revokeConnectToken: handleUnaryCall<RevokeConnectTokenRequest, RevokeConnectTokenResponse>;
+  /** The same for all tokens that the sandbox has so far. */
+  revokeConnectTokens: handleUnaryCall<RevokeConnectTokensRequest, RevokeConnectTokensResponse>;
 }
 
 export interface SandboxServiceClient extends Client {
@@ -426,6 +490,69 @@ export interface SandboxServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchSandboxEventsResponse>;
+  /** A grant to talk HTTP or WebSocket to one port. SandboxEnded, InvalidArgument, ResourceExhausted. */
+  createConnectToken(
+    request: CreateConnectTokenRequest,
+    callback: (error: ServiceError | null, response: CreateConnectTokenResponse) => void,
+  ): ClientUnaryCall;
+  createConnectToken(
+    request: CreateConnectTokenRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CreateConnectTokenResponse) => void,
+  ): ClientUnaryCall;
+  createConnectToken(
+    request: CreateConnectTokenRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CreateConnectTokenResponse) => void,
+  ): ClientUnaryCall;
+  listConnectTokens(
+    request: ListConnectTokensRequest,
+    callback: (error: ServiceError | null, response: ListConnectTokensResponse) => void,
+  ): ClientUnaryCall;
+  listConnectTokens(
+    request: ListConnectTokensRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListConnectTokensResponse) => void,
+  ): ClientUnaryCall;
+  listConnectTokens(
+    request: ListConnectTokensRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListConnectTokensResponse) => void,
+  ): ClientUnaryCall;
+  /** Answers when every edge that can be reached refuses the token; idempotent. NotFound when the sandbox has no such token. */
+  revokeConnectToken(
+    request: RevokeConnectTokenRequest,
+    callback: (error: ServiceError | null, response: RevokeConnectTokenResponse) => void,
+  ): ClientUnaryCall;
+  revokeConnectToken(
+    request: RevokeConnectTokenRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeConnectTokenResponse) => void,
+  ): ClientUnaryCall;
+  revokeConnectToken(
+    request: RevokeConnectTokenRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeConnectTokenResponse) => void,
+  ): ClientUnaryCall;
+  /** The same for all tokens that the sandbox has so far. */
+  revokeConnectTokens(
+    request: RevokeConnectTokensRequest,
+    callback: (error: ServiceError | null, response: RevokeConnectTokensResponse) => void,
+  ): ClientUnaryCall;
+  revokeConnectTokens(
+    request: RevokeConnectTokensRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeConnectTokensResponse) => void,
+  ): ClientUnaryCall;
+  revokeConnectTokens(
+    request: RevokeConnectTokensRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeConnectTokensResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const SandboxServiceClient = makeGenericClientConstructor(
