@@ -1,0 +1,176 @@
+// What the parts of the proxy tell each other about one exchange: what came, what is done with it, how it ended.
+import type { ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
+
+/** The way to one sandbox, as the route table knows it. */
+export interface Route {
+  readonly sandboxId: string;
+  readonly workspaceId: string;
+  /** The incarnation that connections are opened to. */
+  readonly instanceId: string;
+  readonly state: "starting" | "running" | "ended";
+  /** Path of the gateway's Unix socket. */
+  readonly gateway: string;
+  /** Tokens of an earlier epoch do not count. */
+  readonly tokenEpoch: number;
+  readonly endedAtMs?: number | undefined;
+}
+
+/** A request whose head is read and sound. Texts are latin1, as they came. */
+export interface RequestFacts {
+  readonly method: string;
+  /** Origin form (RFC 9112, section 3.2.1), or `*` of an OPTIONS: an absolute form is reduced to it. */
+  readonly target: string;
+  /** From the host, in lower case. */
+  readonly sandboxId: string;
+  /** As it came, with its port if it has one. */
+  readonly host: string;
+  /** All of them, in their order: for deciding. */
+  readonly headers: readonly RawHeader[];
+  /**
+   * Those that may go on to the app: without framing (Content-Length, Transfer-Encoding, Trailer, Expect), hop-by-hop
+   * headers and what `Connection` names. Rules start from these: a header that they add is out of a `Connection`'s reach.
+   */
+  readonly endToEnd: readonly RawHeader[];
+  /** Without port. */
+  readonly peerAddress: string;
+  readonly scheme: "https";
+  /** A complete handshake (RFC 6455, section 4.2.1). Any other `Upgrade` is as good as not there. */
+  readonly isWebSocket: boolean;
+  readonly requestId: string;
+}
+
+/** What becomes of a request. */
+export type Decision = Forward | Answered;
+
+/** It goes to the app. */
+export interface Forward {
+  readonly kind: "forward";
+  readonly grant: ConnectGrant;
+  readonly route: Route;
+  /** Without the token. */
+  readonly target: string;
+  /** For the app, complete but for framing and `Connection`: `Host` and the WebSocket handshake's own stay. */
+  readonly headers: readonly RawHeader[];
+  readonly answer: AnswerRules;
+}
+
+/** The proxy answers itself. */
+export interface Answered {
+  readonly kind: "answer";
+  readonly answer: LocalAnswer;
+}
+
+/** What `answerHeaders` has to know of a request. The rules alone read it. */
+export interface AnswerRules {
+  /** Values of Set-Cookie that the proxy adds. */
+  readonly setCookies: readonly string[];
+}
+
+/** An answer of the proxy's own. Framing, Date and Connection are added to it. */
+export interface LocalAnswer {
+  readonly status: number;
+  readonly headers: readonly RawHeader[];
+  readonly body: Buffer;
+  /** Stable, for logs and metrics. */
+  readonly code: string;
+  /** The connection ends with it. */
+  readonly close?: boolean | undefined;
+}
+
+/** What the front and the upstream refuse a request for. What the rules refuse it for is theirs to name. */
+export type RefusalCode =
+  /** 400: no HTTP, or HTTP that two readers could understand differently. */
+  | "MalformedRequest"
+  /** 400: an upgrade to `websocket` without the rest of the handshake. */
+  | "BadWebSocketHandshake"
+  /** 405: CONNECT, TRACE. */
+  | "MethodNotAllowed"
+  /** 408: the head or the body came too slowly. */
+  | "RequestTimeout"
+  /** 414 */
+  | "UrlTooLong"
+  /** 417 */
+  | "UnsupportedExpectation"
+  /** 421: no sandbox of this proxy, or not the one that the connection was made to. */
+  | "MisdirectedRequest"
+  /** 426, with `Sec-WebSocket-Version: 13`. */
+  | "UnsupportedWebSocketVersion"
+  /** 429: of this sandbox's. */
+  | "TooManyRequests"
+  /** 429: of this sandbox's. */
+  | "TooManyWebSockets"
+  /** 431 */
+  | "HeadTooLarge"
+  /** 500 */
+  | "InternalError"
+  /** 501: another transfer coding than `chunked`. */
+  | "UnsupportedTransferCoding"
+  /** 505 */
+  | "UnsupportedVersion"
+  /** 403: the gateway does not open this port. */
+  | "PortNotGranted"
+  /** 404 */
+  | "UnknownSandbox"
+  /** 410 */
+  | "SandboxEnded"
+  /** 502: nothing listens on the port. */
+  | "NothingListens"
+  /** 502: the app answered what is no HTTP, or what two readers could understand differently. */
+  | "BadAnswer"
+  /** 502: the app closed the connection without an answer. */
+  | "NoAnswer"
+  /** 502: the app did not take up the WebSocket as RFC 6455 wants. */
+  | "BadWebSocketAnswer"
+  /** 503: the sandbox is not ready, or at its limit of connections. */
+  | "SandboxNotReady"
+  /** 503: no gateway answers. */
+  | "GatewayUnavailable"
+  /** 503: the proxy is stopping. */
+  | "ShuttingDown"
+  /** 504: the app did not begin to answer in time. */
+  | "AnswerTimeout";
+
+/** What a refusal can be about: as much as is known by then. */
+export type RefusalAbout = Partial<RequestFacts> & {
+  /** Of the sandbox. */
+  readonly port?: number | undefined;
+};
+
+/** The rules: who may, and what is changed on the way. */
+export interface Rules {
+  /** At once when the token is remembered: the hot path. Never throws and never rejects for what a client sends. */
+  decide(facts: RequestFacts): Decision | Promise<Decision>;
+  /** The app's end-to-end headers as the client gets them. Also asked for 1xx; framing and `Connection` are not in there. */
+  answerHeaders(forward: Forward, status: number, headers: readonly RawHeader[]): readonly RawHeader[];
+  refuse(code: RefusalCode, about: RefusalAbout): LocalAnswer;
+}
+
+/** What connections ask that outlive their request. */
+export interface GrantWatch {
+  /** Why a grant no longer holds, its route's end included; undefined while it does. */
+  grantProblem(grant: ConnectGrant): string | undefined;
+  /** Called after each change of routes, revocations or keys. */
+  onChange(listener: () => void): Disposable;
+}
+
+/** How one exchange ended: for the access log and metrics. Holds no token. */
+export interface ExchangeEnd {
+  readonly protocol: "http/1.0" | "http/1.1" | "h2" | "websocket";
+  /** What is known of the request: a head that was refused has no more than its peer. */
+  readonly about: RefusalAbout;
+  /** Undefined: no request that could be granted. */
+  readonly grant: ConnectGrant | undefined;
+  /** That the client got; 0: none. */
+  readonly status: number;
+  /** Of a refusal or another answer of the proxy's own; undefined: the app answered. */
+  readonly code: string | undefined;
+  /** Whether both ends got all there was. `cut` names who broke off. */
+  readonly outcome: "complete" | "client-cut" | "app-cut" | "proxy-cut";
+  /** Bytes of bodies, or of a WebSocket. */
+  readonly inBytes: number;
+  readonly outBytes: number;
+  readonly ms: number;
+}
+
+/** Told of each exchange when it is over. */
+export type Observe = (end: ExchangeEnd) => void;
