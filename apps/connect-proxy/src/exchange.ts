@@ -1,19 +1,6 @@
 // What the parts of the proxy tell each other about one exchange: what came, what is done with it, how it ended.
 import type { ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
-
-/** The way to one sandbox, as the route table knows it. */
-export interface Route {
-  readonly sandboxId: string;
-  readonly workspaceId: string;
-  /** The incarnation that connections are opened to. */
-  readonly instanceId: string;
-  readonly state: "starting" | "running" | "ended";
-  /** Path of the gateway's Unix socket. */
-  readonly gateway: string;
-  /** Tokens of an earlier epoch do not count. */
-  readonly tokenEpoch: number;
-  readonly endedAtMs?: number | undefined;
-}
+import type { Route } from "@sallyport/dataplane/routes";
 
 /** A request whose head is read and sound. Texts are latin1, as they came. */
 export interface RequestFacts {

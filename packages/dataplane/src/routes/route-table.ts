@@ -1,0 +1,181 @@
+// What an edge knows: the ways to sandboxes, the tokens that are revoked, the keys that count. Held in memory, changed in
+// whole steps, answered at once; what is over is forgotten by time.
+
+import type { KeySet } from "@sallyport/connect-token/verify";
+import { parseKeySet } from "@sallyport/connect-token/verify";
+import type { RevokedToken, RouteChange } from "./change.ts";
+import { ENDED_ROUTE_KEPT_MS, MAX_REVOKED_TOKENS, MAX_ROUTES } from "./limits.ts";
+import type { Route } from "./route.ts";
+
+/** What a step changed. */
+export interface TableChange {
+  /** Sandboxes whose route came, changed or went, or of which tokens were revoked. */
+  readonly sandboxIds: ReadonlySet<string>;
+  /** Other keys count now: any grant may have ended. */
+  readonly keysChanged: boolean;
+}
+
+export interface RouteTableOptions {
+  /** The platform whose truth counts, and no other's. */
+  readonly platformId: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+type Listener = (change: TableChange) => void;
+
+const NO_KEYS: KeySet = { size: 0, has: () => false, get: () => undefined };
+
+export class RouteTable {
+  readonly platformId: string;
+  readonly #now: () => number;
+  #routes = new Map<string, Route>();
+  /** By token id. */
+  #revoked = new Map<string, RevokedToken>();
+  #keys = NO_KEYS;
+  #keySet: string | undefined;
+  #revision = 0;
+  readonly #listeners = new Set<Listener>();
+
+  constructor({ now, platformId }: RouteTableOptions) {
+    this.platformId = platformId;
+    this.#now = now;
+  }
+
+  /** Of the truth that is acted on; 0: nothing is known yet. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** How many routes are known. */
+  get size(): number {
+    return this.#routes.size;
+  }
+
+  /** The way to a sandbox; undefined for one that is not known, or no longer. */
+  get(sandboxId: string): Route | undefined {
+    const route = this.#routes.get(sandboxId);
+    return route === undefined || this.#isOver(route) ? undefined : route;
+  }
+
+  /** Every route that is known. */
+  routes(): Iterable<Route> {
+    return this.#routes.values();
+  }
+
+  /** Whether this one token is revoked. */
+  isRevoked(tokenId: string, sandboxId: string): boolean {
+    return this.#revoked.get(tokenId)?.sandboxId === sandboxId;
+  }
+
+  /** Whether tokens of this epoch count for the sandbox; of one that is not known none does. */
+  isCurrentEpoch(sandboxId: string, epoch: number): boolean {
+    const route = this.get(sandboxId);
+    // A later one than is known here: the api has issued it after a change that is still on its way.
+    return route !== undefined && epoch >= route.tokenEpoch;
+  }
+
+  /** The keys of connect tokens that count. */
+  keys(): KeySet {
+    return this.#keys;
+  }
+
+  /** Called after each change. The listener must not throw. */
+  onChange(listener: Listener): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /**
+   * Applies a step, wholly or not at all. Rejects for a key set that is none, for more than the table holds, and for an
+   * earlier revision than its own that does not begin anew.
+   */
+  async apply(change: RouteChange): Promise<void> {
+    if (!change.reset && change.revision < this.#revision) {
+      throw new Error(`revision ${change.revision} comes after ${this.#revision}`);
+    }
+    const keys = await this.#newKeys(change);
+    const routes = change.reset ? new Map<string, Route>() : this.#routes;
+    const revoked = change.reset ? new Map<string, RevokedToken>() : this.#revoked;
+    const grown = (known: ReadonlyMap<string, unknown>, ids: readonly string[]) =>
+      known.size + ids.filter((id) => !known.has(id)).length;
+    if (
+      grown(
+        routes,
+        change.routes.map((route) => route.sandboxId),
+      ) > MAX_ROUTES
+    ) {
+      throw new Error(`more than ${MAX_ROUTES} routes`);
+    }
+    if (
+      grown(
+        revoked,
+        change.revoked.map((token) => token.tokenId),
+      ) > MAX_REVOKED_TOKENS
+    ) {
+      throw new Error(`more than ${MAX_REVOKED_TOKENS} revoked tokens`);
+    }
+    const touched = new Set<string>(change.reset ? this.#routes.keys() : []);
+    for (const route of change.routes) {
+      routes.set(route.sandboxId, Object.freeze(this.#withEnd(route)));
+      touched.add(route.sandboxId);
+    }
+    for (const token of change.revoked) {
+      revoked.set(token.tokenId, token);
+      touched.add(token.sandboxId);
+    }
+    this.#routes = routes;
+    this.#revoked = revoked;
+    if (keys !== undefined) [this.#keys, this.#keySet] = [keys, change.keySet];
+    this.#revision = change.revision;
+    this.#tell({ sandboxIds: touched, keysChanged: keys !== undefined });
+  }
+
+  /** Everything, as one step that begins anew. */
+  snapshot(): RouteChange {
+    this.forgetWhatIsOver();
+    return {
+      revision: this.#revision,
+      reset: true,
+      routes: [...this.#routes.values()],
+      revoked: [...this.#revoked.values()],
+      keySet: this.#keySet,
+    };
+  }
+
+  /** Ended routes after their hour, revoked tokens after they would have expired anyway. */
+  forgetWhatIsOver(): void {
+    const gone = new Set<string>();
+    for (const route of this.#routes.values()) {
+      if (!this.#isOver(route)) continue;
+      this.#routes.delete(route.sandboxId);
+      gone.add(route.sandboxId);
+    }
+    const now = this.#now();
+    for (const { expiresAtMs, tokenId } of this.#revoked.values()) {
+      if (expiresAtMs <= now) this.#revoked.delete(tokenId);
+    }
+    if (gone.size > 0) this.#tell({ sandboxIds: gone, keysChanged: false });
+  }
+
+  /** The keys that count from this step on; undefined: the same as before. One that begins anew without any leaves none. */
+  async #newKeys({ keySet, reset }: RouteChange): Promise<KeySet | undefined> {
+    if (keySet === undefined) return reset ? NO_KEYS : undefined;
+    return keySet === this.#keySet ? undefined : await parseKeySet(keySet);
+  }
+
+  /** An ended route has an end, from which its hour counts. */
+  #withEnd(route: Route): Route {
+    const { endedAtMs = this.#now(), state } = route;
+    return state === "ended" ? { ...route, endedAtMs } : { ...route };
+  }
+
+  #isOver({ endedAtMs, state }: Route): boolean {
+    return state === "ended" && endedAtMs !== undefined && endedAtMs + ENDED_ROUTE_KEPT_MS <= this.#now();
+  }
+
+  #tell(change: TableChange): void {
+    if (change.sandboxIds.size === 0 && !change.keysChanged) return;
+    for (const listener of [...this.#listeners]) listener(change);
+  }
+}

@@ -1,0 +1,178 @@
+// Keeps a route table true: what is on disk first, then what the api tells, for as long as this edge lives. With the api
+// out of reach the table stays as it was; nothing that is known is forgotten but by time.
+import { Backoff } from "@sallyport/appkit/retry";
+import type { EdgeServiceClient } from "@sallyport/contracts/grpc";
+import { callServerStream } from "@sallyport/contracts/grpc";
+import { Acknowledger } from "./acknowledger.ts";
+import type { RouteChange, ToldPart } from "./change.ts";
+import { parsePart } from "./change.ts";
+import { MAX_PARTS, SILENT_API_MS, SWEEP_MS } from "./limits.ts";
+import { RouteJournal } from "./route-journal.ts";
+import type { RouteTable } from "./route-table.ts";
+
+/** What went wrong; everything else goes on. */
+export type RouteProblem =
+  /** What is on disk could not be read to its end. */
+  | "stored"
+  /** The api cannot be followed; it is tried again. */
+  | "watch"
+  /** The table cannot be kept on disk; no revision is acknowledged meanwhile. */
+  | "save"
+  | "acknowledge";
+
+export interface WatchRoutesOptions {
+  readonly table: RouteTable;
+  readonly client: EdgeServiceClient;
+  /** The edge's own name for itself, kept over restarts. */
+  readonly edgeId: string;
+  /** The gateway of routes that name none: the path of its socket. */
+  readonly ownGateway: string;
+  /** Where the table is kept; its folder is the edge's own. */
+  readonly path: string;
+  readonly onProblem: (problem: RouteProblem, error: unknown) => void;
+  /** {@link SILENT_API_MS} when unset. */
+  readonly silentApiMs?: number | undefined;
+}
+
+/** Disposal stops following, and leaves the table as it is. */
+export interface RouteWatch extends AsyncDisposable {
+  /** Milliseconds since the api was last heard; infinite when it never was. */
+  readonly silentMs: number;
+}
+
+/** Loads what is on disk, and follows the api from then on. Rejects for nothing that either of them holds. */
+export async function watchRoutes(options: WatchRoutesOptions): Promise<RouteWatch> {
+  const watch = new Watch(options);
+  await watch.load();
+  watch.start();
+  return watch;
+}
+
+class Watch implements RouteWatch {
+  readonly #options: WatchRoutesOptions;
+  readonly #journal: RouteJournal;
+  readonly #stop = new AbortController();
+  readonly #acknowledger: Acknowledger;
+  readonly #backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+  #heardAtMs = Number.NEGATIVE_INFINITY;
+  #following: Promise<void> = Promise.resolve();
+
+  constructor(options: WatchRoutesOptions) {
+    const { client, edgeId, onProblem, path, table } = options;
+    this.#options = options;
+    this.#journal = new RouteJournal({ path, platformId: table.platformId, snapshot: () => table.snapshot() });
+    this.#acknowledger = new Acknowledger({
+      client,
+      edgeId,
+      onProblem: (error) => onProblem("acknowledge", error),
+      signal: this.#stop.signal,
+    });
+  }
+
+  get silentMs(): number {
+    return performance.now() - this.#heardAtMs;
+  }
+
+  async load(): Promise<void> {
+    const { onProblem, table } = this.#options;
+    const { changes, problem } = this.#journal.read();
+    try {
+      for (const change of changes) await table.apply(change);
+    } catch (error) {
+      onProblem("stored", error);
+    }
+    if (problem !== undefined) onProblem("stored", problem);
+  }
+
+  start(): void {
+    this.#following = this.#followForever();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("the edge is stopping"));
+    await this.#following;
+    await this.#acknowledger.settled();
+    this.#journal[Symbol.dispose]();
+  }
+
+  async #followForever(): Promise<void> {
+    const { onProblem, table } = this.#options;
+    const { signal } = this.#stop;
+    const sweep = setInterval(() => table.forgetWhatIsOver(), SWEEP_MS);
+    while (!signal.aborted) {
+      try {
+        await this.#follow(signal);
+      } catch (error) {
+        if (!signal.aborted) onProblem("watch", error);
+      }
+      await this.#backoff.pauseOrAbort(signal);
+    }
+    clearInterval(sweep);
+  }
+
+  /** One stream, until it ends. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { client, edgeId, ownGateway, silentApiMs = SILENT_API_MS, table } = this.#options;
+    const silent = new AbortController();
+    const timer = setTimeout(() => silent.abort(new Error("the api is silent")), silentApiMs);
+    const request = { edgeId, sinceRevision: table.revision };
+    const either = AbortSignal.any([signal, silent.signal]);
+    const parts = new Parts(table.platformId);
+    try {
+      for await (const response of callServerStream(client, client.watchRoutes, request, { signal: either })) {
+        timer.refresh();
+        const change = parts.add(parsePart(response, ownGateway));
+        this.#heardAtMs = performance.now();
+        if (change !== undefined) await this.#take(change);
+      }
+      throw new Error("the api ended the stream of routes");
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #take(change: RouteChange): Promise<void> {
+    const { onProblem, table } = this.#options;
+    await table.apply(change);
+    this.#backoff.reset();
+    try {
+      this.#journal.save(isHeartbeat(change) ? undefined : change);
+    } catch (error) {
+      onProblem("save", error);
+      return; // what a restart would forget is not acknowledged
+    }
+    this.#acknowledger.tell(change.revision);
+  }
+}
+
+/** Joins parts to steps. */
+class Parts {
+  readonly #platformId: string;
+  #open: ToldPart[] = [];
+
+  constructor(platformId: string) {
+    this.#platformId = platformId;
+  }
+
+  /** The step that this part completes. Throws for parts that do not belong together. */
+  add(part: ToldPart): RouteChange | undefined {
+    if (part.platformId !== this.#platformId) throw new Error("the api is of another platform than this edge");
+    if (part.reset && this.#open.length > 0) throw new Error("the api begins anew in the middle of a step");
+    this.#open.push(part);
+    if (this.#open.length > MAX_PARTS) throw new Error(`more than ${MAX_PARTS} parts of one step`);
+    if (!part.complete) return undefined;
+    const parts = this.#open;
+    this.#open = [];
+    return {
+      revision: part.revision,
+      reset: parts[0]?.reset === true,
+      routes: parts.flatMap(({ routes }) => routes),
+      revoked: parts.flatMap(({ revoked }) => revoked),
+      keySet: parts.findLast(({ keySet }) => keySet !== undefined)?.keySet,
+    };
+  }
+}
+
+function isHeartbeat({ keySet, reset, revoked, routes }: RouteChange): boolean {
+  return !reset && routes.length === 0 && revoked.length === 0 && keySet === undefined;
+}
