@@ -1,5 +1,6 @@
 // A whole platform for tests: the laid-out release, as a user would run it, in a home of its own.
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { request } from "node:http";
@@ -30,6 +31,8 @@ export interface TestPlatform extends AsyncDisposable {
   readonly restUrl: string;
   readonly release: string;
   readonly ports: PlatformPorts;
+  /** The last that the supervisor and its children logged: for the message of a test that fails. */
+  logs(): Promise<string>;
   /** What the supervisor says: children with their pids. */
   status(): Promise<PlatformStatus>;
   /** A new workspace and an API token for it. */
@@ -97,6 +100,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
     apiUrl: `http://${apiListen}`,
     restUrl: `http://127.0.0.1:${ports[2]}`,
     status,
+    logs: async () => `${log}\n${await childLogs(home)}`,
     async createWorkspace(name) {
       const { workspace } = await callUnary(admin, admin.createWorkspace, { name });
       const request = { workspaceName: name, name: "test" };
@@ -122,24 +126,34 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
   };
 }
 
-/** TCP ports of loopback that are free now, for all that a platform listens at. */
+/**
+ * TCP ports of loopback that are free now, for all that a platform listens at. They lie below those that the kernel gives
+ * to outgoing connections: one of these would otherwise keep a part that was killed from its port as long as it lives.
+ */
 export async function freePorts(): Promise<PlatformPorts> {
-  const servers = [createServer(), createServer(), createServer(), createServer()];
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const address = server.address();
-      if (address === null || typeof address === "string") throw new Error("no port");
-      return address.port;
-    }),
-  );
-  for (const server of servers) server.close();
-  const [api, io, apiHttp, ioHttp] = ports;
-  if (api === undefined || io === undefined || apiHttp === undefined || ioHttp === undefined) {
-    throw new Error("no free ports");
+  const found = new Set<number>();
+  while (found.size < 4) {
+    const port = randomInt(FIRST_PORT, END_OF_PORTS);
+    if (await isFree(port)) found.add(port);
   }
+  const [api = 0, io = 0, apiHttp = 0, ioHttp = 0] = found;
   return [api, io, apiHttp, ioHttp];
+}
+
+const FIRST_PORT = 20_000;
+/** Linux gives ports from here on to outgoing connections, unless told otherwise (ip_local_port_range). */
+const END_OF_PORTS = 32_768;
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  server.listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return false; // somebody else's
+  }
+  server.close();
+  return true;
 }
 
 async function childLogs(home: string): Promise<string> {

@@ -74,15 +74,24 @@ async function streamThrough(blow: () => Promise<void>): Promise<void> {
     expect(await process.wait()).toEqual({ exitCode: index + 3, reason: "exited" });
   });
   const streamed = Promise.all(streams);
+  streamed.catch(ignoreBecauseAwaited);
   await Promise.race([midway.promise, streamed]);
   await blow();
-  await streamed;
+  try {
+    await streamed;
+  } catch (error) {
+    throw new Error(`a stream broke\n${await platform.logs()}`, { cause: error });
+  }
 
   const known: string[] = [];
   for await (const sandbox of Sandbox.list({ client })) known.push(sandbox.id);
   expect(known.sort()).toEqual(sandboxes.map(({ id }) => id).sort());
   const answers = sandboxes.map(async (sandbox) => (await sandbox.run(["hostname"])).exitCode);
   expect(await Promise.all(answers)).toEqual(sandboxes.map(() => 0));
+}
+
+function ignoreBecauseAwaited(): void {
+  // A stream that breaks while parts are still being killed is told below.
 }
 
 /** Kills a child of the supervisor, and waits until another has taken its place. */
