@@ -68,8 +68,6 @@ export interface LocalAnswer {
 export type RefusalCode =
   /** 400: no HTTP, or HTTP that two readers could understand differently. */
   | "MalformedRequest"
-  /** 400: an upgrade to `websocket` without the rest of the handshake. */
-  | "BadWebSocketHandshake"
   /** 405: CONNECT, TRACE. */
   | "MethodNotAllowed"
   /** 408: the head or the body came too slowly. */
@@ -80,8 +78,6 @@ export type RefusalCode =
   | "UnsupportedExpectation"
   /** 421: no sandbox of this proxy, or not the one that the connection was made to. */
   | "MisdirectedRequest"
-  /** 426, with `Sec-WebSocket-Version: 13`. */
-  | "UnsupportedWebSocketVersion"
   /** 429: of this sandbox's. */
   | "TooManyRequests"
   /** 429: of this sandbox's. */
@@ -106,8 +102,6 @@ export type RefusalCode =
   | "BadAnswer"
   /** 502: the app closed the connection without an answer. */
   | "NoAnswer"
-  /** 502: the app did not take up the WebSocket as RFC 6455 wants. */
-  | "BadWebSocketAnswer"
   /** 503: the sandbox is not ready, or at its limit of connections. */
   | "SandboxNotReady"
   /** 503: no gateway answers. */
@@ -136,6 +130,8 @@ export interface Rules {
 export interface GrantWatch {
   /** Why a grant no longer holds, its route's end included; undefined while it does. */
   grantProblem(grant: ConnectGrant): string | undefined;
+  /** The way to a sandbox as it is by now. */
+  currentRoute(sandboxId: string): Route | undefined;
   /** Called after each change of routes, revocations or keys. */
   onChange(listener: () => void): Disposable;
 }

@@ -1,0 +1,91 @@
+// Heads as they are written: the fields that the rules left, our framing, our Connection.
+import type { RawHeader } from "@sallyport/connect-token/verify";
+import { FIELD_VALUE, isAll, TARGET, TOKEN } from "./characters.ts";
+import { kindOf } from "./field-names.ts";
+import type { Framing } from "./framing.ts";
+
+/** For the app: always HTTP/1.1, to be kept alive. */
+export function writeRequestHead(
+  request: { readonly method: string; readonly target: string; readonly headers: readonly RawHeader[] },
+  framing: Framing,
+  isWebSocket: boolean,
+): string {
+  if (!isAll(request.target, TARGET)) throw new TypeError("a target holds a blank or a control character");
+  const upgrade = isWebSocket ? "Connection: Upgrade\r\nUpgrade: websocket\r\n" : "";
+  return `${request.method} ${request.target} HTTP/1.1\r\n${lines(request.headers)}${framingLine(framing)}${upgrade}\r\n`;
+}
+
+export interface WrittenAnswer {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: readonly RawHeader[];
+  readonly framing: Framing;
+  /** Of an answer to HEAD, or a 304. */
+  readonly absentLength?: number | undefined;
+  readonly connection: "" | "close" | "keep-alive" | "upgrade";
+  /** For an answer that has none. */
+  readonly date: string;
+}
+
+/** For the client: always HTTP/1.1 (RFC 9110, section 6.2), also to an HTTP/1.0 client. */
+export function writeAnswerHead(answer: WrittenAnswer): string {
+  const { absentLength, connection, date, framing, headers, reason, status } = answer;
+  const length = absentLength === undefined ? "" : `Content-Length: ${absentLength}\r\n`;
+  const dated = status < 200 || headers.some(([name]) => isDate(name)) ? "" : `Date: ${date}\r\n`;
+  const start = `HTTP/1.1 ${status} ${reason}\r\n${lines(headers)}${dated}${framingLine(framing)}${length}`;
+  return `${start}${CONNECTION_LINES[connection]}\r\n`;
+}
+
+const CONNECTION_LINES = {
+  "": "",
+  close: "Connection: close\r\n",
+  "keep-alive": "Connection: keep-alive\r\n",
+  upgrade: "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+} as const;
+
+function framingLine(framing: Framing): string {
+  switch (framing.kind) {
+    case "chunked":
+      return "Transfer-Encoding: chunked\r\n";
+    case "length":
+      return `Content-Length: ${framing.length}\r\n`;
+    case "close":
+    case "none":
+      return "";
+  }
+}
+
+function lines(headers: readonly RawHeader[]): string {
+  let text = "";
+  for (const [name, value] of headers) {
+    checkLine(name, value);
+    text += `${name}: ${value}\r\n`;
+  }
+  return text;
+}
+
+/** Whoever adds a header may be mistaken; a line end or a second framing must not come of it. Throws `TypeError`. */
+function checkLine(name: string, value: string): void {
+  if (!isAll(name, TOKEN) || name === "") throw new TypeError("a header's name is no token");
+  if (!isAll(value, FIELD_VALUE)) throw new TypeError(`the value of ${name} holds a control character`);
+  switch (kindOf(name)) {
+    case "connection":
+    case "content-length":
+    case "disguised-framing":
+    case "expect":
+    case "hop":
+    case "keep-alive":
+    case "transfer-encoding":
+    case "upgrade":
+      throw new TypeError(`${name} is the proxy's own to write`);
+    case "host":
+    case "sec-websocket-accept":
+    case "sec-websocket-key":
+    case "sec-websocket-version":
+    case undefined:
+  }
+}
+
+function isDate(name: string): boolean {
+  return name.length === 4 && name.toLowerCase() === "date";
+}
