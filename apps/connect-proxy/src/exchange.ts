@@ -1,6 +1,8 @@
 // What the parts of the proxy tell each other about one exchange: what came, what is done with it, how it ended.
-import type { ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
+import type { Carrier, ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
 import type { Route } from "@sallyport/dataplane/routes";
+
+export type { Route } from "@sallyport/dataplane/routes";
 
 /** A request whose head is read and sound. Texts are latin1, as they came. */
 export interface RequestFacts {
@@ -51,6 +53,9 @@ export interface Answered {
 export interface AnswerRules {
   /** Values of Set-Cookie that the proxy adds. */
   readonly setCookies: readonly string[];
+  /** What brought the token. */
+  readonly carrier: Carrier;
+  readonly requestId: string;
 }
 
 /** An answer of the proxy's own. Framing, Date and Connection are added to it. */
@@ -64,8 +69,30 @@ export interface LocalAnswer {
   readonly close?: boolean | undefined;
 }
 
-/** What the front and the upstream refuse a request for. What the rules refuse it for is theirs to name. */
+/** What the rules refuse a request for: who asks, and on whose behalf. */
+type RuleRefusal =
+  /** 400: two tokens where one counts. */
+  | "AmbiguousToken"
+  /** 401: no token. */
+  | "NoToken"
+  /** 401: none of this platform's, or none that can be judged here. */
+  | "BadToken"
+  /** 401: it was good once. */
+  | "TokenExpired"
+  /** 401 */
+  | "TokenRevoked"
+  /** 403: the token is good for another sandbox. */
+  | "WrongSandbox"
+  /** 403: another site asks, in the name of a cookie. */
+  | "ForeignOrigin"
+  /** 403: another site shows the sandbox in a frame, and the token is not made for that. */
+  | "NotEmbeddable"
+  /** 403: a service worker for the whole host. */
+  | "RootServiceWorker";
+
+/** What a request is refused for; of these the front and the upstream name all but the rules' own. */
 export type RefusalCode =
+  | RuleRefusal
   /** 400: no HTTP, or HTTP that two readers could understand differently. */
   | "MalformedRequest"
   /** 405: CONNECT, TRACE. */

@@ -1,0 +1,209 @@
+// The rules of the proxy in their order: token, on whose behalf, sandbox, and what is changed on the way in and out.
+
+import type { ConnectGrant, KeySet, RawHeader, TakenToken } from "@sallyport/connect-token/verify";
+import { ConnectTokenVerifier, setTokenCookies, takeConnectToken } from "@sallyport/connect-token/verify";
+import { answerHeaders } from "./answer-rules.ts";
+import type { Granted, Refused, Routes } from "./authenticate.ts";
+import { authenticate, refusedFor } from "./authenticate.ts";
+import type { BrowserSigns, Standing } from "./browser.ts";
+import { isDocumentLoad, isRootServiceWorker, ownOrigin, readSigns, standingOf } from "./browser.ts";
+import type {
+  Decision,
+  Forward,
+  GrantWatch,
+  LocalAnswer,
+  RefusalAbout,
+  RefusalCode,
+  RequestFacts,
+  Route,
+  Rules,
+} from "./exchange.ts";
+import type { PreflightRule } from "./preflight.ts";
+import { preflightAnswer } from "./preflight.ts";
+import { refusal } from "./refusals.ts";
+import { requestHeaders } from "./request-headers.ts";
+
+/** What signs assertions. */
+export interface Assertions {
+  /** For a grant, at once where one is at hand; undefined while no key for them is published. */
+  assertionFor(grant: ConnectGrant): string | undefined | Promise<string | undefined>;
+}
+
+export interface RulesOptions {
+  /** The platform whose tokens count, as it stands in them. */
+  readonly issuer: string;
+  readonly routes: Routes & { keys(): KeySet };
+  readonly assertions: Assertions;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Whether an address is of the operator's proxies, which are believed about where a request comes from. */
+  readonly isTrustedPeer: (address: string) => boolean;
+  readonly preflight: PreflightRule;
+  /** Whether an app may have a service worker for its whole host. */
+  readonly rootServiceWorkers: boolean;
+  /** Default: `DEFAULT_CACHED_TOKENS` of @sallyport/connect-token. */
+  readonly maxCachedTokens?: number | undefined;
+  /** A fault of ours, for the log: the client gets `InternalError`. */
+  readonly onFault: (error: unknown, facts: RequestFacts) => void;
+}
+
+/** What the browser's part of a request calls for, once its token is proven. */
+interface Carried {
+  readonly taken: TakenToken & { readonly token: string; readonly carrier: NonNullable<TakenToken["carrier"]> };
+  /** Undefined where nothing came that a browser adds by itself, or shows to scripts. */
+  readonly browser: { readonly signs: BrowserSigns; readonly standing: Standing } | undefined;
+}
+
+export class ConnectRules implements Rules, GrantWatch {
+  readonly #options: RulesOptions;
+  readonly #verifier: ConnectTokenVerifier;
+
+  constructor(options: RulesOptions) {
+    const { issuer, maxCachedTokens, now, routes } = options;
+    this.#options = options;
+    this.#verifier = new ConnectTokenVerifier({
+      issuer,
+      now,
+      maxCachedTokens,
+      keys: () => routes.keys(),
+      isRevoked: (tokenId, sandboxId) => routes.isRevoked(tokenId, sandboxId),
+      // Of a sandbox that is not known no epoch is: whoever has a token for it is told so, and gets nowhere.
+      isCurrentEpoch: (sandboxId, epoch) =>
+        routes.get(sandboxId) === undefined || routes.isCurrentEpoch(sandboxId, epoch),
+    });
+  }
+
+  /** How many tokens are remembered. */
+  get rememberedTokens(): number {
+    return this.#verifier.size;
+  }
+
+  decide(facts: RequestFacts): Decision | Promise<Decision> {
+    try {
+      const decision = this.#decide(facts);
+      return decision instanceof Promise ? decision.catch((error: unknown) => this.#failed(error, facts)) : decision;
+    } catch (error) {
+      return this.#failed(error, facts);
+    }
+  }
+
+  answerHeaders({ answer }: Forward, status: number, headers: readonly RawHeader[]): readonly RawHeader[] {
+    return answerHeaders(answer, status, headers, this.#options);
+  }
+
+  refuse(code: RefusalCode, about: RefusalAbout): LocalAnswer {
+    return refusal(code, about);
+  }
+
+  grantProblem(grant: ConnectGrant): string | undefined {
+    const problem = this.#verifier.problemOf(grant);
+    if (problem !== undefined) return problem;
+    const route = this.#options.routes.get(grant.sandboxId);
+    if (route === undefined) return "UnknownSandbox";
+    return route.state === "ended" ? "SandboxEnded" : undefined;
+  }
+
+  currentRoute(sandboxId: string): Route | undefined {
+    return this.#options.routes.get(sandboxId);
+  }
+
+  onChange(listener: () => void): Disposable {
+    return this.#options.routes.onChange(listener);
+  }
+
+  #decide(facts: RequestFacts): Decision | Promise<Decision> {
+    const carried = this.#take(facts);
+    if ("kind" in carried) return carried;
+    const outcome = authenticate(carried.taken.token, facts, {
+      verifier: this.#verifier,
+      routes: this.#options.routes,
+      now: this.#options.now,
+    });
+    return outcome instanceof Promise
+      ? outcome.then((settled) => this.#admit(facts, carried, settled))
+      : this.#admit(facts, carried, outcome);
+  }
+
+  /** The token, if there is one and it may count here; else the answer. */
+  #take(facts: RequestFacts): Carried | Decision {
+    let taken: TakenToken;
+    try {
+      taken = takeConnectToken(facts.target, facts.endToEnd);
+    } catch (error) {
+      return this.#refused(refusedFor(error).refused, facts);
+    }
+    const { carrier, token } = taken;
+    if (token === undefined || carrier === undefined) {
+      const preflight = this.#options.preflight === "answer" ? preflightAnswer(facts) : undefined;
+      return preflight === undefined ? this.#refused("NoToken", facts) : { kind: "answer", answer: preflight };
+    }
+    if (carrier === "authorization") return { taken: { ...taken, token, carrier }, browser: undefined };
+    const signs = readSigns(facts.headers);
+    const standing = standingOf(facts, signs);
+    // Before the token is looked at, so that another site cannot find out whether a person's cookie is good.
+    if (carrier === "cookie" && standing === "foreign") return this.#refused("ForeignOrigin", facts);
+    return { taken: { ...taken, token, carrier }, browser: { signs, standing } };
+  }
+
+  #admit(facts: RequestFacts, { browser, taken }: Carried, outcome: Granted | Refused): Decision | Promise<Decision> {
+    if ("refused" in outcome) return this.#refused(outcome.refused, facts);
+    const { grant } = outcome;
+    let setCookies = NO_COOKIES;
+    if (browser !== undefined) {
+      const { signs, standing } = browser;
+      if (standing === "frame" && !grant.embed) return this.#refused("NotEmbeddable", facts);
+      if (!this.#options.rootServiceWorkers && isRootServiceWorker(facts, signs)) {
+        return this.#refused("RootServiceWorker", facts);
+      }
+      if (taken.carrier === "query") {
+        // Another site's request sets none: it would exchange, unseen, as whom a person is known here.
+        if (standing !== "foreign") setCookies = this.#cookies(grant, taken);
+        if (!facts.isWebSocket && isDocumentLoad(signs)) {
+          return standing === "foreign"
+            ? this.#refused("ForeignOrigin", facts)
+            : { kind: "answer", answer: withoutToken(facts, taken.target, setCookies) };
+        }
+      }
+    }
+    const answer = { setCookies, carrier: taken.carrier, requestId: facts.requestId };
+    const forward = (assertion: string | undefined): Forward => {
+      const isTrustedPeer = this.#options.isTrustedPeer(facts.peerAddress);
+      const headers = requestHeaders(facts, { headers: taken.headers, grant, assertion, isTrustedPeer });
+      return { kind: "forward", ...outcome, target: taken.target, headers, answer };
+    };
+    const assertion = this.#options.assertions.assertionFor(grant);
+    return assertion instanceof Promise ? assertion.then(forward) : forward(assertion);
+  }
+
+  #cookies({ embed, expiresAtMs }: ConnectGrant, { cookies, name = "", token }: Carried["taken"]): readonly string[] {
+    return setTokenCookies({ name, token, cookies, embed, maxAgeMs: expiresAtMs - this.#options.now() });
+  }
+
+  #refused(code: RefusalCode, facts: RequestFacts): Decision {
+    return { kind: "answer", answer: refusal(code, facts) };
+  }
+
+  #failed(error: unknown, facts: RequestFacts): Decision {
+    this.#options.onFault(error, facts);
+    return this.#refused("InternalError", facts);
+  }
+}
+
+const NO_COOKIES: readonly string[] = [];
+
+/**
+ * To the same address without the token, which is in cookies from now on: the page's scripts never see it. With its host,
+ * since a path that begins with `//` would else name another one. 307 lets a form be sent again (RFC 9110, section 15.4.8).
+ */
+function withoutToken(facts: RequestFacts, target: string, cookies: readonly string[]): LocalAnswer {
+  const path = target.replace(/[^\x21-\x7e]/g, (character) => encodeURIComponent(character));
+  const headers: RawHeader[] = [
+    ["Location", ownOrigin(facts.host) + path],
+    ...cookies.map((cookie) => ["Set-Cookie", cookie] as const),
+    ["Referrer-Policy", "no-referrer"],
+    ["Cache-Control", "no-store"],
+    ["X-Request-Id", facts.requestId],
+  ];
+  const status = facts.method === "GET" || facts.method === "HEAD" ? 303 : 307;
+  return { status, headers, body: Buffer.alloc(0), code: "TokenTaken" };
+}
