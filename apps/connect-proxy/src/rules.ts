@@ -172,7 +172,12 @@ export class ConnectRules implements Rules, GrantWatch {
       return { kind: "forward", ...outcome, target: taken.target, headers, answer };
     };
     const assertion = this.#options.assertions.assertionFor(grant);
-    return assertion instanceof Promise ? assertion.then(forward) : forward(assertion);
+    if (!(assertion instanceof Promise)) return forward(assertion);
+    return assertion.then(forward, (error: unknown) => {
+      // A token that has expired meanwhile is not asserted.
+      if (this.#verifier.problemOf(grant) === "Expired") return this.#refused("TokenExpired", facts);
+      throw error;
+    });
   }
 
   #cookies({ embed, expiresAtMs }: ConnectGrant, { cookies, name = "", token }: Carried["taken"]): readonly string[] {
