@@ -24,6 +24,7 @@ import {
   SandboxServiceService,
   WorkspaceServiceService,
 } from "@sallyport/contracts/grpc";
+import { connectHandlers, FakeConnect } from "./fake-connect.ts";
 import type { FakeFailure } from "./fake-failure.ts";
 import { wireError } from "./fake-failure.ts";
 import { brokenAfter } from "./fake-files.ts";
@@ -39,6 +40,7 @@ export class FakePlatform implements AsyncDisposable {
   readonly sandboxes: Map<string, FakeSandbox> = new Map();
   /** Method names in the order of their calls. */
   readonly calls: string[] = [];
+  readonly connect: FakeConnect = new FakeConnect();
   /** How long SandboxIO tokens are good for, as they say themselves. */
   ioTokenMs = 3_600_000;
   /** Answers of createSandbox wait so long. */
@@ -190,6 +192,7 @@ export class FakePlatform implements AsyncDisposable {
           this.#byApiToken(call.metadata);
         },
       }),
+      ...connectHandlers({ handle, find: (id) => this.#find(id) }, this.connect),
       getIoAccess: handle("getIoAccess", async ({ sandboxId }: { sandboxId: string }) => ({
         ioAccess: this.#grant(this.#find(sandboxId)),
       })),

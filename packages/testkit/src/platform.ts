@@ -21,7 +21,7 @@ export interface PlatformOptions {
 }
 
 /** TCP ports of a platform, in the order of {@link freePorts}. */
-export type PlatformPorts = readonly [api: number, io: number, apiHttp: number, ioHttp: number];
+export type PlatformPorts = readonly [api: number, io: number, apiHttp: number, ioHttp: number, connect: number];
 
 /** A running platform. Disposal is `down` and removes a home that this module made. */
 export interface TestPlatform extends AsyncDisposable {
@@ -61,6 +61,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
     SALLYPORT_IO_LISTEN: `127.0.0.1:${ports[1]}`,
     SALLYPORT_API_HTTP_LISTEN: `127.0.0.1:${ports[2]}`,
     SALLYPORT_IO_HTTP_LISTEN: `127.0.0.1:${ports[3]}`,
+    SALLYPORT_CONNECT_LISTEN: `127.0.0.1:${ports[4]}`,
     ...options.env,
   };
   const reap = "/opt/sallyport/native/current/sallyport-reap";
@@ -132,12 +133,12 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
  */
 export async function freePorts(): Promise<PlatformPorts> {
   const found = new Set<number>();
-  while (found.size < 4) {
+  while (found.size < 5) {
     const port = randomInt(FIRST_PORT, END_OF_PORTS);
     if (await isFree(port)) found.add(port);
   }
-  const [api = 0, io = 0, apiHttp = 0, ioHttp = 0] = found;
-  return [api, io, apiHttp, ioHttp];
+  const [api = 0, io = 0, apiHttp = 0, ioHttp = 0, connect = 0] = found;
+  return [api, io, apiHttp, ioHttp, connect];
 }
 
 const FIRST_PORT = 20_000;
