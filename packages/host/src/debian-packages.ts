@@ -61,14 +61,15 @@ export function packagesNeed(names: readonly string[] = packageNames(false)): Ne
       cure: {
         say: [`apt-get update && apt-get install --no-install-recommends ${missing.join(" ")}`],
         what: `install ${missing.join(", ")} with apt`,
-        apply: (context) => install(missing, context),
+        apply: (context) => installPackages(missing, context),
       },
     };
   };
   return { name: "packages", probe };
 }
 
-async function missingPackages(names: readonly string[]): Promise<string[]> {
+/** Those of them that are not wholly installed. */
+export async function missingPackages(names: readonly string[]): Promise<string[]> {
   // Ends with status 1 where a name is unknown to dpkg: that is an answer, too.
   const query = await run("dpkg-query", ["--show", "--showformat", `\${Package} \${db:Status-Status}\\n`, ...names], {
     env: { LC_ALL: "C" },
@@ -78,7 +79,8 @@ async function missingPackages(names: readonly string[]): Promise<string[]> {
   return names.filter((name) => !installed.has(name));
 }
 
-async function install(names: readonly string[], context: CureContext): Promise<void> {
+/** Installs them with apt. */
+export async function installPackages(names: readonly string[], context: CureContext): Promise<void> {
   const options = { env: APT_ENV, timeoutMs: INSTALL_TIMEOUT_MS, signal: context.signal, onLine: context.note };
   const args = [...APT_OPTIONS, "install", "--no-install-recommends", ...names];
   const first = await run("apt-get", args, options);

@@ -4,6 +4,7 @@
 export type NeedName =
   | "platform"
   | "packages"
+  | "names"
   | "kernel"
   | "runsc"
   | "engine"

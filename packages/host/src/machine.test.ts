@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { KernelFacts } from "./kernel.ts";
 import { judgeKernel, parseCgroupLayout } from "./kernel.ts";
+import { judgeLocalhostNames, parseAhosts } from "./localhost-names.ts";
 import type { PlatformFacts } from "./platform.ts";
 import { judgePlatform, osReleaseValue } from "./platform.ts";
 import { mustHideNetSysctls, parseRunscVersion } from "./runsc.ts";
@@ -100,6 +101,39 @@ describe("judgeKernel", () => {
   it("says once that there are no network namespaces", () => {
     const network = { networkNamespaces: false, veth: false, nftables: false, rmemDefaultIsVisible: false };
     expect(judgeKernel({ ...good, network }).cure?.say).toHaveLength(1);
+  });
+});
+
+describe("names below localhost", () => {
+  it("are read from getent, each address once", () => {
+    const text = "::1             STREAM sb-1.localhost\n::1             DGRAM  \n127.0.0.1       STREAM \n";
+    expect(parseAhosts(text)).toEqual(["::1", "127.0.0.1"]);
+    expect(parseAhosts("")).toEqual([]);
+  });
+
+  it("are well where they lead to this machine, whatever makes them", () => {
+    const facts = { addresses: ["::1", "127.0.0.1"], hasPackage: false, hasApt: false };
+    expect(judgeLocalhostNames(facts)).toMatchObject({ state: "ok", found: "*.localhost is ::1, 127.0.0.1" });
+  });
+
+  it("are cured by a package where they are unknown, and set-up may go on without", () => {
+    const finding = judgeLocalhostNames({ addresses: [], hasPackage: false, hasApt: true });
+    expect(finding).toMatchObject({ state: "warning", optional: true });
+    expect(finding.cure?.say).toEqual([expect.stringContaining("libnss-myhostname")]);
+    expect(finding.cure?.apply).toBeDefined();
+  });
+
+  it("that a resolver sends elsewhere are told, also where the package is there and is not asked", () => {
+    for (const facts of [
+      { addresses: ["198.51.100.7"], hasPackage: true, hasApt: true },
+      { addresses: ["127.0.0.1", "198.51.100.7"], hasPackage: true, hasApt: true },
+      { addresses: [], hasPackage: false, hasApt: false },
+    ]) {
+      const finding = judgeLocalhostNames(facts);
+      expect(finding).toMatchObject({ state: "warning" });
+      expect(finding.cure?.apply).toBeUndefined();
+      expect(finding.cure?.say).toEqual([expect.stringContaining("nsswitch.conf")]);
+    }
   });
 });
 

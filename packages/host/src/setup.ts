@@ -6,6 +6,7 @@ import { messageOf } from "./errors.ts";
 import type { Finding, Need, NeedName } from "./finding.ts";
 import { isUsable, isWanting } from "./finding.ts";
 import { kernelNeed } from "./kernel.ts";
+import { localhostNamesNeed } from "./localhost-names.ts";
 import { lockFile } from "./lock.ts";
 import { nativeNeed } from "./native.ts";
 import type { SallyportPaths } from "./paths.ts";
@@ -56,6 +57,7 @@ export function allNeeds(paths: SallyportPaths, clone?: string, forTests = false
   return [
     platformNeed(),
     packagesNeed(packageNames(forTests)),
+    localhostNamesNeed(),
     kernelNeed(),
     runscNeed(paths),
     engineNeed(paths),
