@@ -1,4 +1,5 @@
 // A throwaway certificate authority, and certificates of hosts from it, for tests of TLS.
+import type { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -16,6 +17,8 @@ export interface Authority {
   readonly pem: string;
   /** A certificate for these names, valid from an hour ago until the time given, else for an hour. */
   issue(names: readonly string[], until?: Date): Promise<HostCertificate>;
+  /** The same as PEM for somebody else's key: P-256, SubjectPublicKeyInfo in DER. */
+  certify(names: readonly string[], publicKey: Uint8Array, until?: Date): Promise<string>;
 }
 
 /** Makes one, in some milliseconds. */
@@ -33,26 +36,34 @@ export async function makeAuthority(name = "test authority"): Promise<Authority>
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
+  const leafFor = async (names: readonly string[], publicKey: webcrypto.CryptoKey, until = new Date(Date.now() + HOUR_MS)) => {
+    const leaf = await x509.X509CertificateGenerator.create({
+      subject: "CN=test host",
+      issuer: certificate.subject,
+      publicKey,
+      signingKey: keys.privateKey,
+      signingAlgorithm: ALGORITHM,
+      notBefore: new Date(Date.now() - HOUR_MS),
+      notAfter: until,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: "dns", value }))),
+        await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
+      ],
+    });
+    return leaf.toString("pem");
+  };
   return {
     pem: certificate.toString("pem"),
-    issue: async (names, until = new Date(Date.now() + HOUR_MS)) => {
+    issue: async (names, until) => {
       const own = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-      const leaf = await x509.X509CertificateGenerator.create({
-        subject: "CN=test host",
-        issuer: certificate.subject,
-        publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        signingAlgorithm: ALGORITHM,
-        notBefore: new Date(Date.now() - HOUR_MS),
-        notAfter: until,
-        extensions: [
-          new x509.BasicConstraintsExtension(false, undefined, true),
-          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-          new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: "dns", value }))),
-          await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
-        ],
-      });
-      return { cert: leaf.toString("pem"), key: pkcs8(await crypto.subtle.exportKey("pkcs8", own.privateKey)) };
+      const key = pkcs8(await crypto.subtle.exportKey("pkcs8", own.privateKey));
+      return { cert: await leafFor(names, own.publicKey, until), key };
+    },
+    certify: async (names, publicKey, until) => {
+      const key = await crypto.subtle.importKey("spki", Uint8Array.from(publicKey), ALGORITHM, true, ["verify"]);
+      return leafFor(names, key, until);
     },
   };
 }
