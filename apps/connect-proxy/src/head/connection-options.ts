@@ -25,27 +25,27 @@ const PLAIN: ReadonlySet<string> = new Set(["close", "keep-alive", "upgrade"]);
  * stays whatever is named: without it a request is another one.
  */
 export function endToEnd(headers: readonly RawHeader[], options: ReadonlySet<string>): readonly RawHeader[] {
-  const names = options.size === 0 ? NOTHING : new Set([...options].filter((option) => !PLAIN.has(option)));
-  return headers.filter(([name]) => {
-    switch (kindOf(name)) {
-      case undefined:
-        return names.size === 0 || !names.has(name.toLowerCase());
-      case "host":
-      case "sec-websocket-key":
-      case "sec-websocket-version":
-      case "sec-websocket-accept":
-        return true;
-      case "connection":
-      case "content-length":
-      case "disguised-framing":
-      case "expect":
-      case "hop":
-      case "keep-alive":
-      case "transfer-encoding":
-      case "upgrade":
-        return false;
-    }
-  });
+  const named = options.size === 0 ? options : new Set([...options].filter((option) => !PLAIN.has(option)));
+  return headers.filter(([name]) => goesOn(name, named));
 }
 
-const NOTHING: ReadonlySet<string> = new Set();
+function goesOn(name: string, named: ReadonlySet<string>): boolean {
+  switch (kindOf(name)) {
+    case undefined:
+      return named.size === 0 || !named.has(name.toLowerCase());
+    case "host":
+    case "sec-websocket-key":
+    case "sec-websocket-version":
+    case "sec-websocket-accept":
+      return true;
+    case "connection":
+    case "content-length":
+    case "disguised-framing":
+    case "expect":
+    case "hop":
+    case "keep-alive":
+    case "transfer-encoding":
+    case "upgrade":
+      return false;
+  }
+}

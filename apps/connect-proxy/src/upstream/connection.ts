@@ -1,0 +1,190 @@
+// One connection into a sandbox: one exchange at a time, and between them nothing at all.
+//
+//   idle → busy (a request is written, its answer read) → idle …
+//   any  → gone (closed, or handed over as a WebSocket)
+import type { Duplex } from "node:stream";
+import type { RawHeader } from "@sallyport/connect-token/verify";
+import { BadMessage } from "../bad-message.ts";
+import type { Deadlines, Timed } from "../deadlines.ts";
+import type { AnsweredRequest, AnswerHead } from "../head/answer-head.ts";
+import type { AnswerEvents, AnswerLimits } from "./answer-parser.ts";
+import { AnswerParser } from "./answer-parser.ts";
+import type { Poolable } from "./pool.ts";
+import type { UpstreamFailure } from "./types.ts";
+
+/** Whose request is under way. */
+export interface ConnectionUser {
+  onInformation(head: AnswerHead): void;
+  onHead(head: AnswerHead): void;
+  onContent(content: Buffer): void;
+  /** The answer is whole. The connection is its own again, or gone. */
+  onEnd(trailers: readonly RawHeader[]): void;
+  onUpgrade(head: AnswerHead, stream: Duplex, early: Buffer): void;
+  /** It is gone. `silent`: without a byte of the answer. */
+  onBroken(failure: UpstreamFailure, silent: boolean): void;
+  onFlush(): boolean;
+  onDrain(): void;
+}
+
+export interface ConnectionOptions {
+  readonly key: string;
+  readonly limits: AnswerLimits & { readonly poolIdleMs: number };
+  readonly deadlines: Deadlines;
+  /** It is idle and sound. False: there is no room for it. */
+  readonly release: (connection: UpstreamConnection) => boolean;
+  /** It is gone, having been idle. */
+  readonly onLost: (connection: UpstreamConnection) => void;
+}
+
+/** An app that says how long it keeps idle connections is believed, less this. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
+  readonly key: string;
+  idleSinceMs = 0;
+  deadlineMs = Number.POSITIVE_INFINITY;
+  readonly #stream: Duplex;
+  readonly #options: ConnectionOptions;
+  #user: ConnectionUser | undefined;
+  #parser: AnswerParser | undefined;
+  #requestDone = false;
+  #isGone = false;
+
+  constructor(stream: Duplex, options: ConnectionOptions) {
+    this.key = options.key;
+    this.#stream = stream;
+    this.#options = options;
+    stream.on("data", this.#onData);
+    stream.on("end", this.#onEnd);
+    stream.on("error", this.#onError);
+    stream.on("close", this.#onClose);
+    stream.on("drain", this.#onDrain);
+    options.deadlines.watch(this);
+    stream.resume();
+  }
+
+  /** Begins an exchange on an idle connection. `head` is written at once. */
+  begin(user: ConnectionUser, request: AnsweredRequest, head: string, hasBody: boolean): void {
+    this.#user = user;
+    this.#requestDone = !hasBody;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.#parser = new AnswerParser(request, this.#options.limits, this);
+    this.#stream.write(head, "latin1");
+  }
+
+  /** Of the body. False: wait for `onDrain`. */
+  write(bytes: Buffer): boolean {
+    return this.#stream.write(bytes);
+  }
+
+  /** The request is written to its end. */
+  endRequest(): void {
+    this.#requestDone = true;
+  }
+
+  resume(): void {
+    if (!this.#isGone) this.#stream.resume();
+  }
+
+  /** Gives up the exchange, or an idle connection: nobody is told. */
+  destroy(): void {
+    this.#user = undefined;
+    this.#leave();
+    this.#stream.destroy();
+  }
+
+  onDeadline(): void {
+    this.#lose();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const user = this.#user;
+    const parser = this.#parser;
+    // Bytes that answer nothing would answer whoever comes next.
+    if (user === undefined || parser === undefined) {
+      this.#lose();
+      return;
+    }
+    try {
+      parser.push(chunk);
+    } catch (error) {
+      if (!(error instanceof BadMessage)) throw error;
+      this.#break({ code: error.code, problem: error.message }, false);
+      return;
+    }
+    if (this.#user === user && !user.onFlush()) this.#stream.pause();
+  };
+
+  readonly #onEnd = (): void => {
+    if (this.#user === undefined) this.#lose();
+    else if (this.#parser?.end() !== true) this.#breakOff();
+  };
+
+  readonly #onError = (): void => this.#breakOff();
+  readonly #onClose = (): void => this.#breakOff();
+  readonly #onDrain = (): void => this.#user?.onDrain();
+
+  onInformation(head: AnswerHead): void {
+    this.#user?.onInformation(head);
+  }
+
+  onHead(head: AnswerHead): void {
+    this.#user?.onHead(head);
+  }
+
+  onContent(content: Buffer): void {
+    this.#user?.onContent(content);
+  }
+
+  onAnswerEnd(head: AnswerHead, trailers: readonly RawHeader[], surplus: boolean): void {
+    const user = this.#user;
+    if (user === undefined) return;
+    this.#user = undefined;
+    this.#parser = undefined;
+    const { deadlines, limits, release } = this.#options;
+    const toldMs = (head.keepAliveSeconds ?? Number.POSITIVE_INFINITY) * 1_000 - KEEP_ALIVE_MARGIN_MS;
+    const idleMs = Math.min(limits.poolIdleMs, toldMs);
+    const isSound = head.keepAlive && head.framing.kind !== "close" && this.#requestDone && !surplus && idleMs > 0;
+    this.idleSinceMs = deadlines.nowMs;
+    this.deadlineMs = this.idleSinceMs + idleMs;
+    if (isSound && release(this)) this.#stream.resume();
+    else this.destroy();
+    user.onEnd(trailers);
+  }
+
+  onUpgrade(head: AnswerHead, early: Buffer): void {
+    const user = this.#user;
+    if (user === undefined) return;
+    this.#user = undefined;
+    this.#leave();
+    const stream = this.#stream;
+    stream.pause();
+    stream.off("data", this.#onData);
+    stream.off("end", this.#onEnd);
+    stream.off("drain", this.#onDrain);
+    user.onUpgrade(head, stream, early);
+  }
+
+  #breakOff(): void {
+    if (this.#isGone) return;
+    if (this.#user === undefined) this.#lose();
+    else this.#break({ code: "NoAnswer", problem: "the app closed the connection" }, this.#parser?.began !== true);
+  }
+
+  #break(failure: UpstreamFailure, silent: boolean): void {
+    const user = this.#user;
+    this.destroy();
+    user?.onBroken(failure, silent);
+  }
+
+  /** An idle connection is no use any more. */
+  #lose(): void {
+    this.#options.onLost(this);
+    this.destroy();
+  }
+
+  #leave(): void {
+    this.#isGone = true;
+    this.#options.deadlines.forget(this);
+  }
+}
