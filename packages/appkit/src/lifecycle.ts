@@ -17,8 +17,8 @@ export interface MainOptions {
   readonly logLevel?: string | undefined;
   /** Reads configuration and starts. Its signal is aborted when the process is told to stop meanwhile. */
   start(context: MainContext): Promise<RunningApp>;
-  /** The process exits after so long even if disposal hangs. 8,000 ms when unset. */
-  readonly stopDeadlineMs?: number;
+  /** The process exits after so long even if disposal hangs; asked when it stops. 8,000 ms when unset. */
+  readonly stopDeadlineMs?: number | (() => number);
 }
 
 export interface MainContext {
@@ -61,7 +61,8 @@ export async function runMain(options: MainOptions): Promise<void> {
       await app.down?.();
       send({ type: "downed" });
     }
-    exitAfter(options.stopDeadlineMs ?? 8_000, logger);
+    const { stopDeadlineMs = 8_000 } = options;
+    exitAfter(typeof stopDeadlineMs === "number" ? stopDeadlineMs : stopDeadlineMs(), logger);
     await app[Symbol.asyncDispose]();
     logger.info({}, "stopped");
     process.exitCode = 0;

@@ -186,7 +186,13 @@ describe("findRunsc", () => {
 describe("the home tree", () => {
   it("has parents before children, and gives no child to make inside another user's directory", () => {
     const user = (name: string, uid: number) => ({ name, uid, gid: uid });
-    const users = { postgres: user("p", 1), api: user("a", 2), gateway: user("g", 3), resolver: user("r", 4) };
+    const users = {
+      postgres: user("p", 1),
+      api: user("a", 2),
+      gateway: user("g", 3),
+      resolver: user("r", 4),
+      connectProxy: user("c", 5),
+    };
     const tree = homeDirectories(sallyportPaths({ home: join(root, "home") }).home, users);
     const made = new Map<string, number>();
     for (const { path, uid } of tree) {
@@ -194,6 +200,9 @@ describe("the home tree", () => {
       if (path !== join(root, "home")) expect(parent, path).toBe(0);
       made.set(path, uid);
     }
-    expect(tree.find(({ path }) => path.endsWith("run/gateway/open"))).toMatchObject({ mode: 0o2750, uid: 3, gid: 3 });
+    // Sockets are their folder's group's: the edges may connect, and nobody else.
+    expect(tree.find(({ path }) => path.endsWith("run/gateway/open"))).toMatchObject({ mode: 0o2750, uid: 3, gid: 5 });
+    expect(tree.find(({ path }) => path.endsWith("run/api/edge"))).toMatchObject({ mode: 0o2750, uid: 2, gid: 5 });
+    expect(tree.find(({ path }) => path.endsWith("/connect-proxy"))).toMatchObject({ mode: 0o700, uid: 5 });
   });
 });

@@ -24,13 +24,14 @@ export async function prepareHome(home: HomePaths, users: SystemUsers): Promise<
 
 /** The tree, parents first. Pure. */
 export function homeDirectories(home: HomePaths, users: SystemUsers): readonly HomeDirectory[] {
-  const { postgres, api, gateway } = users;
+  const { postgres, api, gateway, connectProxy } = users;
   const root = (path: string, mode: number): HomeDirectory => ({ path, mode, uid: 0, gid: 0 });
   return [
     root(home.root, 0o755),
     { path: home.postgres, mode: 0o700, uid: postgres.uid, gid: postgres.gid },
     { path: home.api, mode: 0o700, uid: api.uid, gid: api.gid },
     { path: home.gateway, mode: 0o700, uid: gateway.uid, gid: gateway.gid },
+    { path: home.connectProxy, mode: 0o700, uid: connectProxy.uid, gid: connectProxy.gid },
     root(home.worker, 0o700),
     root(home.workerInstances, 0o700),
     root(home.workerBundles, 0o700),
@@ -42,10 +43,11 @@ export function homeDirectories(home: HomePaths, users: SystemUsers): readonly H
     { path: dirname(home.apiOperatorSocket), mode: 0o700, uid: api.uid, gid: api.gid },
     { path: dirname(home.apiWorkerSocket), mode: 0o700, uid: api.uid, gid: api.gid },
     { path: dirname(home.apiGatewaySocket), mode: 0o2750, uid: api.uid, gid: gateway.gid },
+    { path: dirname(home.apiEdgeSocket), mode: 0o2750, uid: api.uid, gid: connectProxy.gid },
     root(dirname(home.fleetFile), 0o755),
     root(dirname(dirname(home.gatewayWorkerSocket)), 0o755),
     { path: dirname(home.gatewayWorkerSocket), mode: 0o700, uid: gateway.uid, gid: gateway.gid },
-    { path: dirname(home.gatewayOpenSocket), mode: 0o2750, uid: gateway.uid, gid: gateway.gid },
+    { path: dirname(home.gatewayOpenSocket), mode: 0o2750, uid: gateway.uid, gid: connectProxy.gid },
   ];
 }
 

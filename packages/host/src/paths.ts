@@ -20,6 +20,8 @@ export interface HomePaths {
   readonly api: string;
   readonly gateway: string;
   readonly gatewaySpool: string;
+  /** Of each connect-proxy process a folder: its table of routes, keys, certificates, access log. */
+  readonly connectProxy: string;
   readonly worker: string;
   readonly workerInstances: string;
   readonly workerBundles: string;
@@ -31,6 +33,7 @@ export interface HomePaths {
   readonly apiOperatorSocket: string;
   readonly apiWorkerSocket: string;
   readonly apiGatewaySocket: string;
+  readonly apiEdgeSocket: string;
   readonly gatewayWorkerSocket: string;
   readonly gatewayOpenSocket: string;
   /** Addresses of the fleet's machines: the worker writes them, the resolver reads them. */
@@ -97,6 +100,7 @@ function homePaths(root: string): HomePaths {
     api: join(root, "api"),
     gateway: join(root, "gateway"),
     gatewaySpool: join(root, "gateway", "spool"),
+    connectProxy: join(root, "connect-proxy"),
     worker: join(root, "worker"),
     workerInstances: join(root, "worker", "instances"),
     workerBundles: join(root, "worker", "bundles"),
@@ -107,6 +111,7 @@ function homePaths(root: string): HomePaths {
     apiOperatorSocket: join(run, "api", "operator", "operator.sock"),
     apiWorkerSocket: join(run, "api", "worker", "worker.sock"),
     apiGatewaySocket: join(run, "api", "gateway", "gateway.sock"),
+    apiEdgeSocket: join(run, "api", "edge", "edge.sock"),
     gatewayWorkerSocket: join(run, "gateway", "worker", "worker.sock"),
     gatewayOpenSocket: join(run, "gateway", "open", "open.sock"),
     fleetFile: join(run, "worker", "fleet.cidrs"),

@@ -10,6 +10,7 @@ export const SYSTEM_USERS = {
   api: "sallyport-api",
   gateway: "sallyport-gateway",
   resolver: "sallyport-resolver",
+  connectProxy: "sallyport-connect-proxy",
 } as const;
 
 export type SystemUserRole = keyof typeof SYSTEM_USERS;
@@ -45,7 +46,13 @@ export async function systemUsers(passwdFile = "/etc/passwd"): Promise<SystemUse
     }
     return user;
   };
-  return { postgres: find("postgres"), api: find("api"), gateway: find("gateway"), resolver: find("resolver") };
+  return {
+    postgres: find("postgres"),
+    api: find("api"),
+    gateway: find("gateway"),
+    resolver: find("resolver"),
+    connectProxy: find("connectProxy"),
+  };
 }
 
 /** Need: the system users. */
