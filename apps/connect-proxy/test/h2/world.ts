@@ -1,0 +1,150 @@
+// A proxy that speaks HTTP/2 alone: the real front, rules and way into a sandbox, behind TLS, before an app of the test's.
+import { once } from "node:events";
+import type { RequestListener, Server } from "node:http";
+import { createServer as createHttpServer } from "node:http";
+import type { ClientHttp2Session } from "node:http2";
+import { connect } from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { createServer as createTlsServer } from "node:tls";
+import { makeAuthority } from "@sallyport/testkit/certificates";
+import type { GatewayDoor } from "@sallyport/testkit/gateway-door";
+import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
+import { Deadlines } from "../../src/deadlines.ts";
+import type { ExchangeEnd } from "../../src/exchange.ts";
+import type { StreamLimits } from "../../src/h2/limits.ts";
+import { DEFAULT_STREAM_LIMITS } from "../../src/h2/limits.ts";
+import { Http2Front } from "../../src/http2.ts";
+import type { CoreLimits } from "../../src/limits.ts";
+import { DEFAULT_LIMITS } from "../../src/limits.ts";
+import { Upstream } from "../../src/upstream/upstream.ts";
+import type { Pairs } from "../h2-peer.ts";
+import { RawH2Peer } from "../h2-peer.ts";
+import { OTHER, Place, route, SANDBOX } from "../rules/place.ts";
+
+export const HOST = `${SANDBOX}.localhost`;
+export const OTHER_HOST = `${OTHER}.localhost`;
+const PORT = 8080;
+const TICK_MS = 10;
+
+export interface WorldOptions {
+  readonly app: RequestListener;
+  readonly limits?: Partial<CoreLimits>;
+  readonly streamLimits?: Partial<StreamLimits>;
+}
+
+export interface World extends AsyncDisposable {
+  readonly front: Http2Front;
+  readonly door: GatewayDoor;
+  readonly token: string;
+  /** Every exchange that is over. */
+  readonly ends: readonly ExchangeEnd[];
+  /** Resolves with the next exchange that is over, for which this holds; of past ones too. */
+  ended(wanted: (end: ExchangeEnd) => boolean): Promise<ExchangeEnd>;
+  /** A client that nobody here wrote. */
+  client(): Promise<ClientHttp2Session>;
+  /** A client that says every frame itself. */
+  peer(settings?: Buffer): Promise<RawH2Peer>;
+  /** The head of a request with a good token. */
+  head(changes?: Readonly<Record<string, string>>): Pairs;
+}
+
+export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldOptions): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const place = await Place.start();
+  const door = stack.use(await startGatewayDoor());
+  const server = await listen(createHttpServer(app));
+  stack.defer(() => closeServer(server));
+  door.lead(route(SANDBOX).instanceId, PORT, { loopbackPort: portOf(server) });
+  await place.apply([route(SANDBOX, { gateway: door.path })]);
+
+  const authority = await makeAuthority();
+  const { cert, key } = await authority.issue([HOST, OTHER_HOST]);
+  const deadlines = stack.use(new Deadlines(TICK_MS));
+  const all = { ...DEFAULT_LIMITS, ...limits };
+  const rules = place.rules();
+  const upstream = stack.use(
+    new Upstream({ limits: all, deadlines, currentRoute: (sandboxId) => rules.currentRoute(sandboxId) }),
+  );
+  const ends: ExchangeEnd[] = [];
+  const waiting = new Set<() => void>();
+  let lastId = 0;
+  const front = stack.use(
+    new Http2Front({
+      rules,
+      upstream,
+      deadlines,
+      limits: all,
+      streamLimits: { ...DEFAULT_STREAM_LIMITS, ...streamLimits },
+      connectDomain: "localhost",
+      observe: (end) => {
+        ends.push(end);
+        for (const look of waiting) look();
+      },
+      newRequestId: () => {
+        lastId += 1;
+        return `rq-${lastId}`;
+      },
+    }),
+  );
+  const tls = createTlsServer({ cert, key, ALPNProtocols: ["h2"] }, (socket: TLSSocket) => {
+    const { servername } = socket as TLSSocket & { readonly servername: string };
+    front.serve(socket, { peerAddress: "127.0.0.1", servername });
+  });
+  tls.listen(0, "127.0.0.1");
+  await once(tls, "listening");
+  stack.defer(() => closeServer(tls));
+  const port = portOf(tls);
+  const token = await place.token();
+  const running = stack.move();
+  return {
+    front,
+    door,
+    token,
+    ends,
+    async ended(wanted) {
+      for (;;) {
+        const found = ends.find(wanted);
+        if (found !== undefined) return found;
+        await new Promise<void>((resolve) => waiting.add(resolve));
+      }
+    },
+    async client() {
+      const session = connect(`https://${HOST}:${port}`, {
+        ca: authority.pem,
+        lookup: (_name, _options, found) => found(null, [{ address: "127.0.0.1", family: 4 }]),
+      });
+      running.defer(() => session.destroy());
+      await once(session, "connect");
+      return session;
+    },
+    async peer(settings) {
+      const options = { port, servername: HOST, ca: authority.pem };
+      return running.use(await RawH2Peer.connect(settings === undefined ? options : { ...options, settings }));
+    },
+    head: (changes = {}) => {
+      const fields = { ":method": "GET", ":scheme": "https", ":path": "/", ":authority": HOST };
+      return Object.entries({ ...fields, authorization: `Bearer ${token}`, ...changes });
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+async function listen(server: Server): Promise<Server> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+function portOf(server: { address(): string | AddressInfo | null }): number {
+  return (server.address() as AddressInfo).port;
+}
+
+async function closeServer(
+  server: { close(): void; closeAllConnections?: () => void } & NodeJS.EventEmitter,
+): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections?.();
+  await closed;
+}
