@@ -95,6 +95,27 @@ describe("kill -9", () => {
     expect(others.map((child) => child.restarts)).toEqual(others.map(() => 0));
   });
 
+  it("of a worker that has a policy to apply: it holds once a worker is back", async () => {
+    await using platform = await startPlatform();
+    await using client = await clientOf(platform);
+    await using sandbox = await Sandbox.create({ client });
+    const { pid } = (await platform.status()).children.find(({ name }) => name === "worker") ?? {};
+    if (pid === undefined) throw new Error("no worker");
+    process.kill(pid, "SIGSTOP");
+    const updated = sandbox.updateNetworkPolicy("blocked").then(
+      () => "applied",
+      (error: unknown) => (error as { code: string }).code,
+    );
+    const isPending = async () => (await Sandbox.fromId(sandbox.id, { client })).info.networkPending;
+    await expect.poll(isPending, { timeout: 10_000, interval: 50 }).toBe(true);
+    expect(await canReach(sandbox, targets.insideIpv4)).toBe(true);
+    await kill(platform, "worker");
+    expect(["applied", "Unavailable"]).toContain(await updated);
+    await expect.poll(isPending, { timeout: 20_000, interval: 50 }).toBe(false);
+    expect(await canReach(sandbox, targets.insideIpv4)).toBe(false);
+    expect((await sandbox.explain(`${targets.insideIpv4}:${targets.port}`)).rule).toBe("blocked");
+  }, 120_000);
+
   it("of a worker amid creates: every create ends well or leaves nothing", async () => {
     let owner: Owner;
     {
