@@ -6,11 +6,14 @@ const MAX_NAMES = 2_048;
 const MAX_NAME_CHARACTERS = 64;
 
 /**
- * A name as the laxest reader sees it: in lower case, and whatever is no letter or digit as a dash. CGI, WSGI and their
- * kin (RFC 3875, section 4.1.18) hand `X-A`, `X_A` and `x.a` to programs under one name.
+ * A name as the laxest reader sees it: in lower case, and whatever is no letter or digit as a dash, or nothing at its
+ * ends. CGI, WSGI and their kin (RFC 3875, section 4.1.18) hand `X-A`, `X_A` and `x.a` to programs under one name.
  */
 export function flatName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, "-");
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
 }
 
 /** Remembers what `work` makes of names. */

@@ -38,11 +38,15 @@ const FATES: Readonly<Record<string, Fate>> = {
   "x-forwarded-uri": "peer-url",
 };
 
+/** Headers that are read here under their one name: another spelling is for a reader who takes it for the same. */
+const ONE_SPELLING: ReadonlySet<string> = new Set(["authorization", "cookie", "host", "origin", "referer"]);
+
 const fateOf = rememberedByName<Fate>((name) => {
   const flat = flatName(name);
   if (Object.hasOwn(FATES, flat)) return FATES[flat] ?? "drop";
-  if (flat.startsWith("x-verified-")) return "drop";
-  return flat.startsWith("x-forwarded-") ? "peer" : "keep";
+  if (flat.includes("x-verified-")) return "drop";
+  if (flat.startsWith("x-forwarded-")) return "peer";
+  return ONE_SPELLING.has(flat) && flat !== name.toLowerCase() ? "drop" : "keep";
 });
 
 export interface ForApp {
