@@ -187,9 +187,9 @@ describe("requests", () => {
     const names = request?.headers.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
     expect(names).not.toContain("authorization");
     expect(names).not.toContain("te");
-    const valueOf = (name: string) => request?.headers[2 * (names?.indexOf(name) ?? -1) + 1];
-    expect(valueOf("host")).toMatch(new RegExp(`^${HOST}:`));
-    expect(valueOf("cookie")).toBe("a=1; b=2");
+    const fieldOf = (name: string) => request?.headers[2 * (names?.indexOf(name) ?? -1) + 1];
+    expect(fieldOf("host")).toMatch(new RegExp(`^${HOST}:`));
+    expect(fieldOf("cookie")).toBe("a=1; b=2");
   });
 
   it("bring bodies of a length and without one", async () => {
