@@ -13,7 +13,7 @@ const DOORWAY = join("packages", "host", "src", "setup-main.ts");
 
 /**
  * Does what is missing, skips what is there. Everything that it says goes to stderr. Throws a BootstrapError where it cannot.
- * @param {{ forTests?: boolean }} [options] `forTests`: with what the tests alone need.
+ * @param {{ purpose?: "use" | "tests" | "full-tests" }} [options] With what the tests alone need, the browser of `full-tests` too.
  * @returns {Promise<NodeJS.ProcessEnv>} The environment for programs of the clone.
  */
 export async function setUp(options = {}) {
@@ -25,7 +25,7 @@ export async function setUp(options = {}) {
   let step;
   const exitCode = await withMessages(node24, ["--conditions=@sallyport/source", DOORWAY], {
     cwd: clone,
-    env: options.forTests === true ? { ...env, SALLYPORT_SETUP_FOR: "tests" } : env,
+    env: { ...env, SALLYPORT_SETUP_FOR: options.purpose ?? "use" },
     onMessage: (raw) => {
       const message = /** @type {import("../packages/host/src/setup-main.ts").SetupMessage} */ (raw);
       if (message.kind === "begin") step = new Step(message.what, message.why);

@@ -28,7 +28,7 @@ export async function runTests(lane) {
   /** @type {string[]} */
   const failedChecks = [];
   try {
-    const env = await setUp({ forTests: true });
+    const env = await setUp({ purpose: lane === "test:full" ? "full-tests" : "tests" });
     if (lane === "test") failedChecks.push(...(await turboStage(packages, env)));
     // turbo's cache may have brought reports of root tests of an earlier run along.
     for (const { folder } of packages) await removeReports(folder, (name) => !name.startsWith("unit"));

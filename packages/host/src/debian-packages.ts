@@ -22,8 +22,25 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
 /** What the tests alone call, and what for. */
 const TEST_PACKAGES: Readonly<Record<string, string>> = {
   conntrack: "lists the connections that the kernel tracks",
+  curl: "HTTP as people type it, for a test of connect tokens",
   python3: "a program of a user's who has no SDK, for a test of REST",
   "python3-requests": "HTTP as Python programs speak it, for the same test",
+  "python3-websockets": "WebSocket as Python programs speak it, for a test of connect tokens",
+};
+
+/** What the second lane calls besides, and what for. */
+const FULL_TEST_PACKAGES: Readonly<Record<string, string>> = {
+  chromium: "a browser, for the tests of what pages of sandboxes can do to each other",
+  "libnss3-tools": "has that browser trust a platform's certificates",
+};
+
+/** What the machine is set up for: to run the platform, its tests, or also those that take a browser. */
+export type SetupPurpose = "use" | "tests" | "full-tests";
+
+const PACKAGES: Readonly<Record<SetupPurpose, Readonly<Record<string, string>>>> = {
+  use: DEBIAN_PACKAGES,
+  tests: { ...DEBIAN_PACKAGES, ...TEST_PACKAGES },
+  "full-tests": { ...DEBIAN_PACKAGES, ...TEST_PACKAGES, ...FULL_TEST_PACKAGES },
 };
 
 const WHY =
@@ -43,13 +60,13 @@ export function installedPackages(dpkgOutput: string): ReadonlySet<string> {
   return installed;
 }
 
-/** Names of all packages that Sallyport needs; with those of its tests, if asked. */
-export function packageNames(forTests: boolean): readonly string[] {
-  return [...Object.keys(DEBIAN_PACKAGES), ...(forTests ? Object.keys(TEST_PACKAGES) : [])];
+/** Names of all packages that are needed. */
+export function packageNames(purpose: SetupPurpose): readonly string[] {
+  return Object.keys(PACKAGES[purpose]);
 }
 
 /** Need: these packages are installed. */
-export function packagesNeed(names: readonly string[] = packageNames(false)): Need {
+export function packagesNeed(names: readonly string[] = packageNames("use")): Need {
   const probe = async (): Promise<Finding> => {
     const missing = await missingPackages(names);
     if (missing.length === 0) return { need: "packages", state: "ok", why: WHY, found: names.join(", ") };
@@ -57,7 +74,7 @@ export function packagesNeed(names: readonly string[] = packageNames(false)): Ne
       need: "packages",
       state: "missing",
       why: WHY,
-      problem: `not installed: ${missing.map((name) => `${name} (${DEBIAN_PACKAGES[name] ?? TEST_PACKAGES[name] ?? "needed"})`).join(", ")}`,
+      problem: `not installed: ${missing.map((name) => `${name} (${PACKAGES["full-tests"][name] ?? "needed"})`).join(", ")}`,
       cure: {
         say: [`apt-get update && apt-get install --no-install-recommends ${missing.join(" ")}`],
         what: `install ${missing.join(", ")} with apt`,

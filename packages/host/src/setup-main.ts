@@ -1,5 +1,6 @@
 // Doorway of the set-up: run by the bootstrap under Node 24, straight from these sources. Tells its progress over IPC, or on stderr.
 import { resolve } from "node:path";
+import type { SetupPurpose } from "./debian-packages.ts";
 import { describeFindings, reportOf } from "./doctor.ts";
 import { messageOf } from "./errors.ts";
 import { sallyportPaths } from "./paths.ts";
@@ -41,7 +42,7 @@ try {
   const result = await setUp({
     paths,
     clone,
-    needs: allNeeds(paths, clone, process.env["SALLYPORT_SETUP_FOR"] === "tests"),
+    needs: allNeeds(paths, clone, purposeOf(process.env["SALLYPORT_SETUP_FOR"])),
     mayInstall: facts.isRoot && facts.hasApt && !checkOnly,
     reporter,
     signal: stop.signal,
@@ -53,6 +54,10 @@ try {
   process.exitCode = stop.signal.aborted ? 130 : 1;
 } finally {
   process.disconnect?.();
+}
+
+function purposeOf(text: string | undefined): SetupPurpose {
+  return text === "tests" || text === "full-tests" ? text : "use";
 }
 
 /** What is left to say. Warnings are told when something was installed, and by `sallyport doctor`: not at each run. */

@@ -1,5 +1,6 @@
 // Set-up: probes every need, cures what is missing where it may, and says what to type where it may not.
 import { baseImageNeed } from "./base-image.ts";
+import type { SetupPurpose } from "./debian-packages.ts";
 import { packageNames, packagesNeed } from "./debian-packages.ts";
 import { engineNeed } from "./engine.ts";
 import { messageOf } from "./errors.ts";
@@ -50,13 +51,13 @@ export interface SetupResult {
 }
 
 /**
- * Every need, in the order in which they are cured: a later one may call what an earlier one brings. With `forTests`,
- * what only the project's own tests call too.
+ * Every need, in the order in which they are cured: a later one may call what an earlier one brings. For tests
+ * with what only the project's own tests call.
  */
-export function allNeeds(paths: SallyportPaths, clone?: string, forTests = false): readonly Need[] {
+export function allNeeds(paths: SallyportPaths, clone?: string, purpose: SetupPurpose = "use"): readonly Need[] {
   return [
     platformNeed(),
-    packagesNeed(packageNames(forTests)),
+    packagesNeed(packageNames(purpose)),
     localhostNamesNeed(),
     kernelNeed(),
     runscNeed(paths),
