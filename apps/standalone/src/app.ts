@@ -1,5 +1,5 @@
-// The one-machine platform: PostgreSQL, api, worker, gateway and resolver as supervised children. Stopping it ends no
-// sandbox; `down` does, and leaves nothing of the platform on the machine but its files.
+// The one-machine platform: PostgreSQL, api, worker, gateway, resolver and connect-proxy as supervised children. Stopping
+// it ends no sandbox; `down` does, and leaves nothing of the platform on the machine but its files.
 import { join } from "node:path";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import type { Logger } from "@sallyport/appkit/logger";
@@ -7,7 +7,7 @@ import type { SallyportPaths } from "@sallyport/host";
 import { lockFile, prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers, usableRunsc } from "@sallyport/host";
 import { Child } from "./child.ts";
 import type { ChildrenContext } from "./children.ts";
-import { apiChild, DATABASE, gatewayChild, resolverChild, workerChild } from "./children.ts";
+import { apiChild, connectProxyChild, DATABASE, gatewayChild, resolverChild, workerChild } from "./children.ts";
 import type { StandaloneConfig } from "./config.ts";
 import { addressText } from "./config.ts";
 import type { PlatformStatus } from "./control.ts";
@@ -55,6 +55,10 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   const api = new Child(apiChild(context));
   const gateway = new Child(gatewayChild(context));
   const resolver = new Child(resolverChild(context));
+  const connectProxies = Array.from(
+    { length: config.connect.processes },
+    (_, index) => new Child(connectProxyChild(context, index)),
+  );
   const down = async () => {
     state = "stopping";
     await worker.start(AbortSignal.any([signal, AbortSignal.timeout(DOWN_TIMEOUT_MS)])); // it may be restarting just now
@@ -75,13 +79,14 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
         worker.status,
         gateway.status,
         resolver.status,
+        ...connectProxies.map((proxy) => proxy.status),
       ],
     }),
     down,
     stop,
   });
   started.use(control);
-  // Disposal runs backwards: resolver, gateway and worker first, then the api, then its database.
+  // Disposal runs backwards: connect-proxy, resolver, gateway and worker first, then the api, then its database.
   const database = startDatabase(config, paths, logger, signal).then((server) => {
     postgres = server;
     if (server !== undefined) started.use(server);
@@ -97,6 +102,11 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
     started.use(gateway);
     started.use(resolver);
     await Promise.all([gateway.start(signal), resolver.start(signal)]);
+    // Strangers come in last. It needs neither of the others to be up, and serves what it knew before.
+    started.defer(async () => {
+      await Promise.all(connectProxies.map((proxy) => proxy[Symbol.asyncDispose]()));
+    });
+    await Promise.all(connectProxies.map((proxy) => proxy.start(signal)));
   })();
   await Promise.all([apiReady, workerReady]);
   await workerConnected(paths.home.apiOperatorSocket, signal);

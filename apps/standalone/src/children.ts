@@ -22,6 +22,9 @@ export interface ChildrenContext {
   readonly logger: Logger;
 }
 
+/** What a connect-proxy may take to stop beyond the time that it gives to requests. */
+const CONNECT_STOP_MARGIN_MS = 4_000;
+
 const BASE_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", NODE_ENV: "production" };
 
 /** The control plane, as its own user. */
@@ -45,6 +48,11 @@ export function apiChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_OPERATOR_SOCKET: paths.home.apiOperatorSocket,
       SALLYPORT_WORKER_SOCKET: paths.home.apiWorkerSocket,
       SALLYPORT_GATEWAY_SOCKET: paths.home.apiGatewaySocket,
+      SALLYPORT_EDGE_SOCKET: paths.home.apiEdgeSocket,
+      SALLYPORT_CONNECT_DOMAIN: config.connect.domain,
+      SALLYPORT_CONNECT_PORT: String(config.connect.port),
+      ...(config.connect.certificate === undefined ? {} : { SALLYPORT_CONNECT_CERT: config.connect.certificate.chain }),
+      ...config.connect.apiSettings,
       SALLYPORT_PLATFORM_ID: platformId,
     },
   });
@@ -118,6 +126,33 @@ export function resolverChild(context: ChildrenContext): ChildOptions {
   });
 }
 
+/** What strangers with connect tokens talk to: its own user, in the host's network. One of several that share the port. */
+export function connectProxyChild(context: ChildrenContext, index: number): ChildOptions {
+  const { config, paths, users, platformId } = context;
+  const { certificate, domain, drainMs, listen, processes, proxySettings } = config.connect;
+  return child(context, index === 0 ? "connect-proxy" : `connect-proxy-${index + 1}`, {
+    argv: unprivileged(users.connectProxy.name, program(paths, "connect-proxy")),
+    env: {
+      ...proxySettings,
+      SALLYPORT_CONNECT_STATE: join(paths.home.connectProxy, String(index + 1)),
+      SALLYPORT_CONNECT_DOMAIN: domain,
+      SALLYPORT_CONNECT_LISTENERS: String(listen.length),
+      SALLYPORT_CONNECT_DRAIN_MS: String(drainMs),
+      SALLYPORT_API_EDGE_SOCKET: paths.home.apiEdgeSocket,
+      SALLYPORT_GATEWAY_OPEN_SOCKET: paths.home.gatewayOpenSocket,
+      SALLYPORT_PLATFORM_ID: platformId,
+      ...(certificate === undefined
+        ? {}
+        : { SALLYPORT_CONNECT_CERT: certificate.chain, SALLYPORT_CONNECT_KEY: certificate.key }),
+    },
+    listeners: listen.map((address, at) => ({
+      name: `connect-${at}`,
+      open: (signal) => listenAt(address, signal, processes > 1),
+    })),
+    stopTimeoutMs: drainMs + CONNECT_STOP_MARGIN_MS,
+  });
+}
+
 /** Path of the router's network namespace. */
 function routerNamespace(platformId: string): string {
   return `/run/netns/sp-${platformId.slice(-8)}`;
@@ -142,11 +177,11 @@ function program(paths: SallyportPaths, app: string): [string, ...string[]] {
 }
 
 /** Listens; waits up to 10 s for a predecessor that still holds the port while it drains. */
-async function listenAt(address: Address, signal: AbortSignal): Promise<Server> {
+async function listenAt(address: Address, signal: AbortSignal, shared = false): Promise<Server> {
   const deadline = systemClock.monotonicMs() + 10_000;
   for (;;) {
     try {
-      return await listenOnce(address);
+      return await listenOnce(address, shared);
     } catch (error) {
       const busy = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
       if (!busy || systemClock.monotonicMs() > deadline) throw error;
@@ -155,12 +190,13 @@ async function listenAt(address: Address, signal: AbortSignal): Promise<Server> 
   }
 }
 
-function listenOnce({ host, port }: Address): Promise<Server> {
+function listenOnce({ host, port }: Address, shared: boolean): Promise<Server> {
   return new Promise((resolve, reject) => {
     // Until the child has the socket, whoever connects is cut off and comes again.
     const server = createServer((early) => early.destroy());
     server.once("error", reject);
-    server.listen({ host, port, backlog: 511 }, () => {
+    // Several processes, each with a socket of its own: the kernel spreads connections over those that are there.
+    server.listen({ host, port, backlog: 511, reusePort: shared }, () => {
       server.off("error", reject);
       resolve(server);
     });

@@ -158,7 +158,7 @@ async function isFree(port: number): Promise<boolean> {
 }
 
 async function childLogs(home: string): Promise<string> {
-  const names = ["postgres", "api", "worker", "gateway", "resolver"];
+  const names = ["postgres", "api", "worker", "gateway", "resolver", "connect-proxy"];
   const tails = names.map(async (name) => {
     const text = await readFile(join(home, `log/${name}.log`), "utf8").catch(() => "(none)");
     return `== ${name}\n${text.slice(-3_000)}`;

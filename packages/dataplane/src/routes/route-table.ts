@@ -176,6 +176,6 @@ export class RouteTable {
 
   #tell(change: TableChange): void {
     if (change.sandboxIds.size === 0 && !change.keysChanged) return;
-    for (const listener of [...this.#listeners]) listener(change);
+    for (const listener of this.#listeners) listener(change);
   }
 }

@@ -1,0 +1,146 @@
+// One line for each exchange, as JSON, in a file per day. No token, no query (an app's own secrets may be in it), no
+// header. Lines are written some at a time, and those that the disk does not take in time are counted instead.
+import type { FileHandle } from "node:fs/promises";
+import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "@sallyport/appkit/logger";
+import {
+  ACCESS_LOG_DAY_BYTES,
+  ACCESS_LOG_DAYS,
+  ACCESS_LOG_FLUSH_MS,
+  ACCESS_LOG_PATH_CHARACTERS,
+  ACCESS_LOG_WAITING_BYTES,
+} from "./edge-limits.ts";
+import type { ExchangeEnd } from "./exchange.ts";
+
+export interface AccessLogOptions {
+  readonly directory: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+const DAY_FILE = /^access-\d{4}-\d{2}-\d{2}\.log$/;
+/** Nothing that JSON would have to escape. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+export class AccessLog implements AsyncDisposable {
+  readonly #options: AccessLogOptions;
+  #waiting: string[] = [];
+  #waitingBytes = 0;
+  #dropped = 0;
+  #day = "";
+  #file: FileHandle | undefined;
+  #fileBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #second = -1;
+  #secondText = "";
+
+  private constructor(options: AccessLogOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: AccessLogOptions): Promise<AccessLog> {
+    await mkdir(options.directory, { recursive: true, mode: 0o700 });
+    return new AccessLog(options);
+  }
+
+  /** Lines that were not written, since the start. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  write(end: ExchangeEnd): void {
+    if (this.#waitingBytes > ACCESS_LOG_WAITING_BYTES) {
+      this.#dropped += 1;
+      return;
+    }
+    const line = `{"time":"${this.#time()}",${fieldsOf(end)}}\n`;
+    this.#waiting.push(line);
+    this.#waitingBytes += line.length;
+    this.#timer ??= setTimeout(() => this.#flush(), ACCESS_LOG_FLUSH_MS);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#flush();
+    await this.#writing;
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  /** ISO 8601 in UTC; the date's part is made once a second. */
+  #time(): string {
+    const now = this.#options.now();
+    const second = Math.floor(now / 1_000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#secondText = new Date(second * 1_000).toISOString().slice(0, 19);
+    }
+    return `${this.#secondText}.${String(now - second * 1_000)
+      .padStart(3, "0")
+      .slice(0, 3)}Z`;
+  }
+
+  #flush(): void {
+    this.#timer = undefined;
+    const lines = this.#waiting;
+    if (lines.length === 0) return;
+    this.#waiting = [];
+    this.#writing = this.#writing.then(async () => {
+      const bytes = Buffer.from(lines.join(""));
+      try {
+        await this.#append(bytes, lines.length);
+      } catch (error) {
+        this.#dropped += lines.length;
+        this.#options.logger.error({ err: error, lines: lines.length }, "access log not written");
+      }
+      this.#waitingBytes -= lines.reduce((sum, line) => sum + line.length, 0);
+    });
+  }
+
+  async #append(bytes: Buffer, lines: number): Promise<void> {
+    await this.#turn();
+    if (this.#file === undefined || this.#fileBytes + bytes.length > ACCESS_LOG_DAY_BYTES) {
+      this.#dropped += lines;
+      return;
+    }
+    await this.#file.appendFile(bytes);
+    this.#fileBytes += bytes.length;
+  }
+
+  /** Opens the day's file, and removes those that are too old. */
+  async #turn(): Promise<void> {
+    const day = new Date(this.#options.now()).toISOString().slice(0, 10);
+    if (day === this.#day && this.#file !== undefined) return;
+    const { directory } = this.#options;
+    await this.#file?.close();
+    this.#file = undefined;
+    this.#file = await open(join(directory, `access-${day}.log`), "a", 0o600);
+    this.#fileBytes = (await this.#file.stat()).size;
+    this.#day = day;
+    const days = (await readdir(directory)).filter((name) => DAY_FILE.test(name)).sort();
+    for (const old of days.slice(0, -ACCESS_LOG_DAYS)) await rm(join(directory, old), { force: true });
+  }
+}
+
+function fieldsOf({ about, code, grant, inBytes, ms, outBytes, outcome, protocol, status }: ExchangeEnd): string {
+  const path = about.target?.split("?", 1)[0]?.slice(0, ACCESS_LOG_PATH_CHARACTERS);
+  return (
+    `"requestId":${text(about.requestId)},"peer":${text(about.peerAddress)},"sandboxId":${text(about.sandboxId)},` +
+    `"tokenId":${text(grant?.id)},"protocol":"${protocol}","method":${text(about.method)},"path":${text(path)},` +
+    `"status":${status},"code":${text(code)},"outcome":"${outcome}","inBytes":${inBytes},"outBytes":${outBytes},` +
+    `"ms":${Math.round(ms * 10) / 10}`
+  );
+}
+
+function text(value: string | undefined): string {
+  if (value === undefined) return "null";
+  if (PLAIN.test(value)) return `"${value}"`;
+  // C1 and bidi characters too: a terminal would obey them.
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -1,0 +1,151 @@
+// The connect-proxy, wired by hand: leaf first, disposed of in reverse.
+import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import type { Server } from "node:net";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { systemClock } from "@sallyport/appkit/clock";
+import { fromGrpcError } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
+import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
+import type { RouteProblem } from "@sallyport/dataplane/routes";
+import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
+import { AccessLog } from "./access-log.ts";
+import { AssertionKeys } from "./assertion-keys.ts";
+import { certificatesFromFiles } from "./certificate-files.ts";
+import { CertificateStore } from "./certificate-store.ts";
+import type { Certificates } from "./certificates.ts";
+import type { ConnectProxyConfig } from "./config.ts";
+import { Deadlines } from "./deadlines.ts";
+import { edgeId } from "./edge-id.ts";
+import type { ExchangeEnd } from "./exchange.ts";
+import { addGauges } from "./gauges.ts";
+import { holdConnections } from "./hold-connections.ts";
+import { Http1Front } from "./http1.ts";
+import { Http2Front } from "./http2.ts";
+import { LocalCertificates } from "./local-certificates.ts";
+import { Metrics } from "./metrics.ts";
+import { openMetricsDoor } from "./metrics-door.ts";
+import { ConnectRules } from "./rules.ts";
+import { TlsDoor } from "./tls.ts";
+import { Upstream } from "./upstream/upstream.ts";
+
+export interface ConnectProxyDeps {
+  readonly logger: Logger;
+  /** Listening TCP sockets that somebody else made. The proxy closes them. */
+  readonly listeners: readonly Server[];
+}
+
+/** How exactly time limits of requests are kept, in milliseconds. */
+const DEADLINE_TICK_MS = 250;
+const PUBLISH_MS = 5_000;
+/** An api that comes back is met soon: what is revoked waits for its edges. */
+const RECONNECT = {
+  "grpc.initial_reconnect_backoff_ms": 50,
+  "grpc.min_reconnect_backoff_ms": 50,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+} as const;
+
+const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
+  stored: "the stored routes cannot be read to their end; waiting for the api",
+  watch: "the api's routes cannot be followed; trying again",
+  save: "the routes cannot be kept; no revision is acknowledged meanwhile",
+  acknowledge: "a revision could not be acknowledged; trying again",
+};
+
+/** A running proxy. Disposal lets what is under way end within the time of the settings, then cuts the rest. */
+export async function startConnectProxy(config: ConnectProxyConfig, deps: ConnectProxyDeps): Promise<AsyncDisposable> {
+  const { logger } = deps;
+  const { connectDomain, coreLimits: limits, edgeLimits, platformId, stateDirectory, streamLimits } = config;
+  const early = holdConnections(deps.listeners);
+  await using stack = new AsyncDisposableStack();
+  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const edge = edgeId(stateDirectory);
+  const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
+  stack.defer(() => client.close());
+
+  const table = new RouteTable({ platformId, now: Date.now });
+  const watch = stack.use(
+    await watchRoutes({
+      table,
+      client,
+      edgeId: edge,
+      ownGateway: config.gatewaySocket,
+      path: join(stateDirectory, "routes.jsonl"),
+      onProblem: (problem, error) => logger.warn({ problem, err: fromGrpcError(error) }, ROUTE_PROBLEMS[problem]),
+    }),
+  );
+  const issuer = `sallyport:${platformId}`;
+  const assertions = stack.use(
+    await AssertionKeys.start({
+      directory: stateDirectory,
+      issuer,
+      clock: systemClock,
+      publish: async (jwk, signal) => {
+        await callUnary(client, client.publishAssertionKey, { edgeId: edge, jwk }, { signal, timeoutMs: PUBLISH_MS });
+      },
+      onProblem: (error) => logger.warn({ err: fromGrpcError(error) }, "keys for assertions; trying again"),
+    }),
+  );
+  const rules = new ConnectRules({
+    issuer,
+    routes: table,
+    assertions,
+    now: Date.now,
+    isTrustedPeer: config.isTrustedPeer,
+    preflight: config.preflight,
+    rootServiceWorkers: config.rootServiceWorkers,
+    maxCachedTokens: config.cachedTokens,
+    onFault: (error, { requestId }) => logger.error({ err: error, requestId }, "a request could not be decided upon"),
+  });
+
+  const metrics = new Metrics();
+  const accessLog = config.accessLog
+    ? stack.use(await AccessLog.open({ directory: join(stateDirectory, "access"), now: Date.now, logger }))
+    : undefined;
+  const observe = (end: ExchangeEnd) => {
+    metrics.exchange(end);
+    accessLog?.write(end);
+  };
+  const deadlines = stack.use(new Deadlines(DEADLINE_TICK_MS));
+  const upstream = stack.use(
+    new Upstream({ limits, deadlines, currentRoute: (sandboxId) => rules.currentRoute(sandboxId) }),
+  );
+  const common = { rules, upstream, limits, connectDomain, deadlines, observe, newRequestId: randomUUID };
+  const http1 = stack.use(new Http1Front({ ...common, watch: rules, keepWebSockets: config.keepWebSockets }));
+  const http2 = stack.use(new Http2Front({ ...common, streamLimits }));
+  const certificates: Certificates = stack.use(
+    config.certificate === undefined
+      ? new LocalCertificates({
+          store: new CertificateStore({ stateDirectory, logger }),
+          client,
+          edgeId: edge,
+          connectDomain,
+          table,
+          now: Date.now,
+          logger,
+        })
+      : certificatesFromFiles({ ...config.certificate, connectDomain, logger }),
+  );
+  const door = new TlsDoor({
+    certificates,
+    connectDomain,
+    limits: edgeLimits,
+    http2: config.http2,
+    onSecure: (connection) => (connection.protocol === "h2" ? http2 : http1).serve(connection.socket, connection),
+    onRefused: (reason) => metrics.refusedAtDoor(reason),
+    logger,
+  });
+  stack.defer(async () => {
+    door[Symbol.dispose]();
+    http1.drain();
+    http2.drain();
+    await door.admission.empty(config.drainMs);
+  });
+  addGauges(metrics, { admission: door.admission, table, watch, rules, upstream, http1, accessLog });
+  stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
+  for (const listener of deps.listeners) door.listen(listener);
+  early.release();
+  const running = stack.move();
+  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}

@@ -1,0 +1,51 @@
+// Bounds of what strangers may do before a request is read: named, with defaults. Those of requests are in limits.ts.
+
+export interface EdgeLimits {
+  /** Client connections that are open at the same time: in all, of one address (IPv6: of a /64), to one sandbox. */
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly connectionsPerSandbox: number;
+  /** TLS handshakes under way. */
+  readonly handshakes: number;
+  /** From the connection to the end of its handshake, a certificate's issue included. */
+  readonly handshakeMs: number;
+}
+
+export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
+  connections: 16_384,
+  connectionsPerAddress: 2_048,
+  connectionsPerSandbox: 1_024,
+  handshakes: 512,
+  handshakeMs: 10_000,
+};
+
+/** TLS contexts that are kept ready; those used least lately are made again from the certificate. */
+export const MAX_CONTEXTS = 1_024;
+/** Contexts for hosts of sandboxes that are not known. */
+export const MAX_UNKNOWN_CONTEXTS = 64;
+/** Certificates that are kept, on disk too. */
+export const MAX_CERTIFICATES = 16_384;
+/** Certificates that are asked for at the same time, and that wait for their turn. */
+export const MAX_ISSUES_IN_FLIGHT = 8;
+export const MAX_ISSUES_WAITING = 16_384;
+/** How long the api may take to issue one, in milliseconds. */
+export const ISSUE_MS = 5_000;
+/** Certificates for hosts of sandboxes that are not known: so many at once, then so many each second. */
+export const UNKNOWN_ISSUES_BURST = 32;
+export const UNKNOWN_ISSUES_PER_SECOND = 2;
+/** A certificate is renewed when less than this part of its life is left. */
+export const RENEWED_BEFORE_END = 1 / 3;
+/** How often is looked for what must be renewed, and for what is over, in milliseconds. */
+export const LOOK_AT_CERTIFICATES_MS = 600_000;
+/** How often certificate files of the operator's are looked at, in milliseconds. */
+export const LOOK_AT_FILES_MS = 5_000;
+
+/** Days of which the access log is kept, and the most bytes of one day; beyond, lines are counted and not written. */
+export const ACCESS_LOG_DAYS = 14;
+export const ACCESS_LOG_DAY_BYTES = 1_073_741_824;
+/** Bytes of the access log that wait for the disk; beyond, lines are counted and not written. */
+export const ACCESS_LOG_WAITING_BYTES = 4_194_304;
+/** How long a line may wait to be written with others, in milliseconds. */
+export const ACCESS_LOG_FLUSH_MS = 200;
+/** Characters of a path in the access log. */
+export const ACCESS_LOG_PATH_CHARACTERS = 512;

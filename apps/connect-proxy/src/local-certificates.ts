@@ -1,0 +1,157 @@
+// A certificate per host from the platform's own authority, for the edge's own key: asked for ahead as routes appear,
+// renewed before it ends, and asked for on the spot for whoever comes earlier.
+import type { SecureContext } from "node:tls";
+import { createSecureContext } from "node:tls";
+import { fromGrpcError } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { EdgeServiceClient } from "@sallyport/contracts/grpc";
+import { callUnary } from "@sallyport/contracts/grpc";
+import type { RouteTable, TableChange } from "@sallyport/dataplane/routes";
+import type { CertificateStore, StoredCertificate } from "./certificate-store.ts";
+import type { Certificates } from "./certificates.ts";
+import { CertificateUnavailable } from "./certificates.ts";
+import {
+  ISSUE_MS,
+  LOOK_AT_CERTIFICATES_MS,
+  MAX_CONTEXTS,
+  MAX_UNKNOWN_CONTEXTS,
+  RENEWED_BEFORE_END,
+  UNKNOWN_ISSUES_BURST,
+  UNKNOWN_ISSUES_PER_SECOND,
+} from "./edge-limits.ts";
+import { sandboxOf } from "./head/host.ts";
+import { IssueQueue } from "./issue-queue.ts";
+import { LatestUsed } from "./latest-used.ts";
+import { TLS_SETTINGS } from "./tls-settings.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+export interface LocalCertificatesOptions {
+  readonly store: CertificateStore;
+  readonly client: EdgeServiceClient;
+  readonly edgeId: string;
+  readonly connectDomain: string;
+  readonly table: RouteTable;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+/** What a context was made of. */
+interface Ready {
+  readonly context: SecureContext;
+  readonly expiresAtMs: number;
+}
+
+export class LocalCertificates implements Certificates {
+  readonly #options: LocalCertificatesOptions;
+  readonly #ready = new LatestUsed<Ready>(MAX_CONTEXTS);
+  /** Of sandboxes that are not known: whoever invents names displaces nobody else's. */
+  readonly #unknown = new LatestUsed<Ready>(MAX_UNKNOWN_CONTEXTS);
+  readonly #unknownIssues: TokenBucket;
+  readonly #queue = new IssueQueue((host) => this.#issue(host));
+  readonly #stop = new AbortController();
+  readonly #subscription: Disposable;
+  readonly #look: NodeJS.Timeout;
+
+  constructor(options: LocalCertificatesOptions) {
+    this.#options = options;
+    this.#unknownIssues = new TokenBucket(UNKNOWN_ISSUES_BURST, UNKNOWN_ISSUES_PER_SECOND, options.now);
+    this.#subscription = options.table.onChange((change) => this.#askAhead(change));
+    this.#look = setInterval(() => this.#lookAtAll(), LOOK_AT_CERTIFICATES_MS);
+    this.#lookAtAll();
+  }
+
+  peek(host: string): SecureContext | undefined {
+    const { now, store } = this.#options;
+    const ready = this.#ready.get(host) ?? this.#unknown.get(host);
+    if (ready !== undefined) return ready.expiresAtMs > now() ? ready.context : undefined;
+    const stored = store.get(host);
+    if (stored === undefined || stored.expiresAtMs <= now()) return undefined;
+    return this.#makeReady(host, stored).context;
+  }
+
+  async contextFor(host: string): Promise<SecureContext> {
+    const context = this.peek(host);
+    if (context !== undefined) return context;
+    if (!this.#isKnown(host) && !this.#unknownIssues.take()) {
+      throw new CertificateUnavailable("too many certificates for hosts of unknown sandboxes");
+    }
+    const asked = this.#queue.ask(host, true);
+    if (asked === undefined) throw new CertificateUnavailable("too many certificates are waited for");
+    return (await asked).context;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#look);
+    this.#subscription[Symbol.dispose]();
+    this.#stop.abort(new Error("the proxy is stopping"));
+    this.#options.store[Symbol.dispose]();
+  }
+
+  #isKnown(host: string): boolean {
+    const sandboxId = sandboxOf(host, this.#options.connectDomain);
+    return sandboxId !== undefined && this.#options.table.get(sandboxId) !== undefined;
+  }
+
+  #askAhead({ sandboxIds }: TableChange): void {
+    const { connectDomain, store, table } = this.#options;
+    for (const sandboxId of sandboxIds) {
+      const host = `${sandboxId}.${connectDomain}`;
+      const route = table.get(sandboxId);
+      if (route === undefined) this.#forget(host);
+      else if (route.state !== "ended" && this.#mustAsk(store.get(host))) this.#askPatiently(host);
+    }
+  }
+
+  /** Everything again: what failed, what must be renewed, what is over. */
+  #lookAtAll(): void {
+    const { connectDomain, store, table } = this.#options;
+    this.#askAhead({ sandboxIds: new Set([...table.routes()].map(({ sandboxId }) => sandboxId)), keysChanged: false });
+    for (const [host] of store.hosts()) {
+      const sandboxId = sandboxOf(host, connectDomain);
+      if (sandboxId === undefined || table.get(sandboxId) === undefined) this.#forget(host);
+    }
+  }
+
+  #forget(host: string): void {
+    this.#options.store.delete(host);
+    this.#ready.delete(host);
+  }
+
+  #mustAsk(stored: StoredCertificate | undefined): boolean {
+    if (stored === undefined) return true;
+    const { expiresAtMs, issuedAtMs } = stored;
+    return this.#options.now() > expiresAtMs - (expiresAtMs - issuedAtMs) * RENEWED_BEFORE_END;
+  }
+
+  #askPatiently(host: string): void {
+    this.#queue.ask(host, false)?.catch((error: unknown) => {
+      if (this.#stop.signal.aborted) return;
+      this.#options.logger.warn({ err: error, host }, "no certificate ahead; asked for again when it is needed");
+    });
+  }
+
+  async #issue(host: string): Promise<Ready> {
+    const { client, edgeId, now, store } = this.#options;
+    const request = { edgeId, host, publicKey: store.publicKey };
+    try {
+      const options = { signal: this.#stop.signal, timeoutMs: ISSUE_MS };
+      const { certificatePem } = await callUnary(client, client.issueCertificate, request, options);
+      return this.#makeReady(host, store.put(host, certificatePem, now()));
+    } catch (error) {
+      throw new CertificateUnavailable(`no certificate for ${host}`, { cause: fromGrpcError(error) });
+    }
+  }
+
+  #makeReady(host: string, { expiresAtMs, pem }: StoredCertificate): Ready {
+    const context = createSecureContext({ ...TLS_SETTINGS, cert: pem, key: this.#options.store.privateKey });
+    const ready = { context, expiresAtMs };
+    if (this.#isKnown(host)) {
+      this.#unknown.delete(host);
+      this.#ready.set(host, ready);
+    } else {
+      this.#unknown.set(host, ready);
+      this.#options.store.delete(host);
+    }
+    return ready;
+  }
+}

@@ -1,0 +1,243 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { connect as connectTcp } from "node:net";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { connect } from "node:tls";
+import { describe, expect, it, vi } from "vitest";
+import type { TestDoor } from "../test/door.ts";
+import { DOMAIN, sandbox, startDoor } from "../test/door.ts";
+
+const HOST = `${sandbox(1)}.${DOMAIN}`;
+
+function dial({ authority, port }: TestDoor, options: ConnectionOptions): TLSSocket {
+  return connect({ host: "127.0.0.1", port, ca: authority.pem, ...options });
+}
+
+/** The first text that comes through, or the error's code. */
+async function greet(door: TestDoor, options: ConnectionOptions): Promise<string> {
+  const socket = dial(door, options);
+  try {
+    const [text] = (await once(socket, "data")) as [Buffer];
+    return text.toString();
+  } catch (error) {
+    return error instanceof Error && "code" in error ? String(error.code) : String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function rawDial({ port }: TestDoor): Promise<Socket> {
+  const socket = connectTcp({ host: "127.0.0.1", port });
+  await once(socket, "connect");
+  return socket;
+}
+
+/** What comes until the connection ends. */
+async function readAll(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  socket.on("error", () => socket.destroy());
+  await once(socket, "close");
+  return Buffer.concat(chunks);
+}
+
+const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
+const DECODE_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 50]);
+
+describe("TlsDoor", () => {
+  it("serves each host with its own certificate", async () => {
+    await using door = await startDoor();
+    for (const number of [1, 2]) {
+      const servername = `${sandbox(number)}.${DOMAIN}`;
+      const socket = dial(door, { servername });
+      const [text] = (await once(socket, "data")) as [Buffer];
+      expect(text.toString()).toBe(`hello ${servername}\n`);
+      expect(socket.authorized).toBe(true);
+      expect(socket.getPeerCertificate().subjectaltname).toBe(`DNS:${servername}`);
+      socket.destroy();
+    }
+    expect(door.entered.map(({ peerAddress, protocol }) => [peerAddress, protocol])).toEqual([
+      ["127.0.0.1", "http/1.1"],
+      ["127.0.0.1", "http/1.1"],
+    ]);
+  });
+
+  it("takes a name in any case", async () => {
+    await using door = await startDoor();
+    expect(await greet(door, { servername: HOST.toUpperCase() })).toBe(`hello ${HOST}\n`);
+  });
+
+  it.each([
+    "",
+    "localhost",
+    `${sandbox(1)}.example.com`,
+    `x.${HOST}`,
+    "sb-short.localhost",
+    `${sandbox(1)}.localhost.evil.com`,
+  ])("answers the name %j with an alert, and no certificate", async (servername) => {
+    await using door = await startDoor();
+    // Node sends no name for "".
+    expect(await greet(door, { servername, rejectUnauthorized: false })).toBe("ERR_SSL_TLSV1_UNRECOGNIZED_NAME");
+    expect(door.refused).toEqual(["server-name"]);
+    expect(door.api.certified).toEqual([]);
+  });
+
+  it("speaks TLS 1.2 and 1.3, and nothing older", async () => {
+    await using door = await startDoor();
+    const version = (one: "TLSv1.1" | "TLSv1.2" | "TLSv1.3") => ({
+      servername: HOST,
+      minVersion: one,
+      maxVersion: one,
+      ...(one === "TLSv1.1" ? { ciphers: "DEFAULT:@SECLEVEL=0" } : {}),
+    });
+    expect(await greet(door, version("TLSv1.3"))).toContain("hello");
+    expect(await greet(door, version("TLSv1.2"))).toContain("hello");
+    expect(await greet(door, version("TLSv1.1"))).toBe("ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION");
+    expect(door.refused).toEqual(["broken"]);
+  });
+
+  it.each([
+    [false, ["h2", "http/1.1"], "http/1.1"],
+    [true, ["h2", "http/1.1"], "h2"],
+    [true, ["http/1.1"], "http/1.1"],
+    [true, undefined, "http/1.1"],
+  ] as const)("negotiates (HTTP/2 offered: %s, asked: %s) %s", async (http2, asked, protocol) => {
+    await using door = await startDoor({ http2 });
+    expect(
+      await greet(door, { servername: HOST, ...(asked === undefined ? {} : { ALPNProtocols: [...asked] }) }),
+    ).toContain("hello");
+    expect(door.entered[0]?.protocol).toBe(protocol);
+  });
+
+  it("refuses protocols that it does not speak", async () => {
+    await using door = await startDoor();
+    const code = await greet(door, { servername: HOST, ALPNProtocols: ["h2"] });
+    expect(code).toBe("ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL");
+  });
+
+  it("resumes a session for the same host", async () => {
+    await using door = await startDoor();
+    const first = dial(door, { servername: HOST });
+    const [session] = (await once(first, "session")) as [Buffer];
+    first.destroy();
+    const second = dial(door, { servername: HOST, session });
+    await once(second, "secureConnect");
+    expect(second.isSessionReused()).toBe(true);
+    second.destroy();
+  });
+
+  it("tells whoever speaks plain HTTP what is spoken here", async () => {
+    await using door = await startDoor();
+    const socket = await rawDial(door);
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const text = (await readAll(socket)).toString();
+    expect(text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(text).toContain("HTTPS");
+    expect(text.split("\r\n\r\n")[1]).toHaveLength(Number(/content-length: (\d+)/.exec(text)?.[1]));
+    expect(door.refused).toEqual(["not-tls"]);
+  });
+
+  it("answers anything else with an alert", async () => {
+    await using door = await startDoor();
+    const socket = await rawDial(door);
+    socket.write(Buffer.from([0x80, 0x2e, 1, 0, 2]));
+    expect(await readAll(socket)).toEqual(DECODE_ERROR);
+  });
+
+  it("reads a hello that comes byte by byte", async () => {
+    await using door = await startDoor();
+    const socket = await rawDial(door);
+    socket.setNoDelay(true);
+    const hello = await helloOf("nobody.localhost");
+    for (const byte of hello) {
+      socket.write(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await readAll(socket)).toEqual(UNRECOGNIZED_NAME);
+  });
+
+  it("gives up on a client that does not finish its handshake", async () => {
+    await using door = await startDoor({ limits: { handshakeMs: 100 } });
+    const silent = await rawDial(door);
+    expect(await readAll(silent)).toEqual(Buffer.alloc(0));
+    const half = await rawDial(door);
+    half.write((await helloOf(HOST)).subarray(0, 40));
+    expect(await readAll(half)).toEqual(Buffer.alloc(0));
+    const afterHello = await rawDial(door);
+    afterHello.write(await helloOf(HOST));
+    expect((await readAll(afterHello))[0]).toBe(22); // it got the server's hello, and said nothing more
+    expect(door.refused).toEqual(["timeout", "timeout", "timeout"]);
+    await vi.waitFor(() => expect([door.door.admission.open, door.door.admission.handshakes]).toEqual([0, 0]));
+  });
+
+  it("bounds connections in all, of an address, to a sandbox, and handshakes, and gives places back", async () => {
+    for (const [limits, reason] of [
+      [{ connections: 2 }, "connections"],
+      [{ connectionsPerAddress: 2 }, "address"],
+      [{ connectionsPerSandbox: 2 }, "sandbox"],
+    ] as const) {
+      await using door = await startDoor({ limits });
+      const held = [dial(door, { servername: HOST }), dial(door, { servername: HOST })];
+      for (const socket of held) await once(socket, "data");
+      expect(await greet(door, { servername: HOST })).not.toContain("hello");
+      expect(door.refused).toEqual([reason]);
+      for (const socket of held) socket.destroy();
+      await vi.waitFor(() => expect(door.door.admission.open).toBe(0));
+      expect(await greet(door, { servername: HOST })).toContain("hello");
+    }
+    await using door = await startDoor({ limits: { handshakes: 1 } });
+    const silent = await rawDial(door);
+    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(1));
+    expect(await greet(door, { servername: HOST })).not.toContain("hello");
+    silent.destroy();
+    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(0));
+    expect(await greet(door, { servername: HOST })).toContain("hello");
+  });
+
+  it("lets those who came through stay when it closes, and nobody else in", async () => {
+    await using door = await startDoor();
+    const inside = dial(door, { servername: HOST });
+    await once(inside, "data");
+    const before = await rawDial(door);
+    const ended = readAll(before);
+    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(1));
+    door.door[Symbol.dispose]();
+    await ended;
+    inside.write("still there");
+    expect(String((await once(inside, "data"))[0])).toBe("still there");
+    expect(await greet(door, { servername: HOST })).toBe("ECONNREFUSED");
+    const empty = door.door.admission.empty(10_000);
+    inside.destroy();
+    await empty;
+    expect(door.door.admission.open).toBe(0);
+  });
+
+  it("passes bytes both ways, whole and in order, with slow readers", async () => {
+    await using door = await startDoor();
+    const socket = dial(door, { servername: HOST });
+    await once(socket, "data");
+    const sent = Buffer.alloc(4 * 1024 * 1024, "0123456789abcdef");
+    const received: Buffer[] = [];
+    socket.write(sent);
+    socket.end();
+    for await (const chunk of socket) received.push(chunk as Buffer);
+    expect(Buffer.concat(received).equals(sent)).toBe(true);
+  });
+});
+
+/** The first bytes of a client that wants this host. */
+async function helloOf(servername: string): Promise<Buffer> {
+  const { createServer } = await import("node:net");
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const client = connect({ host: "127.0.0.1", port: address.port, servername });
+  client.on("error", () => client.destroy());
+  const [socket] = (await once(server, "connection")) as [Socket];
+  const [bytes] = (await once(socket, "data")) as [Buffer];
+  socket.destroy();
+  client.destroy();
+  server.close();
+  return bytes;
+}

@@ -1,0 +1,226 @@
+// The door: takes connections, reads whom they are for, and does the TLS handshake with that host's certificate. A client
+// that names no host of this proxy gets an alert, never a certificate.
+import type { Server, Socket } from "node:net";
+import type { SecureContext } from "node:tls";
+import { TLSSocket } from "node:tls";
+import type { Logger } from "@sallyport/appkit/logger";
+import type { ClientHello } from "@sallyport/dataplane";
+import { MAX_CLIENT_HELLO_BYTES, parseClientHello } from "@sallyport/dataplane";
+import type { Refused } from "./admission.ts";
+import { Admission } from "./admission.ts";
+import type { Certificates } from "./certificates.ts";
+import type { EdgeLimits } from "./edge-limits.ts";
+import { plainAddress } from "./forwarded.ts";
+import { sandboxOf } from "./head/host.ts";
+
+/** A connection whose handshake is done. */
+export interface SecureConnection {
+  readonly socket: TLSSocket;
+  /** The TCP connection below. */
+  readonly transport: Socket;
+  /** What the certificate is for, in lower case: every request must be for this host. */
+  readonly servername: string;
+  /** Without port. */
+  readonly peerAddress: string;
+  /** As negotiated; a client that offers none speaks HTTP/1.1. */
+  readonly protocol: "http/1.1" | "h2";
+}
+
+/** Why a connection ended before its handshake did. */
+export type DoorRefusal = Refused | "server-name" | "not-tls" | "certificate" | "timeout" | "broken";
+
+export interface TlsDoorOptions {
+  readonly certificates: Certificates;
+  readonly connectDomain: string;
+  readonly limits: EdgeLimits;
+  /** Whether HTTP/2 is offered. */
+  readonly http2: boolean;
+  readonly onSecure: (connection: SecureConnection) => void;
+  readonly onRefused: (reason: DoorRefusal) => void;
+  readonly logger: Logger;
+}
+
+/** Fatal alerts (RFC 8446, section 6.2), sent in the clear: there is no ServerHello yet. */
+const ALERTS = { decode_error: 50, internal_error: 80, unrecognized_name: 112 } as const;
+const ALERT_RECORD = 21;
+const FATAL = 2;
+
+/** To whoever speaks HTTP here without TLS. */
+const PLAIN_HTTP_BODY = "This port speaks HTTPS: use https://\n";
+const PLAIN_HTTP_ANSWER =
+  "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n" +
+  `content-length: ${PLAIN_HTTP_BODY.length}\r\nconnection: close\r\n\r\n${PLAIN_HTTP_BODY}`;
+
+/** Listens no more when disposed of, and cuts the handshakes under way; what has come through it leaves alone. */
+export class TlsDoor implements Disposable {
+  readonly admission: Admission;
+  readonly #options: TlsDoorOptions;
+  readonly #listeners = new Set<Server>();
+  readonly #entrants = new Set<Entrant>();
+
+  constructor(options: TlsDoorOptions) {
+    this.#options = options;
+    this.admission = new Admission(options.limits);
+  }
+
+  /** Takes connections from a listener that somebody else made. */
+  listen(listener: Server): void {
+    this.#listeners.add(listener);
+    listener.on("connection", this.#accept);
+    listener.on("error", (error) => this.#options.logger.error({ err: error }, "a listening socket failed"));
+  }
+
+  [Symbol.dispose](): void {
+    for (const listener of this.#listeners) {
+      listener.close();
+      listener.off("connection", this.#accept);
+      listener.on("connection", (late: Socket) => late.destroy());
+    }
+    for (const entrant of this.#entrants) entrant.refuse("broken");
+  }
+
+  readonly #accept = (socket: Socket): void => {
+    const peerAddress = plainAddress(socket.remoteAddress ?? "");
+    const place = this.admission.connection(peerAddress);
+    if (typeof place === "string") {
+      this.#options.onRefused(place);
+      socket.destroy();
+      return;
+    }
+    socket.once("close", () => place[Symbol.dispose]());
+    const handshake = this.admission.handshake();
+    const entrant = new Entrant(this.#options, this.admission, socket, peerAddress, () => {
+      handshake[Symbol.dispose]();
+      this.#entrants.delete(entrant);
+    });
+    this.#entrants.add(entrant);
+  };
+}
+
+/** One connection, from its acceptance to the end of its handshake. */
+class Entrant {
+  readonly #options: TlsDoorOptions;
+  readonly #admission: Admission;
+  readonly #socket: Socket;
+  readonly #peerAddress: string;
+  readonly #onSettled: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #received: Buffer = Buffer.alloc(0);
+  #isSettled = false;
+
+  constructor(
+    options: TlsDoorOptions,
+    admission: Admission,
+    socket: Socket,
+    peerAddress: string,
+    onSettled: () => void,
+  ) {
+    this.#options = options;
+    this.#admission = admission;
+    this.#socket = socket;
+    this.#peerAddress = peerAddress;
+    this.#onSettled = onSettled;
+    this.#timer = setTimeout(() => this.refuse("timeout"), options.limits.handshakeMs);
+    socket.setNoDelay(true);
+    socket.allowHalfOpen = true; // who has sent all it had to say still gets an answer
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => this.refuse("broken"));
+    socket.once("end", this.#onEarlyEnd);
+    socket.on("data", this.#onData);
+  }
+
+  /** Ends the connection with a last word, without waiting for the client. Only the first reason counts. */
+  refuse(reason: DoorRefusal, lastWord?: Buffer | string): void {
+    if (!this.#settle()) return;
+    this.#options.onRefused(reason);
+    if (lastWord === undefined) this.#socket.destroy();
+    else this.#socket.end(lastWord, () => this.#socket.destroy());
+  }
+
+  readonly #onEarlyEnd = (): void => this.refuse("broken");
+
+  /** Reads the ClientHello. */
+  readonly #onData = (chunk: Buffer): void => {
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    const hello = parseClientHello(this.#received.subarray(0, MAX_CLIENT_HELLO_BYTES));
+    if (hello.kind === "incomplete") return;
+    this.#socket.pause();
+    this.#socket.off("data", this.#onData);
+    this.#socket.off("end", this.#onEarlyEnd);
+    this.#answer(hello);
+  };
+
+  #answer(hello: ClientHello): void {
+    const { certificates, connectDomain, logger } = this.#options;
+    if (hello.kind !== "hello") {
+      const isHttp = /^[A-Z]{3}/.test(this.#received.toString("latin1", 0, 3));
+      this.refuse("not-tls", isHttp ? PLAIN_HTTP_ANSWER : alert("decode_error"));
+      return;
+    }
+    const host = hello.serverName ?? "";
+    const sandboxId = sandboxOf(host, connectDomain);
+    if (sandboxId === undefined) {
+      this.refuse("server-name", alert("unrecognized_name"));
+      return;
+    }
+    const context = certificates.peek(host);
+    if (context !== undefined) {
+      this.#proceed(context, host, sandboxId);
+      return;
+    }
+    certificates.contextFor(host).then(
+      (late) => this.#proceed(late, host, sandboxId),
+      (error: unknown) => {
+        logger.warn({ err: error, host }, "no certificate for a host");
+        this.refuse("certificate", alert("internal_error"));
+      },
+    );
+  }
+
+  /** Lets TLS read the hello again. */
+  #proceed(context: SecureContext, host: string, sandboxId: string): void {
+    const socket = this.#socket;
+    if (this.#isSettled) return;
+    const place = this.#admission.toSandbox(sandboxId);
+    if (typeof place === "string") {
+      this.refuse(place, alert("internal_error"));
+      return;
+    }
+    socket.once("close", () => place[Symbol.dispose]());
+    socket.unshift(this.#received);
+    this.#received = Buffer.alloc(0);
+    const ALPNProtocols = this.#options.http2 ? ["h2", "http/1.1"] : ["http/1.1"];
+    const secure = new TLSSocket(socket, { isServer: true, secureContext: context, ALPNProtocols });
+    const onError = () => secure.destroy();
+    secure.on("error", onError);
+    secure.once("secure", () => {
+      // What was read here and what TLS read must be the same name.
+      if (String(secure.servername).toLowerCase() !== host) {
+        this.refuse("server-name");
+        return;
+      }
+      if (!this.#settle()) return;
+      const protocol = secure.alpnProtocol === "h2" ? "h2" : "http/1.1";
+      this.#options.onSecure({
+        socket: secure,
+        transport: socket,
+        servername: host,
+        peerAddress: this.#peerAddress,
+        protocol,
+      });
+      secure.off("error", onError);
+    });
+  }
+
+  #settle(): boolean {
+    if (this.#isSettled) return false;
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    this.#onSettled();
+    return true;
+  }
+}
+
+function alert(name: keyof typeof ALERTS): Buffer {
+  return Buffer.from([ALERT_RECORD, 3, 3, 0, 2, FATAL, ALERTS[name]]);
+}

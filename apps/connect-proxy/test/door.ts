@@ -1,0 +1,133 @@
+// The door alone, for tests: certificates from an EdgeService that is set by hand, and every connection that comes through
+// it told "hello" by its name.
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { silentLogger } from "@sallyport/appkit/logger";
+import { EdgeServiceClient } from "@sallyport/contracts/grpc";
+import { RouteTable } from "@sallyport/dataplane/routes";
+import type { Authority } from "@sallyport/testkit/certificates";
+import { makeAuthority } from "@sallyport/testkit/certificates";
+import { CertificateStore } from "../src/certificate-store.ts";
+import type { Certificates } from "../src/certificates.ts";
+import type { EdgeLimits } from "../src/edge-limits.ts";
+import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
+import { LocalCertificates } from "../src/local-certificates.ts";
+import type { SecureConnection } from "../src/tls.ts";
+import { TlsDoor } from "../src/tls.ts";
+import { FakeEdgeService } from "./fake-edge-service.ts";
+
+export const PLATFORM_ID = "01jd00000000000000000000aa";
+export const DOMAIN = "localhost";
+
+/** "sb-01jd…", the same for the same number. */
+export function sandbox(number: number): string {
+  return `sb-01jd${String(number).padStart(22, "0")}`;
+}
+
+export interface TestDoor extends AsyncDisposable {
+  readonly port: number;
+  readonly door: TlsDoor;
+  readonly certificates: Certificates;
+  readonly authority: Authority;
+  readonly api: FakeEdgeService;
+  readonly table: RouteTable;
+  readonly directory: string;
+  /** Why connections ended at the door, in order. */
+  readonly refused: string[];
+  /** Those that came through. */
+  readonly entered: SecureConnection[];
+  /** Tells the table of a route, as the api would. */
+  know(number: number, state?: "running" | "ended"): Promise<void>;
+}
+
+export interface TestDoorOptions {
+  readonly limits?: Partial<EdgeLimits>;
+  readonly http2?: boolean;
+  /** In whose folder to go on. */
+  readonly directory?: string;
+  readonly authority?: Authority;
+  readonly isApiDown?: boolean;
+  /** Sandboxes that the table knows from the start, as after a restart. */
+  readonly knows?: readonly number[];
+  readonly certificates?: Certificates;
+  readonly now?: () => number;
+  readonly connectDomain?: string;
+}
+
+export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor> {
+  await using stack = new AsyncDisposableStack();
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "door-")));
+  if (options.directory === undefined) stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const authority = options.authority ?? (await makeAuthority());
+  const socketPath = join(directory, "edge.sock");
+  const api = stack.use(new FakeEdgeService({ platformId: PLATFORM_ID, socketPath, authority }));
+  if (options.isApiDown !== true) await api.start();
+  const client = new EdgeServiceClient(`unix:${socketPath}`, credentials.createInsecure());
+  stack.defer(() => client.close());
+  const { now = Date.now } = options;
+  const table = new RouteTable({ platformId: PLATFORM_ID, now });
+  let revision = 0;
+  const know = async (number: number, state: "running" | "ended" = "running") => {
+    const sandboxId = sandbox(number);
+    const ids = { workspaceId: sandbox(1).replace("sb", "ws"), instanceId: sandboxId.replace("sb", "in") };
+    const route = { sandboxId, ...ids, state, gateway: "/run/open.sock", tokenEpoch: 0 };
+    revision += 1;
+    await table.apply({ revision, reset: false, routes: [route], revoked: [] });
+  };
+  for (const number of options.knows ?? []) await know(number);
+  const certificates = stack.use(
+    options.certificates ??
+      new LocalCertificates({
+        store: new CertificateStore({ stateDirectory: directory, logger: silentLogger }),
+        client,
+        edgeId: "edge-1",
+        connectDomain: DOMAIN,
+        table,
+        now,
+        logger: silentLogger,
+      }),
+  );
+  const refused: string[] = [];
+  const entered: SecureConnection[] = [];
+  const door = new TlsDoor({
+    certificates,
+    connectDomain: options.connectDomain ?? DOMAIN,
+    limits: { ...DEFAULT_EDGE_LIMITS, ...options.limits },
+    http2: options.http2 ?? false,
+    onSecure: (connection) => {
+      entered.push(connection);
+      connection.socket.on("error", () => connection.socket.destroy());
+      connection.socket.on("data", (chunk: Buffer) => connection.socket.write(chunk));
+      connection.socket.on("end", () => connection.socket.end());
+      connection.socket.write(`hello ${connection.servername}\n`);
+    },
+    onRefused: (reason) => refused.push(reason),
+    logger: silentLogger,
+  });
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  door.listen(listener);
+  stack.defer(() => {
+    door[Symbol.dispose]();
+    for (const { socket } of entered) socket.destroy();
+  });
+  const owned = stack.move();
+  return {
+    port: (listener.address() as AddressInfo).port,
+    door,
+    certificates,
+    authority,
+    api,
+    table,
+    directory,
+    refused,
+    entered,
+    know,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
