@@ -5,12 +5,14 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { constants, performServerHandshake } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import type { Timed } from "./deadlines.ts";
+import type { GrantWatch } from "./exchange.ts";
 import type { StreamLimits } from "./h2/limits.ts";
 import { MAX_INVALID_FRAMES, MAX_REJECTED_STREAMS, MAX_SESSION_MEGABYTES, MAX_SETTINGS } from "./h2/limits.ts";
 import type { StreamOwner, StreamPlace } from "./h2/stream-exchange.ts";
 import { StreamExchange } from "./h2/stream-exchange.ts";
 
 export interface Http2FrontOptions extends StreamPlace {
+  readonly watch: GrantWatch;
   readonly streamLimits: StreamLimits;
 }
 
@@ -30,10 +32,14 @@ const ANY_STREAM = 2 ** 31 - 1;
 export class Http2Front implements Disposable {
   readonly #options: Http2FrontOptions;
   readonly #connections = new Set<ClientConnection>();
+  readonly #changes: Disposable;
   #isDraining = false;
 
   constructor(options: Http2FrontOptions) {
     this.#options = options;
+    this.#changes = options.watch.onChange(() => {
+      for (const connection of this.#connections) connection.cutRevoked();
+    });
   }
 
   /** How many connections are open. */
@@ -55,6 +61,7 @@ export class Http2Front implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#changes[Symbol.dispose]();
     for (const connection of this.#connections) connection.destroy();
   }
 }
@@ -66,7 +73,7 @@ class ClientConnection implements StreamOwner, Timed {
   deadlineMs: number;
   readonly #options: Http2FrontOptions;
   readonly #session: ServerHttp2Session;
-  #open = 0;
+  readonly #open = new Set<StreamExchange>();
   #isDraining = false;
   #isClosing = false;
 
@@ -119,13 +126,23 @@ class ClientConnection implements StreamOwner, Timed {
   }
 
   destroy(): void {
+    for (const exchange of this.#open) exchange.revoke("ShuttingDown");
     this.#session.destroy();
   }
 
-  onStreamOver(): void {
-    this.#open -= 1;
+  /** A token that is only too old lets what it began come to its end; one that is revoked does not. */
+  cutRevoked(): void {
+    for (const exchange of this.#open) {
+      const { grant } = exchange;
+      const problem = grant === undefined ? undefined : this.#options.watch.grantProblem(grant);
+      if (problem !== undefined && problem !== "Expired" && problem !== "SandboxEnded") exchange.revoke(problem);
+    }
+  }
+
+  onStreamOver(exchange: StreamExchange): void {
+    this.#open.delete(exchange);
     const { deadlines, limits } = this.#options;
-    if (this.#open === 0) this.deadlineMs = deadlines.nowMs + limits.idleMs;
+    if (this.#open.size === 0) this.deadlineMs = deadlines.nowMs + limits.idleMs;
   }
 
   onDeadline(): void {
@@ -143,10 +160,11 @@ class ClientConnection implements StreamOwner, Timed {
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     if (stream.destroyed) return; // reset by its own client before anybody looked at it
-    this.#open += 1;
     this.deadlineMs = Number.POSITIVE_INFINITY;
     const isWhole = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    new StreamExchange(stream, isWhole, this, this.#options).begin(raw);
+    const exchange = new StreamExchange(stream, isWhole, this, this.#options);
+    this.#open.add(exchange);
+    exchange.begin(raw);
   }
 }
 

@@ -2,10 +2,11 @@
 //
 //   reading (head, decision) → forwarding ⇄ (body up, answer down) → over
 //                            ↘ answering (the proxy's own answer)  ↗
+import { randomUUID } from "node:crypto";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
-import { BadMessage } from "../bad-message.ts";
+import { BadMessage, malformed } from "../bad-message.ts";
 import type { Deadlines, Timed } from "../deadlines.ts";
 import type {
   Decision,
@@ -36,7 +37,6 @@ export interface StreamPlace {
   readonly connectDomain: string;
   readonly deadlines: Deadlines;
   readonly observe: Observe;
-  readonly newRequestId: () => string;
 }
 
 /** The connection that a stream is of. */
@@ -44,7 +44,7 @@ export interface StreamOwner {
   readonly peerAddress: string;
   /** By SNI; the certificate is for it. */
   readonly servername: string;
-  onStreamOver(): void;
+  onStreamOver(exchange: StreamExchange): void;
 }
 
 const NO_HEADERS: readonly RawHeader[] = [];
@@ -83,7 +83,7 @@ export class StreamExchange implements AnswerSink, Timed {
     this.#owner = owner;
     this.#requestOver = isWhole;
     this.#startedMs = place.deadlines.nowMs;
-    this.#about = { peerAddress: owner.peerAddress, requestId: place.newRequestId() };
+    this.#about = { peerAddress: owner.peerAddress, requestId: randomUUID() };
     stream.on("error", ignore); // a stream that fails is closed, and that is told
     stream.once("close", () => this.#onClose());
     if (!isWhole) {
@@ -111,19 +111,22 @@ export class StreamExchange implements AnswerSink, Timed {
     }
   }
 
-  /** The front is done with it, whatever it is at. */
-  destroy(): void {
+  /** Of a request that is on its way to the app. */
+  get grant(): ConnectGrant | undefined {
+    return this.#upstream === undefined ? undefined : this.#grant;
+  }
+
+  /** Breaks it off: its token does not hold any more, the client is too slow, the front stops. */
+  revoke(code: string): void {
+    this.#code = code;
     this.#breaker ??= "proxy-cut";
-    this.#stream.destroy();
+    cut(this.#stream);
   }
 
   onDeadline(): void {
     this.deadlineMs = Number.POSITIVE_INFINITY;
     if (this.#status === 0) this.#refuse("RequestTimeout");
-    else {
-      this.#breaker ??= "proxy-cut";
-      cut(this.#stream);
-    }
+    else this.revoke("ClientStalled");
   }
 
   // What the app answers.
@@ -215,7 +218,8 @@ export class StreamExchange implements AnswerSink, Timed {
     this.#about = { ...this.#about, method, target, host, headers };
     // Browsers send requests for any host of a certificate over one connection; here each connection is for one host.
     const name = parseHost(host)?.name;
-    const sandboxId = name === undefined ? undefined : sandboxOf(name, connectDomain);
+    if (name === undefined) throw malformed("the authority is no name of a host");
+    const sandboxId = sandboxOf(name, connectDomain);
     if (sandboxId === undefined || name !== this.#owner.servername) {
       throw new BadMessage("MisdirectedRequest", `not ${servername}`);
     }
@@ -338,7 +342,7 @@ export class StreamExchange implements AnswerSink, Timed {
       outBytes: this.#outBytes,
       ms: deadlines.nowMs - this.#startedMs,
     };
-    this.#owner.onStreamOver();
+    this.#owner.onStreamOver(this);
     observe(end);
   }
 }

@@ -343,6 +343,19 @@ describe("too slow", () => {
   });
 });
 
+it("a stream whose token is revoked is cut, and another that begins is refused", async () => {
+  const peer = await start();
+  peer.send(headersFrame(1, world.head({ ":path": "/silent" })));
+  await expect.poll(() => app.requests.length).toBe(1);
+  await world.revoke();
+  expect(await peer.answer(1)).toMatchObject({ status: undefined, reset: ERROR.internal });
+  expect(await world.ended(() => true)).toMatchObject({ outcome: "proxy-cut", code: "Revoked" });
+  peer.send(headersFrame(3, world.head()));
+  const { body, status } = await peer.answer(3);
+  expect(status).toBe(401);
+  expect(codeOf(body)).toBe("TokenRevoked");
+});
+
 it("frames of other servers are neither heard nor said", async () => {
   const peer = await start();
   const altSvc = Buffer.concat([Buffer.from([0, 1]), Buffer.from('ah2=":1"')]);
@@ -369,6 +382,6 @@ it("the front cuts all it has when it is disposed of", async () => {
   const closed = once(peer.socket, "close");
   world.front[Symbol.dispose]();
   await closed;
-  expect(await world.ended(() => true)).toMatchObject({ status: 0 });
+  expect(await world.ended(() => true)).toMatchObject({ outcome: "proxy-cut", code: "ShuttingDown", status: 0 });
   await expect.poll(() => world.front.size).toBe(0);
 });

@@ -36,7 +36,10 @@ export interface WorldOptions {
 export interface World extends AsyncDisposable {
   readonly front: Http2Front;
   readonly door: GatewayDoor;
+  /** Of the token "ct-1". */
   readonly token: string;
+  /** Takes the token back. */
+  revoke(): Promise<void>;
   /** Every exchange that is over. */
   readonly ends: readonly ExchangeEnd[];
   /** Resolves with the next exchange that is over, for which this holds; of past ones too. */
@@ -68,10 +71,10 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
   );
   const ends: ExchangeEnd[] = [];
   const waiting = new Set<() => void>();
-  let lastId = 0;
   const front = stack.use(
     new Http2Front({
       rules,
+      watch: rules,
       upstream,
       deadlines,
       limits: all,
@@ -80,10 +83,6 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
       observe: (end) => {
         ends.push(end);
         for (const look of waiting) look();
-      },
-      newRequestId: () => {
-        lastId += 1;
-        return `rq-${lastId}`;
       },
     }),
   );
@@ -101,6 +100,7 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
     front,
     door,
     token,
+    revoke: () => place.apply([], ["ct-1"]),
     ends,
     async ended(wanted) {
       for (;;) {
