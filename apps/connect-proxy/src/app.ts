@@ -1,5 +1,4 @@
 // The connect-proxy, wired by hand: leaf first, disposed of in reverse.
-import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
@@ -111,8 +110,8 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const upstream = stack.use(
     new Upstream({ limits, deadlines, currentRoute: (sandboxId) => rules.currentRoute(sandboxId) }),
   );
-  const common = { rules, upstream, limits, connectDomain, deadlines, observe, newRequestId: randomUUID };
-  const http1 = stack.use(new Http1Front({ ...common, watch: rules, keepWebSockets: config.keepWebSockets }));
+  const common = { rules, watch: rules, upstream, limits, connectDomain, deadlines, observe };
+  const http1 = stack.use(new Http1Front({ ...common, keepWebSockets: config.keepWebSockets }));
   const http2 = stack.use(new Http2Front({ ...common, streamLimits }));
   const certificates: Certificates = stack.use(
     config.certificate === undefined
