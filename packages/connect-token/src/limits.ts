@@ -18,5 +18,5 @@ export const ASSERTION_LIFE_MS = 60_000;
 export const CLOCK_SKEW_MS = 30_000;
 /** How many verified tokens a verifier remembers unless told otherwise. */
 export const DEFAULT_CACHED_TOKENS = 8_192;
-/** The most keys of a key set. */
-export const MAX_KEYS = 64;
+/** The most keys of a key set: those of connect tokens, and four of each edge. */
+export const MAX_KEYS = 256;
