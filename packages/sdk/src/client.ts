@@ -2,12 +2,14 @@
 // The connection to a platform, as users hold it, and the one that everybody shares by default.
 import type { ClientOptions } from "./config.ts";
 import { resolveConfig } from "./config.ts";
+import type { LocalAuthority } from "./local-authority.ts";
+import { getLocalAuthority } from "./local-authority.ts";
 import type { CallOptions } from "./scope.ts";
 import { Connections, scopeOf } from "./transport.ts";
 import type { WorkspaceUsage } from "./usage.ts";
 import { getUsage } from "./usage.ts";
 
-const USAGE_TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 let internals: (client: Client) => Connections;
 
@@ -38,10 +40,21 @@ export class Client implements AsyncDisposable {
    * @throws SallyportError `Unauthenticated`; `Unavailable`; `DeadlineExceeded` after `timeoutMs` (60,000).
    */
   async usage(options: Omit<CallOptions, "client"> = {}): Promise<WorkspaceUsage> {
-    return getUsage(this.#connections, scopeOf("Client.usage", options, this.#connections, USAGE_TIMEOUT_MS));
+    return getUsage(this.#connections, scopeOf("Client.usage", options, this.#connections, TIMEOUT_MS));
   }
 
-  /** Closes the connections; calls that run reject with `Cancelled`. Sandboxes go on. */
+  /**
+   * The authority whose certificates the connect domain has on one machine, for clients other than this SDK:
+   * {@link ConnectToken.fetch} and {@link ConnectToken.webSocket} trust it by themselves.
+   *
+   * @throws SallyportError `NotFound` where public authorities vouch for the domain; `Unauthenticated`; `Unavailable`.
+   */
+  async localAuthority(options: Omit<CallOptions, "client"> = {}): Promise<LocalAuthority> {
+    const scope = scopeOf("Client.localAuthority", options, this.#connections, TIMEOUT_MS);
+    return getLocalAuthority(this.#connections, scope);
+  }
+
+  /** Closes the connections; calls that run reject with `Cancelled`, and what connect tokens opened is cut. Sandboxes go on. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#connections.close();
   }

@@ -22,6 +22,8 @@ export interface ClientConfig {
   readonly address: string;
   /** Roots to trust (PEM); undefined = plaintext, which stays on loopback. */
   readonly roots: Buffer | undefined;
+  /** Roots that the user named (PEM), for peers whose own authority is not known otherwise. */
+  readonly namedRoots: Buffer | undefined;
   readonly token: string;
 }
 
@@ -39,9 +41,12 @@ export function resolveConfig(options: ClientOptions, env: Env = process.env): C
   const token = given(options.token) ?? given(env["SALLYPORT_TOKEN"]);
   const profile = url === undefined || token === undefined ? readProfile(profilePath(env)) : {};
   const { address, secure } = parseUrl(url ?? given(profile.url));
+  const caFile = given(options.caFile) ?? given(env["SALLYPORT_CA_FILE"]);
+  const namedRoots = secure && caFile !== undefined ? readRoots(caFile, "caFile") : undefined;
   return Object.freeze({
     address,
-    roots: secure ? trustedRoots(given(options.caFile) ?? given(env["SALLYPORT_CA_FILE"]), env) : undefined,
+    roots: secure ? (namedRoots ?? trustedRoots(env)) : undefined,
+    namedRoots,
     token: checkToken(token ?? given(profile.token)),
   });
 }
@@ -126,8 +131,7 @@ export function isHeaderText(text: string): boolean {
  * Roots are always passed explicitly: left alone, grpc-js takes GRPC_DEFAULT_SSL_ROOTS_FILE_PATH where it is set, and
  * then forgets NODE_EXTRA_CA_CERTS.
  */
-function trustedRoots(caFile: string | undefined, env: Env): Buffer {
-  if (caFile !== undefined) return readRoots(caFile, "caFile");
+function trustedRoots(env: Env): Buffer {
   // Absent before Node 22.15, where the extra file is read by hand.
   if (typeof tls.getCACertificates === "function") return Buffer.from(tls.getCACertificates("default").join("\n"));
   const extra = given(env["NODE_EXTRA_CA_CERTS"]);

@@ -1,12 +1,19 @@
 // Creating a sandbox so that it is made once or not at all: one idempotency key over all attempts, and whatever a
 // failed or abandoned create may have left behind is ended.
+import { randomUUID } from "node:crypto";
 import type { CreateSandboxRequest, CreateSandboxResponse, Sandbox as WireSandbox } from "@sallyport/contracts";
-import { EndReason, SandboxState } from "@sallyport/contracts";
+import { EndReason, MAX_WAIT_MS, SandboxState } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
+import type { CreateOptions } from "./convert.ts";
+import { toCreateRequest } from "./convert.ts";
 import { SallyportError, sdkError } from "./errors.ts";
+import { imageName } from "./image.ts";
+import { DEFAULT_TIMEOUT_MS } from "./life-cycle.ts";
+import { inOwnWords } from "./network.ts";
 import { Scope } from "./scope.ts";
 import type { Failure } from "./translate.ts";
 import type { Connections } from "./transport.ts";
+import { scopeOf } from "./transport.ts";
 
 const CLEAN_UP_MS = 15_000;
 /** What an attempt may take beyond the time that the api waits for the start. */
@@ -18,8 +25,27 @@ export interface Created {
   readonly ioAccess: CreateSandboxResponse["ioAccess"];
 }
 
+/** What {@link Sandbox.create} was asked for. All that is refused is refused before anything is made. */
+export async function createFrom(
+  connections: Connections,
+  command: readonly string[] | undefined,
+  options: CreateOptions,
+): Promise<Created> {
+  const scope = scopeOf("Sandbox.create", options, connections, DEFAULT_TIMEOUT_MS);
+  toCreateRequest(command, options, undefined, "", 0);
+  const makeScope = () => (options.timeoutMs === undefined ? scopeOf("Sandbox.create", options, connections) : scope);
+  const image = await imageName(options.image, connections, makeScope);
+  const createScope =
+    options.timeoutMs === undefined ? scopeOf("Sandbox.create", options, connections, DEFAULT_TIMEOUT_MS) : scope;
+  const waitMs = Math.min(MAX_WAIT_MS, Math.ceil(createScope.remainingMs));
+  const request = toCreateRequest(command, options, image, randomUUID(), waitMs);
+  createScope.throwIfOver();
+  const created = createSandbox(connections, request, createScope);
+  return created.catch((error: unknown) => Promise.reject(inOwnWords(error, options)));
+}
+
 /** Creates, and waits until the sandbox runs or has ended. */
-export function createSandbox(connections: Connections, request: CreateSandboxRequest, scope: Scope): Promise<Created> {
+function createSandbox(connections: Connections, request: CreateSandboxRequest, scope: Scope): Promise<Created> {
   const progress: { sandboxId?: string } = {};
   const work = commit(connections, request, scope, progress);
   const settled = work.then(

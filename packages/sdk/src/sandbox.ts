@@ -1,21 +1,21 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // Sandboxes, as users hold them.
-import { randomUUID } from "node:crypto";
-import type { IoAccess, StartExecRequest, Sandbox as WireSandbox } from "@sallyport/contracts";
-import { ENTRYPOINT_EXEC_ID, MAX_WAIT_MS, OutputStream } from "@sallyport/contracts";
+import type { IoAccess, Sandbox as WireSandbox } from "@sallyport/contracts";
+import { ENTRYPOINT_EXEC_ID, OutputStream } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import type { App } from "./app.ts";
 import { connectionsOf } from "./client.ts";
+import type { ConnectToken, ConnectTokenInfo, ConnectTokenOptions, Revocation } from "./connect-token.ts";
+import { createConnectToken, listConnectTokens, revokeConnectTokens } from "./connect-token.ts";
 import type { CreateOptions, PtySize, SandboxInfo } from "./convert.ts";
-import { toCommand, toCreateRequest, toEnv, toInfo, toPty, toPtySize, wholeNumber } from "./convert.ts";
-import { createSandbox, UNDECIDED } from "./create.ts";
+import { toInfo, toPtySize } from "./convert.ts";
+import { createFrom, UNDECIDED } from "./create.ts";
 import { SallyportError } from "./errors.ts";
 import type { EventsOptions, SandboxEvent } from "./events.ts";
 import { readEvents } from "./events.ts";
 import type { ExitStatus, RunResult } from "./exit-status.ts";
 import type { FileSystem } from "./file-system.ts";
 import { SandboxFiles } from "./file-system.ts";
-import { imageName } from "./image.ts";
 import type { Input } from "./input.ts";
 import { ProcessInput } from "./input.ts";
 import type { Explanation, ListOptions } from "./life-cycle.ts";
@@ -31,7 +31,6 @@ import {
   updateNetwork,
 } from "./life-cycle.ts";
 import type { NetworkPolicy } from "./network.ts";
-import { inOwnWords } from "./network.ts";
 import type { Output } from "./output.ts";
 import { ProcessOutput } from "./output.ts";
 import type { ExecOptions, Process } from "./process.ts";
@@ -42,14 +41,10 @@ import { runToEnd } from "./run.ts";
 import { processFailed, refuseWithoutCommand, sandboxEnded } from "./sandbox-failures.ts";
 import { SandboxIo } from "./sandbox-io.ts";
 import type { CallOptions, Scope } from "./scope.ts";
+import type { RunOptions } from "./start.ts";
+import { toStart } from "./start.ts";
 import type { Connections } from "./transport.ts";
 import { scopeOf } from "./transport.ts";
-
-/** How {@link Sandbox.run} runs. `timeoutMs` is the deadline of the whole run; past it the process is killed. */
-export interface RunOptions extends ExecOptions {
-  /** Rejects with `ProcessFailed` unless the process exits 0. */
-  readonly check?: boolean | undefined;
-}
 
 /**
  * A sandbox: a short-lived container under gVisor. `await using` terminates it at the end of the block; without it,
@@ -107,18 +102,7 @@ export class Sandbox implements AsyncDisposable {
     const [command, options = {}] = isCommand(first) ? [first, second] : [undefined, first];
     if (typeof options !== "object") throw new TypeError("Sandbox.create takes an array of strings and options");
     const connections = connectionsOf(options.client);
-    const scope = scopeOf("Sandbox.create", options, connections, DEFAULT_TIMEOUT_MS);
-    // All that is refused is refused before anything is made.
-    toCreateRequest(command, options, undefined, "", 0);
-    const makeScope = () => (options.timeoutMs === undefined ? scopeOf("Sandbox.create", options, connections) : scope);
-    const image = await imageName(options.image, connections, makeScope);
-    const createScope =
-      options.timeoutMs === undefined ? scopeOf("Sandbox.create", options, connections, DEFAULT_TIMEOUT_MS) : scope;
-    const waitMs = Math.min(MAX_WAIT_MS, Math.ceil(createScope.remainingMs));
-    const request = toCreateRequest(command, options, image, randomUUID(), waitMs);
-    createScope.throwIfOver();
-    const created = createSandbox(connections, request, createScope);
-    const { sandbox, ioAccess } = await created.catch((error: unknown) => Promise.reject(inOwnWords(error, options)));
+    const { sandbox, ioAccess } = await createFrom(connections, command, options);
     return new Sandbox(connections, sandbox, ioAccess);
   }
 
@@ -239,6 +223,36 @@ export class Sandbox implements AsyncDisposable {
     return explainDestination(this.#connections, scope, this.id, destination);
   }
 
+  /**
+   * Makes a signed grant to talk HTTP or WebSocket to one of its ports, 8080 unless another is named. What the server
+   * there must do is to listen; the network policy does not matter.
+   *
+   * @throws SallyportError `InvalidArgument` with field `userMetadata`, `port` or `expiresInMs`; `SandboxEnded`;
+   * `ResourceExhausted`.
+   */
+  async createConnectToken(options: ConnectTokenOptions = {}): Promise<ConnectToken> {
+    const scope = this.#io.scope("Sandbox.createConnectToken", options, DEFAULT_TIMEOUT_MS);
+    return createConnectToken(this.#connections, scope, this.id, options);
+  }
+
+  /** Its connect tokens that have not expired, newest first; never the tokens themselves. */
+  async connectTokens(options: CallOptions = {}): Promise<readonly ConnectTokenInfo[]> {
+    const scope = this.#io.scope("Sandbox.connectTokens", options, DEFAULT_TIMEOUT_MS);
+    return listConnectTokens(this.#connections, scope, this.id);
+  }
+
+  /** As {@link ConnectToken.revoke}, by the token's id. @throws SallyportError `NotFound` for one that it never had. */
+  async revokeConnectToken(id: string, options: CallOptions = {}): Promise<Revocation> {
+    const scope = this.#io.scope("Sandbox.revokeConnectToken", options, DEFAULT_TIMEOUT_MS);
+    return revokeConnectTokens(this.#connections, scope, this.id, id);
+  }
+
+  /** Ends all connect tokens that it has so far, and the WebSockets that they opened. Tokens made later count. */
+  async revokeConnectTokens(options: CallOptions = {}): Promise<Revocation> {
+    const scope = this.#io.scope("Sandbox.revokeConnectTokens", options, DEFAULT_TIMEOUT_MS);
+    return revokeConnectTokens(this.#connections, scope, this.id);
+  }
+
   /** What happened to it, oldest first; with `follow`, on to its end, through outages, without loss or repetition. */
   async *events(options: EventsOptions = {}): AsyncGenerator<SandboxEvent, void> {
     const timeoutMs = options.follow === true ? undefined : DEFAULT_TIMEOUT_MS;
@@ -353,18 +367,6 @@ export class Sandbox implements AsyncDisposable {
       return error; // what was asked for failed first
     }
   }
-}
-
-function toStart(command: readonly string[], options: ExecOptions): Omit<StartExecRequest, "stdin"> {
-  return {
-    // Chosen here, so that a repeated start starts nothing twice.
-    execId: randomUUID(),
-    command: toCommand(command),
-    env: toEnv(options.env),
-    workdir: options.workdir,
-    pty: toPty(options.pty),
-    lifetimeMs: wholeNumber("lifetimeMs", options.lifetimeMs, Number.MAX_SAFE_INTEGER),
-  };
 }
 
 function isCommand(first: readonly string[] | CreateOptions | undefined): first is readonly string[] {

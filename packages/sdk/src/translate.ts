@@ -40,6 +40,9 @@ const SDK_FIELDS: Readonly<Record<string, string>> = {
   sandboxId: "id",
   image_id: "id",
   exec_id: "id",
+  token_id: "id",
+  user_metadata: "userMetadata",
+  expires_in_ms: "expiresInMs",
 };
 
 /** A field in the words of this SDK: `network.allow.cidrs[2]` → `network.allow[2]`, `memory_mib` → `memoryMiB`. */

@@ -1,10 +1,12 @@
 // Connections of one client: one channel to the api, one to each gateway. They hold no program open: grpc-js keeps the
 // event loop alive only while a call runs.
+import { rootCertificates } from "node:tls";
 import type { ChannelCredentials, ChannelOptions, ClientOptions as GrpcClientOptions } from "@grpc/grpc-js";
 import { Channel, credentials, Metadata } from "@grpc/grpc-js";
 import { AUTHORIZATION_KEY, MAX_CHUNK_BYTES } from "@sallyport/contracts";
 import type { GrpcCallOptions } from "@sallyport/contracts/grpc";
 import {
+  AdminServiceClient,
   AppServiceClient,
   ImageServiceClient,
   SandboxIOClient,
@@ -13,6 +15,8 @@ import {
 } from "@sallyport/contracts/grpc";
 import type { ClientConfig } from "./config.ts";
 import { isLoopback } from "./config.ts";
+import type { ConnectDoor } from "./connect-door.ts";
+import { openDoor } from "./connect-door.ts";
 import { sdkError } from "./errors.ts";
 import type { RetryLimits } from "./retry.ts";
 import { Attempt, DEFAULT_OUTAGE_MS, Outage, persist } from "./retry.ts";
@@ -46,6 +50,8 @@ export interface ApiStubs {
   readonly apps: AppServiceClient;
   readonly images: ImageServiceClient;
   readonly workspaces: WorkspaceServiceClient;
+  /** Nearly all of it is the operator's. */
+  readonly admin: AdminServiceClient;
 }
 
 /** How a call of the api is made. */
@@ -69,6 +75,7 @@ export class Connections {
   readonly #channels = new Map<string, Channel>();
   readonly #gateways = new Map<string, SandboxIOClient>();
   readonly #background = new Set<Promise<void>>();
+  readonly #doors = new Map<string, Promise<ConnectDoor>>();
   #api: ApiStubs | undefined;
   #apiSeen = false;
 
@@ -157,6 +164,23 @@ export class Connections {
     return stub;
   }
 
+  /**
+   * How to reach the names of a connect domain, `https://SANDBOX.DOMAIN`, whose certificates `caPem` vouches for; where it
+   * is empty, the runtime's authorities do, and those that the user named. One for all sandboxes of the domain.
+   */
+  door(url: URL, caPem: string): Promise<ConnectDoor> {
+    const domain = url.hostname.slice(url.hostname.indexOf("."));
+    const key = `${domain} ${caPem}`;
+    let door = this.#doors.get(key);
+    if (door === undefined) {
+      const named = this.#config.namedRoots?.toString();
+      const ca = caPem !== "" ? [caPem] : named === undefined ? undefined : [...rootCertificates, named];
+      door = openDoor({ domain, ca, closed: this.closed });
+      this.#doors.set(key, door);
+    }
+    return door;
+  }
+
   /** Work that goes on after a call has ended; closing the client waits for it. It must not reject. */
   inBackground(work: Promise<void>): void {
     this.#background.add(work);
@@ -168,6 +192,10 @@ export class Connections {
     // Aborted creates clean up after themselves, which takes the api once more.
     while (this.#background.size > 0) await Promise.all(this.#background);
     for (const channel of this.#channels.values()) channel.close();
+    for (const door of await Promise.allSettled(this.#doors.values())) {
+      if (door.status === "fulfilled") await door.value.close();
+    }
+    this.#doors.clear();
     this.#channels.clear();
     this.#gateways.clear();
     this.#api = undefined;
@@ -179,6 +207,7 @@ export class Connections {
       apps: this.#stub(AppServiceClient, this.#config.address),
       images: this.#stub(ImageServiceClient, this.#config.address),
       workspaces: this.#stub(WorkspaceServiceClient, this.#config.address),
+      admin: this.#stub(AdminServiceClient, this.#config.address),
     };
     return this.#api;
   }

@@ -2,7 +2,7 @@
 import { EndReason } from "@sallyport/contracts";
 import { FakePlatform } from "@sallyport/testkit/fake-platform";
 import type { FakeProcess } from "@sallyport/testkit/fake-process";
-import type { CallOptions, Process } from "../src/index.ts";
+import type { CallOptions, ConnectToken, Process } from "../src/index.ts";
 import { App, Client, Sandbox } from "../src/index.ts";
 
 /** A platform with one sandbox and one process, and handles of them. */
@@ -11,6 +11,7 @@ export interface World {
   readonly client: Client;
   readonly sandbox: Sandbox;
   readonly process: Process;
+  readonly token: ConnectToken;
   /** How the platform sees that process. */
   readonly held: FakeProcess;
 }
@@ -33,6 +34,11 @@ export interface Row {
 export const REPEATED: readonly Row[] = [
   { name: "App.lookup", rpc: "lookupApp", call: ({ client }, options) => App.lookup("web", { client, ...options }) },
   { name: "Client.usage", rpc: "getUsage", call: ({ client }, options) => client.usage(options) },
+  {
+    name: "Client.localAuthority",
+    rpc: "getLocalAuthority",
+    call: ({ client }, options) => client.localAuthority(options),
+  },
   {
     name: "Sandbox.create",
     rpc: "createSandbox",
@@ -89,6 +95,34 @@ export const REPEATED: readonly Row[] = [
     name: "Sandbox.explain",
     rpc: "explainDestination",
     call: ({ sandbox }, options) => sandbox.explain("198.51.100.7:443", options),
+  },
+  {
+    name: "Sandbox.createConnectToken",
+    rpc: "createConnectToken",
+    call: ({ sandbox }, options) => sandbox.createConnectToken(options),
+  },
+  {
+    name: "Sandbox.connectTokens",
+    rpc: "listConnectTokens",
+    call: ({ sandbox }, options) => sandbox.connectTokens(options),
+  },
+  {
+    name: "ConnectToken.revoke",
+    rpc: "revokeConnectToken",
+    call: ({ token }, options) => token.revoke(options),
+    effect: { of: revoked, is: 1 },
+  },
+  {
+    name: "Sandbox.revokeConnectToken",
+    rpc: "revokeConnectToken",
+    call: ({ sandbox, token }, options) => sandbox.revokeConnectToken(token.id, options),
+    effect: { of: revoked, is: 1 },
+  },
+  {
+    name: "Sandbox.revokeConnectTokens",
+    rpc: "revokeConnectTokens",
+    call: ({ sandbox }, options) => sandbox.revokeConnectTokens(options),
+    effect: { of: revoked, is: 1 },
   },
   {
     name: "Sandbox.sleep",
@@ -208,8 +242,9 @@ export async function makeWorld(): Promise<World> {
   const process = await sandbox.exec(["sleep"], { pty: true });
   const held = platform.sandboxes.get(sandbox.id)?.processes.get(process.id);
   if (held === undefined) throw new Error("the platform does not hold the process");
+  const token = await sandbox.createConnectToken();
   platform.calls.length = 0;
-  return { platform, client, sandbox, process, held };
+  return { platform, client, sandbox, process, held, token };
 }
 
 export async function endWorld({ platform, client }: World): Promise<void> {
@@ -224,6 +259,10 @@ export function callsOf({ platform }: World, rpc: string): number {
 
 function processes(world: World): number | undefined {
   return world.platform.sandboxes.get(world.sandbox.id)?.processes.size;
+}
+
+function revoked({ platform }: World): number {
+  return platform.connect.issued.filter(({ revokedAt }) => revokedAt !== undefined).length;
 }
 
 function fileOf({ platform, sandbox }: World): Buffer | undefined {

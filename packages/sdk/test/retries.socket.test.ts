@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
+  AdminServiceService,
   AppServiceService,
   ImageServiceService,
   SandboxIOService,
@@ -96,6 +97,7 @@ describe("the table", () => {
     const sources = files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
     const text = sources.map((file) => readFileSync(`${folder}${file}`, "utf8")).join("\n");
     const services = [
+      AdminServiceService,
       AppServiceService,
       ImageServiceService,
       SandboxIOService,

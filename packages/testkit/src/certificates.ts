@@ -1,5 +1,7 @@
 // A throwaway certificate authority, and certificates of hosts from it, for tests of TLS.
 import type { webcrypto } from "node:crypto";
+// What the library's container needs, before the library.
+import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -36,7 +38,11 @@ export async function makeAuthority(name = "test authority"): Promise<Authority>
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const leafFor = async (names: readonly string[], publicKey: webcrypto.CryptoKey, until = new Date(Date.now() + HOUR_MS)) => {
+  const leafFor = async (
+    names: readonly string[],
+    publicKey: webcrypto.CryptoKey,
+    until = new Date(Date.now() + HOUR_MS),
+  ) => {
     const leaf = await x509.X509CertificateGenerator.create({
       subject: "CN=test host",
       issuer: certificate.subject,

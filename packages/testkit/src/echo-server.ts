@@ -116,7 +116,7 @@ function frame(opcode: number, payload: Buffer): Buffer {
 
 /** The first whole frame of a client, of at most 65,535 bytes; undefined while it is not there. */
 function readFrame(data: Buffer): { opcode: number; payload: Buffer; length: number } | undefined {
-  if (data.length < 8) return undefined;
+  if (data.length < 6) return undefined;
   const short = data.readUInt8(1) & 0x7f;
   const at = short === 126 ? 4 : 2;
   const size = short === 126 ? data.readUInt16BE(2) : short;

@@ -4,6 +4,7 @@ import type {
   ConnectTokenInfo,
   CreateConnectTokenRequest,
   CreateConnectTokenResponse,
+  GetLocalAuthorityResponse,
   ListConnectTokensRequest,
   RevokeConnectTokenRequest,
   RevokeConnectTokensRequest,
@@ -24,6 +25,11 @@ export class FakeConnect {
   staleEdges: string[] = [];
   readonly requests: CreateConnectTokenRequest[] = [];
   readonly issued: (ConnectTokenInfo & { readonly sandboxId: string; readonly token: string })[] = [];
+}
+
+/** As a workspace sees it. */
+export function authorityOf({ caPem }: FakeConnect): GetLocalAuthorityResponse {
+  return { certificatePem: caPem, fingerprint: "00".repeat(32), domains: ["localhost"] };
 }
 
 export function connectHandlers(

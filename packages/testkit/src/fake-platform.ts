@@ -19,12 +19,13 @@ import type {
 } from "@sallyport/contracts";
 import { AUTHORIZATION_KEY, EndReason, OutputStream, SandboxState } from "@sallyport/contracts";
 import {
+  AdminServiceService,
   AppServiceService,
   SandboxIOService,
   SandboxServiceService,
   WorkspaceServiceService,
 } from "@sallyport/contracts/grpc";
-import { connectHandlers, FakeConnect } from "./fake-connect.ts";
+import { authorityOf, connectHandlers, FakeConnect } from "./fake-connect.ts";
 import type { FakeFailure } from "./fake-failure.ts";
 import { wireError } from "./fake-failure.ts";
 import { brokenAfter } from "./fake-files.ts";
@@ -101,6 +102,9 @@ export class FakePlatform implements AsyncDisposable {
     });
     this.#api.addService(WorkspaceServiceService, {
       getUsage: this.#unary("getUsage", this.#byApiToken, async () => usageOf([...this.sandboxes.values()])),
+    });
+    this.#api.addService(AdminServiceService, {
+      getLocalAuthority: this.#unary("getLocalAuthority", this.#byApiToken, async () => authorityOf(this.connect)),
     });
     this.#ports.api = await listen(this.#api, this.#ports.api);
   }

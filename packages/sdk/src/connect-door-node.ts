@@ -1,0 +1,90 @@
+// Node and Deno: undici, of this package's own version, with connections of its own.
+import type { LookupAddress, LookupOptions } from "node:dns";
+import { lookup as systemLookup } from "node:dns";
+import type { LookupFunction } from "node:net";
+import type { RequestInit as UndiciInit } from "undici";
+import { Agent, Pool, WebSocket as UndiciWebSocket, fetch as undiciFetch } from "undici";
+import type { ConnectDoor, DoorOptions } from "./connect-door.ts";
+import { isLocalName, signalOf } from "./connect-door.ts";
+
+const LOOPBACK: readonly LookupAddress[] = [
+  { address: "127.0.0.1", family: 4 },
+  { address: "::1", family: 6 },
+];
+
+/** See {@link ConnectDoor}. */
+export function openNodeDoor({ domain, ca, closed }: DoorOptions): ConnectDoor {
+  const connect = { lookup: lookupLocally, ...(ca === undefined ? {} : { ca: [...ca] }) };
+  const dispatcher = new Agent({
+    // A redirect may lead anywhere: to there, this door is a client like any other.
+    factory: (origin, options: Pool.Options) =>
+      new Pool(origin, isOf(domain, origin) ? { ...options, connect } : options),
+  });
+  const sockets = new Set<UndiciWebSocket>();
+  const closeAll = () => {
+    for (const socket of sockets) socket.close();
+  };
+  closed.addEventListener("abort", closeAll, { once: true });
+  return {
+    fetch: async (url, init) => {
+      const theirs = await undiciFetch(url, {
+        ...(await ownForms(init)),
+        signal: signalOf(init, closed),
+        dispatcher,
+      });
+      return asGlobal(theirs as unknown as Response);
+    },
+    webSocket(url, protocols, headers) {
+      const socket = new UndiciWebSocket(url, { protocols: [...protocols], headers, dispatcher });
+      sockets.add(socket);
+      socket.addEventListener("close", () => sockets.delete(socket), { once: true });
+      return socket as unknown as WebSocket;
+    },
+    close: () => dispatcher.destroy(),
+  };
+}
+
+function isOf(domain: string, origin: string | URL): boolean {
+  return new URL(origin).hostname.endsWith(domain);
+}
+
+const lookupLocally: LookupFunction = (hostname, options, callback) => {
+  if (!isLocalName(hostname)) {
+    systemLookup(hostname, options, callback);
+    return;
+  }
+  const addresses = LOOPBACK.filter(({ family }) => isWanted(family, options.family));
+  const [first] = addresses;
+  // As the system's does, it answers later and not at once.
+  if (options.all === true) process.nextTick(callback, null, addresses);
+  else process.nextTick(callback, null, first?.address ?? "", first?.family ?? 0);
+};
+
+function isWanted(family: number, wanted: LookupOptions["family"]): boolean {
+  return wanted === undefined || wanted === 0 || wanted === family || wanted === `IPv${family}`;
+}
+
+/** undici knows its own FormData alone: the runtime's is written out as the runtime would. */
+async function ownForms(init: RequestInit): Promise<UndiciInit> {
+  const { body } = init;
+  if (!(body instanceof FormData)) return init as object;
+  const written = new Response(body);
+  const headers = new Headers(init.headers);
+  headers.set("content-type", written.headers.get("content-type") ?? "");
+  return { ...(init as object), headers: [...headers], body: await written.blob() };
+}
+
+/** Bodies of answers that are collected unread are cancelled, and the answer of undici's own class is what is collected. */
+const KEPT = new WeakMap<Response, Response>();
+
+/** The same answer as an instance of the runtime's own class, so that whatever takes a Response takes it. */
+function asGlobal(theirs: Response): Response {
+  const { status, statusText, headers, body, url, redirected, type } = theirs;
+  const ours = new Response(body, { status, statusText, headers: [...headers] });
+  KEPT.set(ours, theirs);
+  return Object.defineProperties(ours, {
+    url: { value: url, enumerable: true },
+    redirected: { value: redirected, enumerable: true },
+    type: { value: type, enumerable: true },
+  });
+}
