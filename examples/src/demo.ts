@@ -41,6 +41,15 @@ const EXAMPLES: readonly Example[] = [
     ],
   },
   {
+    file: "connect.ts",
+    title: "a connect token opens one port to HTTP and WebSocket",
+    expects: () => [
+      'HTTP 200: /hello?to=you by {"user_id":"foo"}, authorization null',
+      "WebSocket: Hello world!",
+      "revoked: HTTP 401",
+    ],
+  },
+  {
     file: "walls.ts",
     title: "host and other sandboxes are out of reach",
     expects: (target) => [
@@ -62,7 +71,7 @@ for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => inte
 process.exitCode = await demo();
 
 async function demo(): Promise<number> {
-  const [api, io, apiHttp, ioHttp] = await portsFor([7350, 7351, 7352, 7353]);
+  const [api, io, apiHttp, ioHttp, connect] = await portsFor([7350, 7351, 7352, 7353, 7443]);
   const env = {
     ...process.env,
     SALLYPORT_HOME: HOME,
@@ -70,6 +79,7 @@ async function demo(): Promise<number> {
     SALLYPORT_IO_LISTEN: `127.0.0.1:${io}`,
     SALLYPORT_API_HTTP_LISTEN: `127.0.0.1:${apiHttp}`,
     SALLYPORT_IO_HTTP_LISTEN: `127.0.0.1:${ioHttp}`,
+    SALLYPORT_CONNECT_LISTEN: `127.0.0.1:${connect}`,
     SALLYPORT_API_URL: `http://127.0.0.1:${api}`,
   };
   let failures = 0;
