@@ -1,0 +1,114 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "@sallyport/appkit/logger";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { AccessLog } from "./access-log.ts";
+import { ACCESS_LOG_DAYS, ACCESS_LOG_PATH_CHARACTERS } from "./edge-limits.ts";
+import type { ExchangeEnd } from "./exchange.ts";
+
+const START_MS = Date.parse("2026-11-29T23:59:59.007Z");
+
+async function openLog() {
+  const directory = await mkdtemp(join(tmpdir(), "access-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const time = { nowMs: START_MS };
+  const log = await AccessLog.open({ directory, now: () => time.nowMs, logger: silentLogger });
+  return { directory, log, time };
+}
+
+function end(more: Partial<ExchangeEnd> = {}): ExchangeEnd {
+  return {
+    protocol: "http/1.1",
+    about: { method: "GET", target: "/", peerAddress: "198.51.100.1", requestId: "r-1" },
+    grant: undefined,
+    status: 200,
+    code: undefined,
+    outcome: "complete",
+    inBytes: 1,
+    outBytes: 2,
+    ms: 1.26,
+    ...more,
+  };
+}
+
+describe("AccessLog", () => {
+  it("writes a line of JSON per exchange, in the file of its day", async () => {
+    const { directory, log, time } = await openLog();
+    log.write(end());
+    time.nowMs += 1_000;
+    log.write(end({ status: 0, code: "HeadTooLarge", about: {} }));
+    await log[Symbol.asyncDispose]();
+    expect(await readdir(directory)).toEqual(["access-2026-11-30.log"]); // the day in which they were written
+    const text = await readFile(join(directory, "access-2026-11-30.log"), "utf8");
+    const [first, second] = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as object);
+    expect(first).toEqual({
+      time: "2026-11-29T23:59:59.007Z",
+      requestId: "r-1",
+      peer: "198.51.100.1",
+      sandboxId: null,
+      tokenId: null,
+      protocol: "http/1.1",
+      method: "GET",
+      path: "/",
+      status: 200,
+      code: null,
+      outcome: "complete",
+      inBytes: 1,
+      outBytes: 2,
+      ms: 1.3,
+    });
+    expect(second).toMatchObject({ time: "2026-11-30T00:00:00.007Z", status: 0, code: "HeadTooLarge", method: null });
+  });
+
+  it.each([
+    ["a query", "/a?token=secret", "/a"],
+    ["quotes and backslashes", '/"\\', '/"\\'],
+    ["line ends", '/\n{"forged":true}', '/\n{"forged":true}'],
+    ["what terminals obey", "/\u001b[2J\u009b\u202e", "/\u001b[2J\u009b\u202e"],
+    ["a long path", `/${"x".repeat(2_000)}`, `/${"x".repeat(ACCESS_LOG_PATH_CHARACTERS - 1)}`],
+  ])("keeps %s from making a mess", async (_name, target, path) => {
+    const { directory, log } = await openLog();
+    log.write(end({ about: { target } }));
+    await log[Symbol.asyncDispose]();
+    const [name = ""] = await readdir(directory);
+    const text = await readFile(join(directory, name), "utf8");
+    expect(text).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(JSON.parse(text)).toMatchObject({ path });
+  });
+
+  it("keeps so many days, and nothing but its own files away", async () => {
+    const { directory, log } = await openLog();
+    for (let day = 1; day <= 20; day += 1) {
+      await writeFile(join(directory, `access-2026-10-${String(day).padStart(2, "0")}.log`), "");
+    }
+    await writeFile(join(directory, "notes.txt"), "");
+    log.write(end());
+    await log[Symbol.asyncDispose]();
+    const names = (await readdir(directory)).sort();
+    expect(names).toHaveLength(ACCESS_LOG_DAYS + 1);
+    expect([names[0], names.at(-2), names.at(-1)]).toEqual([
+      "access-2026-10-08.log",
+      "access-2026-11-29.log",
+      "notes.txt",
+    ]);
+  });
+
+  it("counts what it cannot write, and says so of what comes too fast", async () => {
+    const { directory, log } = await openLog();
+    await rm(directory, { recursive: true });
+    log.write(end());
+    await log[Symbol.asyncDispose]();
+    expect(log.dropped).toBe(1);
+    const fast = await openLog();
+    for (let number = 0; number < 30_000; number += 1) fast.log.write(end());
+    expect(fast.log.dropped).toBeGreaterThan(0);
+    const dropped = fast.log.dropped;
+    await fast.log[Symbol.asyncDispose]();
+    const text = await readFile(join(fast.directory, "access-2026-11-29.log"), "utf8");
+    expect(text.split("\n").length - 1).toBe(30_000 - dropped);
+  });
+});
