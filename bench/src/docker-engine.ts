@@ -8,6 +8,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./command.ts";
+import { haveProgram } from "./debian.ts";
 import { HIDE_SYSCTLS } from "./runsc-peer.ts";
 
 export interface DockerEngine extends AsyncDisposable {
@@ -58,22 +59,8 @@ export async function startDockerEngine(runsc: string): Promise<DockerEngine> {
 }
 
 /** Whether an engine can be started here; installs Debian's where root may. Says what it does, and why it cannot. */
-export async function haveDockerEngine(say: (line: string) => void): Promise<boolean> {
-  if (existsSync("/usr/sbin/dockerd")) return true;
-  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
-    say("no Docker engine here: the comparison with Docker is left out");
-    return false;
-  }
-  say("installing Debian's docker.io for the comparison (its service is not started)");
-  try {
-    // Its start is masked by the run level; policy-rc.d is not touched.
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-    await run("apt-get", ["install", "--yes", "--no-install-recommends", "docker.io"], env);
-    return true;
-  } catch (error) {
-    say(`no Docker engine to be had (${String(error)}): the comparison is left out`);
-    return false;
-  }
+export function haveDockerEngine(say: (line: string) => void): Promise<boolean> {
+  return haveProgram("/usr/sbin/dockerd", "docker.io", "the comparison with Docker", say);
 }
 
 async function ready(engine: ChildProcess, docker: (args: readonly string[]) => Promise<string>): Promise<void> {

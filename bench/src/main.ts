@@ -1,6 +1,7 @@
 // `npm run bench -- NAME [PART…] [--json]`: runs a benchmark beside its peers and prints what it found. Exit code 1 when
 // a target was missed or a part failed. With --json nothing but the JSON is on stdout.
 import { inspect } from "node:util";
+import { benchConnect, CONNECT_PARTS } from "./connect.ts";
 import { benchDensity } from "./density.ts";
 import { benchPolicy, POLICY_PARTS } from "./policy.ts";
 import type { Run } from "./room.ts";
@@ -16,6 +17,12 @@ interface Benchmark {
 }
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  connect: {
+    about:
+      "connect tokens: CPU of a request, bytes and slow answers beside HAProxy and Node's proxies (about 6 minutes)",
+    parts: CONNECT_PARTS,
+    run: benchConnect,
+  },
   create: {
     about: "create, exec, 50 at once, idle cost and throughput, beside Docker and runsc (about 10 minutes)",
     parts: SUITE_PARTS,

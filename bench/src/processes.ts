@@ -46,6 +46,11 @@ function cpuMs(pid: number): number | undefined {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** CPU time so far of processes together, in milliseconds; what has ended counts as nothing. */
+export function cpuMsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (cpuMs(pid) ?? 0), 0);
+}
+
 /** Watches groups of processes for a while: the share of one core that each took. Those that end meanwhile count as nothing. */
 export async function coresOver(forMs: number, groups: readonly (readonly number[])[]): Promise<number[]> {
   const reading = () => groups.map((pids) => pids.map(cpuMs));

@@ -1,7 +1,7 @@
 // Figures from repeated runs, and the shape in which every benchmark reports.
 
 /** Of what goes by the second (MB: 10^6 bytes) more is better, of every other unit less is. */
-export type Unit = "ms" | "ns" | "MiB" | "MB/s" | "connections/s" | "cores";
+export type Unit = "ms" | "µs" | "ns" | "MiB" | "MB/s" | "connections/s" | "cores";
 
 /** One claim: `measured` beside `peer` in the same run. */
 export interface Result {

@@ -1,0 +1,93 @@
+// What a request costs in CPU time of the proxy: 1 KiB of answer, 64 connections, 64 tokens, all of them seen before.
+import type { Front } from "./connect-front.ts";
+import { startHaproxy } from "./connect-haproxy.ts";
+import type { Loaded } from "./connect-load.ts";
+import { h2load, wrk } from "./connect-load.ts";
+import { startNodePeer } from "./connect-node-peers.ts";
+import { startOurs } from "./connect-ours.ts";
+import { TOKENS } from "./connect-tokens.ts";
+import type { ConnectWorld } from "./connect-world.ts";
+import type { Run } from "./room.ts";
+import type { Result } from "./stats.ts";
+import { compare } from "./stats.ts";
+
+const ROUNDS = 7;
+const SECONDS = 2;
+const CONNECTIONS = 64;
+/** Of each of the clients of HTTP/2, in a round. */
+const H2_REQUESTS = 400;
+const HAPROXY_BARE = "HAProxy without any token";
+const TARGETS = { http1: 1.2, tls: 1.3, http2: 2 } as const;
+
+/** Over plain TCP, beside all peers. */
+export async function benchHttp1(run: Run, world: ConnectWorld): Promise<Result[]> {
+  await using stack = new AsyncDisposableStack();
+  const ours = stack.use(await startOurs(world, { tls: false }));
+  const bare = stack.use(await startHaproxy(world));
+  const others = {
+    "HAProxy with jwt_verify (ES256)": stack.use(await startHaproxy(world, { verifies: true })),
+    "@fastify/http-proxy with @fastify/jwt": stack.use(await startNodePeer(world, "fastify-http-proxy")),
+    "http-proxy-3 with jose": stack.use(await startNodePeer(world, "http-proxy-3")),
+  };
+  const load = (front: Front) => wrk(world, front, { connections: CONNECTIONS, seconds: SECONDS, tls: false });
+  const costs = await costOfEach(run, "http1", [ours, bare, ...Object.values(others)], load);
+  const mine = { unit: "µs", ours: costs.get(ours) ?? [] } as const;
+  return [
+    compare({
+      ...mine,
+      name: "connect/http1",
+      peerName: HAPROXY_BARE,
+      peer: costs.get(bare) ?? [],
+      target: TARGETS.http1,
+    }),
+    ...Object.entries(others).map(([peerName, front]) =>
+      compare({ ...mine, name: `connect/http1/${front.name}`, peerName, peer: costs.get(front) ?? [] }),
+    ),
+  ];
+}
+
+/** HTTP/1.1 over TLS 1.3, connections kept. */
+export function benchTls(run: Run, world: ConnectWorld): Promise<Result[]> {
+  const load = (front: Front) => wrk(world, front, { connections: CONNECTIONS, seconds: SECONDS, tls: true });
+  return besideHaproxyTls(run, world, "tls", load);
+}
+
+/** HTTP/2 over TLS 1.3, connections kept, each with one stream at a time. */
+export function benchHttp2(run: Run, world: ConnectWorld): Promise<Result[]> {
+  return besideHaproxyTls(run, world, "http2", (front) => h2load(world, front, TOKENS, H2_REQUESTS));
+}
+
+async function besideHaproxyTls(
+  run: Run,
+  world: ConnectWorld,
+  name: "tls" | "http2",
+  load: (front: Front) => Promise<Loaded>,
+): Promise<Result[]> {
+  await using ours = await startOurs(world, { tls: true });
+  await using bare = await startHaproxy(world, { tls: true });
+  const costs = await costOfEach(run, name, [ours, bare], load);
+  const peerName = `${HAPROXY_BARE}, the same protocol`;
+  const [mine = [], peer = []] = [costs.get(ours), costs.get(bare)];
+  return [compare({ name: `connect/${name}`, unit: "µs", ours: mine, peerName, peer, target: TARGETS[name] })];
+}
+
+/** Round by round, each front once, so that a machine that slows down does so for all. Microseconds of each request. */
+async function costOfEach(
+  { say, signal }: Run,
+  name: string,
+  fronts: readonly Front[],
+  load: (front: Front) => Promise<Loaded>,
+): Promise<ReadonlyMap<Front, readonly number[]>> {
+  const costs = new Map(fronts.map((front): [Front, number[]] => [front, []]));
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    say(`${name}: round ${round} of ${ROUNDS}`);
+    for (const front of fronts) {
+      signal.throwIfAborted();
+      const before = front.cpuMs();
+      const { requests } = await load(front);
+      const spentMs = front.cpuMs() - before;
+      if (round > 0) costs.get(front)?.push((spentMs * 1_000) / requests); // the first is a warm-up
+    }
+  }
+  return costs;
+}
