@@ -8,6 +8,7 @@ const GOOD = {
   SALLYPORT_OPERATOR_SOCKET: "/run/operator.sock",
   SALLYPORT_WORKER_SOCKET: "/run/worker.sock",
   SALLYPORT_GATEWAY_SOCKET: "/run/gateway.sock",
+  SALLYPORT_EDGE_SOCKET: "/run/edge.sock",
   SALLYPORT_PLATFORM_ID: "01jd0000000000000000000000",
 };
 
@@ -17,7 +18,31 @@ describe("readConfig", () => {
       listen: { host: "127.0.0.1", port: 7350 },
       httpListen: { host: "127.0.0.1", port: 7352 },
       database: { kind: "socket", socketDir: "/run/x", name: "sallyport", user: "sallyport" },
+      connect: { domain: "localhost", port: 7_443, isLocal: true, keyLifeMs: 30 * 86_400_000 },
     });
+  });
+
+  it("reads where sandboxes are reached", () => {
+    const env = {
+      SALLYPORT_CONNECT_DOMAIN: "connect.example.com",
+      SALLYPORT_CONNECT_PORT: "443",
+      SALLYPORT_CONNECT_CERT: "/etc/connect.pem",
+      SALLYPORT_CONNECT_KEY_DAYS: "7",
+    };
+    const connect = { domain: "connect.example.com", port: 443, isLocal: false, keyLifeMs: 7 * 86_400_000 };
+    expect(readConfig({ ...GOOD, ...env })).toMatchObject({ connect });
+    for (const [name, value] of [
+      ["SALLYPORT_CONNECT_DOMAIN", "Connect.example.com"],
+      ["SALLYPORT_CONNECT_DOMAIN", "a..b"],
+      ["SALLYPORT_CONNECT_DOMAIN", ".localhost"],
+      ["SALLYPORT_CONNECT_DOMAIN", `${"a.".repeat(120)}a`],
+      ["SALLYPORT_CONNECT_PORT", "0"],
+      ["SALLYPORT_CONNECT_PORT", "65536"],
+      ["SALLYPORT_CONNECT_KEY_DAYS", "0"],
+      ["SALLYPORT_CONNECT_KEY_DAYS", "366"],
+    ] as const) {
+      expect(() => readConfig({ ...GOOD, [name]: value }), `${name}=${value}`).toThrow(name);
+    }
   });
 
   it("reads an IPv6 address and a URL", () => {

@@ -15,9 +15,22 @@ export interface ApiConfig {
   readonly operatorSocket: string;
   readonly workerSocket: string;
   readonly gatewaySocket: string;
+  readonly edgeSocket: string;
+  readonly connect: ConnectConfig;
   readonly platformId: string;
   /** A worker that was silent for so long is given up, where that needs no operator. */
   readonly lostAfterMs: number;
+}
+
+/** How sandboxes are reached by connect tokens. */
+export interface ConnectConfig {
+  /** Their hosts are `<sandbox id>.<domain>`. */
+  readonly domain: string;
+  readonly port: number;
+  /** Whether the platform's own authority vouches for these hosts; else edges have certificates of their own. */
+  readonly isLocal: boolean;
+  /** A key signs for so long. */
+  readonly keyLifeMs: number;
 }
 
 const hostAndPort = z
@@ -28,6 +41,8 @@ const hostAndPort = z
     return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
   })
   .refine(({ port }) => port <= 65_535, "must have a port of at most 65535");
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
 
 const SHAPE = {
   DATABASE_URL: z
@@ -43,6 +58,27 @@ const SHAPE = {
   SALLYPORT_OPERATOR_SOCKET: absolutePath,
   SALLYPORT_WORKER_SOCKET: absolutePath,
   SALLYPORT_GATEWAY_SOCKET: absolutePath,
+  SALLYPORT_EDGE_SOCKET: absolutePath,
+  SALLYPORT_CONNECT_DOMAIN: z
+    .string()
+    .regex(/^(?=.{1,200}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/, {
+      message: "must be a domain name in lower case",
+    })
+    .prefault("localhost"),
+  SALLYPORT_CONNECT_PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, "must be a port")
+    .transform(Number)
+    .refine((port) => port >= 1 && port <= 65_535, "must be 1 to 65535")
+    .prefault("7443"),
+  // Only whether there are any counts here; edges read them.
+  SALLYPORT_CONNECT_CERT: absolutePath.optional(),
+  SALLYPORT_CONNECT_KEY_DAYS: z
+    .string()
+    .regex(/^\d{1,3}$/, "must be a number of days")
+    .transform(Number)
+    .refine((days) => days >= 1 && days <= 365, "must be 1 to 365")
+    .prefault("30"),
   SALLYPORT_LOST_AFTER_MS: z
     .string()
     .regex(/^\d{5,9}$/, "must be a number of milliseconds, at least 10000")
@@ -62,6 +98,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
     operatorSocket: values.SALLYPORT_OPERATOR_SOCKET,
     workerSocket: values.SALLYPORT_WORKER_SOCKET,
     gatewaySocket: values.SALLYPORT_GATEWAY_SOCKET,
+    edgeSocket: values.SALLYPORT_EDGE_SOCKET,
+    connect: Object.freeze({
+      domain: values.SALLYPORT_CONNECT_DOMAIN,
+      port: values.SALLYPORT_CONNECT_PORT,
+      isLocal: values.SALLYPORT_CONNECT_CERT === undefined,
+      keyLifeMs: values.SALLYPORT_CONNECT_KEY_DAYS * DAY_MS,
+    }),
     platformId: values.SALLYPORT_PLATFORM_ID,
     lostAfterMs: values.SALLYPORT_LOST_AFTER_MS,
   });

@@ -8,6 +8,7 @@ import {
   AppServiceService,
   callServerStream,
   callUnary,
+  EdgeServiceService,
   GatewayControlServiceService,
   GatewayServiceService,
   ImageServiceService,
@@ -41,6 +42,7 @@ const SERVED = [
   AdminServiceService,
   WorkerServiceService,
   GatewayServiceService,
+  EdgeServiceService,
 ];
 const ELSEWHERE = [SandboxIOService, GatewayControlServiceService];
 
@@ -67,13 +69,14 @@ function probe(address: string, method: ReturnType<typeof methodsOf>[number], me
 }
 
 describe("every method", () => {
-  it.each(["nobody", "workspace", "operator", "worker", "gateway"])(
+  it.each(["nobody", "workspace", "operator", "worker", "gateway", "edge"])(
     "lets %s in where proto/ says so, and nowhere else",
     async (caller) => {
       const doors: Record<string, string> = {
         operator: `unix:${api.config.operatorSocket}`,
         worker: `unix:${api.config.workerSocket}`,
         gateway: `unix:${api.config.gatewaySocket}`,
+        edge: `unix:${api.config.edgeSocket}`,
       };
       const metadata = caller === "workspace" ? bearer(await makeToken(api, "default")) : new Metadata();
       for (const method of methodsOf(SERVED)) {

@@ -261,6 +261,7 @@ describe("a start", () => {
     expect(await mode(api.config.operatorSocket)).toBe(0o600);
     expect(await mode(api.config.workerSocket)).toBe(0o600);
     expect(await mode(api.config.gatewaySocket)).toBe(0o660);
+    expect(await mode(api.config.edgeSocket)).toBe(0o660);
   });
 
   it("works on a schema that is one release ahead, and migrates once however many begin", async () => {

@@ -15,6 +15,7 @@ import {
   AdminServiceClient,
   AppServiceClient,
   callUnary,
+  EdgeServiceClient,
   GatewayServiceClient,
   SandboxServiceClient,
   WorkerServiceClient,
@@ -41,6 +42,7 @@ export interface TestApi extends AsyncDisposable {
   readonly admin: AdminServiceClient;
   readonly workers: WorkerServiceClient;
   readonly gateways: GatewayServiceClient;
+  readonly edges: EdgeServiceClient;
   readonly workspaces: WorkspaceServiceClient;
   /** Ends this api and starts another on the same state. */
   restart(): Promise<TestApi>;
@@ -63,20 +65,22 @@ export async function freshConfig(database: TestDatabase): Promise<{ config: Api
     operatorSocket: join(directory, "operator.sock"),
     workerSocket: join(directory, "worker.sock"),
     gatewaySocket: join(directory, "gateway.sock"),
+    edgeSocket: join(directory, "edge.sock"),
+    connect: { domain: "localhost", port: 7_443, isLocal: true, keyLifeMs: 30 * 86_400_000 },
     platformId: PLATFORM_ID,
     lostAfterMs: 300_000,
   };
   return { config, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
-export async function startTestApi(): Promise<TestApi> {
-  return attachTestApi(await freshDatabase());
+export async function startTestApi(change: Partial<ApiConfig> = {}): Promise<TestApi> {
+  return attachTestApi(await freshDatabase(), change);
 }
 
 /** An api on a database that is there already. */
-export async function attachTestApi(database: TestDatabase): Promise<TestApi> {
-  const place = await freshConfig(database);
-  return start(place, database);
+export async function attachTestApi(database: TestDatabase, change: Partial<ApiConfig> = {}): Promise<TestApi> {
+  const { config, ...place } = await freshConfig(database);
+  return start({ ...place, config: { ...config, ...change } }, database);
 }
 
 async function start(place: { config: ApiConfig } & AsyncDisposable, database: TestDatabase): Promise<TestApi> {
@@ -91,6 +95,7 @@ async function start(place: { config: ApiConfig } & AsyncDisposable, database: T
     workspaces: new WorkspaceServiceClient(address, insecure),
     admin: new AdminServiceClient(`unix:${config.operatorSocket}`, insecure),
     workers: new WorkerServiceClient(`unix:${config.workerSocket}`, insecure),
+    edges: new EdgeServiceClient(`unix:${config.edgeSocket}`, insecure),
     gateways: new GatewayServiceClient(`unix:${config.gatewaySocket}`, insecure),
   };
   const stop = async () => {

@@ -60,3 +60,28 @@ export const MAX_DENIALS_KEPT = 500;
 export const IDEMPOTENCY_KEY_LIFE_MS = 24 * 60 * 60 * 1_000;
 /** How long an ended sandbox and its events are remembered. */
 export const ENDED_SANDBOX_LIFE_MS = 7 * 24 * 60 * 60 * 1_000;
+
+/** Connect tokens of one sandbox that have not expired. */
+export const MAX_CONNECT_TOKENS = 10_000;
+/** Keys of connect tokens that are published: those that sign, and those whose tokens still count. */
+export const MAX_CONNECT_KEYS = 8;
+/** How long edges that can be reached may take to know a new key before it signs; afterwards it signs anyhow. */
+export const KEY_NOTICE_MS = 10_000;
+/** How long a revocation waits for edges. */
+export const REVOKE_WAIT_MS = 5_000;
+/** An edge that was silent for longer is stale: nobody waits for it. */
+export const EDGE_SILENCE_MS = 5_000;
+/** An edge that was silent for so long is forgotten: no token lives longer. */
+export const EDGE_LIFE_MS = 25 * 60 * 60 * 1_000;
+export const MAX_EDGES = 50;
+/** Keys for assertions of one edge; an older one goes when it publishes another. An assertion lives for a minute. */
+export const MAX_ASSERTION_KEYS_PER_EDGE = 4;
+/** A key for assertions is published until so long after its edge last said so. */
+export const ASSERTION_KEY_LIFE_MS = 2 * 24 * 60 * 60 * 1_000;
+/** An expired token is remembered for so long: clocks differ. */
+export const EXPIRED_TOKEN_LIFE_MS = 60_000;
+/** Edges are told of an ended sandbox for so long. */
+export const ENDED_ROUTE_LIFE_MS = 60 * 60 * 1_000;
+/** Certificates of hosts: at once, and each second from then on. Those of sandboxes that there are, and others. */
+export const CERTIFICATE_RATE = { burst: 2_000, perSecond: 200 };
+export const STRANGE_CERTIFICATE_RATE = { burst: 100, perSecond: 10 };

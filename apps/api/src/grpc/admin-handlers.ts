@@ -1,5 +1,4 @@
 // Thin handlers of what the operator calls: AdminService.
-import { AppError } from "@sallyport/appkit/errors";
 import type { BoundService } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
 import { AdminServiceService } from "@sallyport/contracts/grpc";
@@ -12,10 +11,13 @@ import {
   revokeToken,
 } from "../services/admin.ts";
 import type { ServiceDeps } from "../services/deps.ts";
+import { allEdges, localAuthority } from "../services/edges.ts";
 import { grantCidr, listGrants, revokeCidr } from "../services/grants.ts";
+import { rotateConnectKey } from "../services/key-rotation.ts";
 import { allWorkers, declareWorkerLost } from "../services/lost-workers.ts";
 import { setWorkspaceQuota } from "../services/quota.ts";
 import { toApiToken, toQuota, toWorker, toWorkerStatus, toWorkspace } from "./convert.ts";
+import { toConnectKey, toEdge } from "./convert-connect.ts";
 
 export function adminService(deps: ServiceDeps): BoundService {
   return bindService(AdminServiceService, {
@@ -62,13 +64,18 @@ export function adminService(deps: ServiceDeps): BoundService {
     async declareWorkerLost(request) {
       return { sandboxes: await declareWorkerLost(deps, request.workerId) };
     },
-    listEdges: notYet,
-    rotateConnectKey: notYet,
-    listConnectKeys: notYet,
-    getLocalAuthority: notYet,
+    async listEdges() {
+      return { edges: (await allEdges(deps)).map(toEdge) };
+    },
+    async rotateConnectKey(_request, context) {
+      const { keyId, staleEdges } = await rotateConnectKey(deps, context.signal);
+      return { keyId, staleEdges: [...staleEdges] };
+    },
+    async listConnectKeys() {
+      return { keys: (await deps.connectKeys.list()).map(toConnectKey) };
+    },
+    async getLocalAuthority() {
+      return localAuthority(deps);
+    },
   });
-}
-
-function notYet(): Promise<never> {
-  return Promise.reject(new AppError("Unavailable", "connect tokens are not served yet"));
 }

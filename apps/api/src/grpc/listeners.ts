@@ -1,4 +1,4 @@
-// The five doors. Every service is at each of them; who comes in by which, and what that one may call, proto/ decides.
+// The six doors. Every service is at each of them; who comes in by which, and what that one may call, proto/ decides.
 import { CallPlaces } from "@sallyport/appkit/call-places";
 import type { GrpcListen, GrpcServer } from "@sallyport/appkit/grpc-server";
 import { startGrpcServer } from "@sallyport/appkit/grpc-server";
@@ -7,10 +7,12 @@ import type { Authenticate } from "@sallyport/appkit/principals";
 import { everyCallerIs } from "@sallyport/appkit/principals";
 import { AUTHORIZATION_KEY } from "@sallyport/contracts";
 import { MAX_CALLS_PER_WORKSPACE } from "../domain/limits.ts";
+import { publishedKeys } from "../http/jwks.ts";
 import { openRestDoor } from "../http/rest.ts";
 import { holderOf } from "../services/authenticate.ts";
 import type { ServiceDeps } from "../services/deps.ts";
 import { adminService } from "./admin-handlers.ts";
+import { edgeService } from "./edge-handlers.ts";
 import { gatewayService } from "./gateway-handlers.ts";
 import { imageService } from "./image-handlers.ts";
 import { appService, sandboxService, workspaceService } from "./tenant-handlers.ts";
@@ -22,6 +24,7 @@ export interface ListenerOptions {
   readonly operatorSocket: string;
   readonly workerSocket: string;
   readonly gatewaySocket: string;
+  readonly edgeSocket: string;
   readonly logger: Logger;
 }
 
@@ -45,6 +48,7 @@ export async function startListeners(deps: ServiceDeps, options: ListenerOptions
     adminService(deps),
     workerService(deps),
     gatewayService(deps),
+    edgeService(deps),
   ];
   await using stack = new AsyncDisposableStack();
   const servers: GrpcServer[] = [];
@@ -58,9 +62,12 @@ export async function startListeners(deps: ServiceDeps, options: ListenerOptions
   await open({ kind: "unix", path: options.operatorSocket, mode: 0o600 }, everyCallerIs({ kind: "operator" }));
   await open({ kind: "unix", path: options.workerSocket, mode: 0o600 }, everyCallerIs({ kind: "worker" }));
   await open({ kind: "unix", path: options.gatewaySocket, mode: 0o660 }, everyCallerIs({ kind: "gateway" }));
+  await open({ kind: "unix", path: options.edgeSocket, mode: 0o660 }, everyCallerIs({ kind: "edge" }));
   const authenticate = byApiToken(deps);
   const { httpListen, logger } = options;
-  const rest = stack.use(await openRestDoor({ listen: httpListen, services, authenticate, logger, places }));
+  const rest = stack.use(
+    await openRestDoor({ listen: httpListen, services, authenticate, logger, places, jwks: publishedKeys(deps) }),
+  );
   const tcp = await open({ kind: "tcp", ...options.listen }, authenticate);
   if (tcp.port === undefined) throw new Error("a TCP listener has no port");
   const { port } = tcp;

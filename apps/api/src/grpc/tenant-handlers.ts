@@ -4,6 +4,7 @@ import type { BoundService, CallContext } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
 import { AppServiceService, SandboxServiceService, WorkspaceServiceService } from "@sallyport/contracts/grpc";
 import { lookupApp } from "../services/apps.ts";
+import { createToken, listTokens, revokeAllTokens, revokeToken } from "../services/connect-tokens.ts";
 import { createSandbox } from "../services/create-sandbox.ts";
 import type { ServiceDeps } from "../services/deps.ts";
 import { explainDestination } from "../services/explain-destination.ts";
@@ -21,6 +22,7 @@ import { setAsleep } from "../services/sleep.ts";
 import { updateNetwork } from "../services/update-network.ts";
 import { watchEvents } from "../services/watch-events.ts";
 import { fromCreateRequest, toIoAccess, toQuota, toSandbox, toSandboxEvent } from "./convert.ts";
+import { fromCreateToken, toCreatedToken, toTokenInfo } from "./convert-connect.ts";
 import { fromNetworkPolicy } from "./convert-network.ts";
 
 export function sandboxService(deps: ServiceDeps): BoundService {
@@ -87,10 +89,20 @@ export function sandboxService(deps: ServiceDeps): BoundService {
         yield { event: toSandboxEvent(event) };
       }
     },
-    createConnectToken: notYet,
-    listConnectTokens: notYet,
-    revokeConnectToken: notYet,
-    revokeConnectTokens: notYet,
+    async createConnectToken(request, context) {
+      return toCreatedToken(await createToken(workspaceOf(context), deps, fromCreateToken(request)));
+    },
+    async listConnectTokens(request, context) {
+      const tokens = await listTokens(workspaceOf(context), deps, request.sandboxId);
+      return { tokens: tokens.map(toTokenInfo) };
+    },
+    async revokeConnectToken(request, context) {
+      return { staleEdges: [...(await revokeToken(workspaceOf(context), deps, request, context.signal))] };
+    },
+    async revokeConnectTokens(request, context) {
+      const { sandboxId } = request;
+      return { staleEdges: [...(await revokeAllTokens(workspaceOf(context), deps, sandboxId, context.signal))] };
+    },
   });
 }
 
@@ -116,8 +128,4 @@ export function appService(deps: ServiceDeps): BoundService {
 export function workspaceOf({ principal }: CallContext): string {
   if (principal.kind === "workspace") return principal.workspaceId;
   throw new AppError("PermissionDenied", "only for a workspace");
-}
-
-function notYet(): Promise<never> {
-  return Promise.reject(new AppError("Unavailable", "connect tokens are not served yet"));
 }

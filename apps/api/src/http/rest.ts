@@ -1,6 +1,6 @@
 // The api over HTTP: the tenants' services, by the routes of proto/.
 import type { CallPlaces } from "@sallyport/appkit/call-places";
-import type { HttpServer, Resume } from "@sallyport/appkit/http";
+import type { HttpServer, RawRoute, Resume } from "@sallyport/appkit/http";
 import { startHttpServer } from "@sallyport/appkit/http";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { Authenticate } from "@sallyport/appkit/principals";
@@ -14,12 +14,20 @@ export interface RestDoor {
   readonly authenticate: Authenticate;
   readonly logger: Logger;
   readonly places: CallPlaces;
+  /** Public keys, for everybody. */
+  readonly jwks: RawRoute;
 }
 
 /** Opens the door of REST. Rejects when the address cannot be had. */
 export function openRestDoor(door: RestDoor): Promise<HttpServer> {
-  const { listen, ...rest } = door;
-  return startHttpServer({ ...rest, listen: { kind: "tcp", ...listen }, resume: RESUME, openapi: OPENAPI_JSON });
+  const { jwks, listen, ...rest } = door;
+  return startHttpServer({
+    ...rest,
+    listen: { kind: "tcp", ...listen },
+    resume: RESUME,
+    rawRoutes: [jwks],
+    openapi: OPENAPI_JSON,
+  });
 }
 
 const RESUME: Readonly<Record<string, Resume>> = {

@@ -2,10 +2,19 @@
 import type { Clock } from "@sallyport/appkit/clock";
 import type { Db } from "../store/database.ts";
 import type { BuildContexts } from "./build-contexts.ts";
+import type { ConnectKeys } from "./connect-keys.ts";
 import type { IoTokens } from "./io-tokens.ts";
+import type { LocalAuthority } from "./local-authority.ts";
 import type { MasterKey } from "./master-key.ts";
 import type { Turnstile } from "./turnstile.ts";
 import type { WakeHub } from "./wake-hub.ts";
+import type { Acknowledgements } from "./watch-routes.ts";
+
+/** Where sandboxes are reached by connect tokens: `https://<sandbox id>.<domain>:<port>`. */
+export interface ConnectAddress {
+  readonly domain: string;
+  readonly port: number;
+}
 
 export interface ServiceDeps {
   readonly db: Db;
@@ -19,4 +28,8 @@ export interface ServiceDeps {
   readonly master: Pick<MasterKey, "id" | "seal" | "open">;
   readonly contexts: BuildContexts;
   readonly platformId: string;
+  readonly connect: ConnectAddress;
+  readonly connectKeys: ConnectKeys;
+  readonly authority: LocalAuthority;
+  readonly acknowledgements: Acknowledgements;
 }

@@ -4,6 +4,7 @@ import type { Logger } from "@sallyport/appkit/logger";
 import { ENDED_SANDBOX_LIFE_MS, IDEMPOTENCY_KEY_LIFE_MS } from "../domain/limits.ts";
 import type { Db } from "../store/database.ts";
 import { deleteEndedSandboxes, deleteIdempotencyKeys } from "../store/expiry.ts";
+import { sweepConnect } from "./connect-janitor.ts";
 import { repeatedly } from "./repeatedly.ts";
 
 const SWEEP_EVERY_MS = 60_000;
@@ -42,6 +43,9 @@ export function startJanitor(deps: {
     try {
       const swept = await sweep(db, clock.now(), signal);
       if (swept.keys + swept.sandboxes > 0) logger.info({ ...swept }, "forgot what was past its time");
+      const connect = await sweepConnect(db, clock.now(), signal);
+      if (Object.values(connect).some((count) => count > 0))
+        logger.info({ ...connect }, "forgot old tokens and routes");
     } catch (error) {
       logger.warn({ err: error }, "forgetting what is past its time failed");
     }

@@ -11,6 +11,8 @@ export interface WaitOptions {
   readonly topic: string;
   readonly waitMs: number;
   readonly signal: AbortSignal;
+  /** 2,000 ms when unset. */
+  readonly lookEveryMs?: number;
 }
 
 /** What `read` answers as soon as it is not undefined; undefined once the time is over. */
@@ -22,6 +24,6 @@ export async function waitUntil<T>(options: WaitOptions, read: () => Promise<T |
     if (found !== undefined) return found;
     const leftMs = deadline - options.clock.monotonicMs();
     if (leftMs <= 0) return undefined;
-    await subscription.next(Math.min(leftMs, LOOK_EVERY_MS), options.signal);
+    await subscription.next(Math.min(leftMs, options.lookEveryMs ?? LOOK_EVERY_MS), options.signal);
   }
 }

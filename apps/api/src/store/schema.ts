@@ -1,4 +1,5 @@
 // The tables, as kysely sees them. migrations/ makes them; the two change together.
+import type { PublicJwk as KeySetJwk } from "@sallyport/connect-token/issue";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
 import type { ImageDefaults, ImageSource, ImageState } from "../domain/image.ts";
 import type { ObservedState, Outcome, Wish } from "../domain/instance-state.ts";
@@ -95,6 +96,8 @@ export interface Schema {
     disk_mib: number;
     event_seq: number;
     dns: Generated<string[]>;
+    token_epoch: Generated<number>;
+    tokens_revoked_at: Unset<Date>;
   };
   sandbox_events: {
     sandbox_id: string;
@@ -145,6 +148,42 @@ export interface Schema {
     created_at: CreatedAt;
     retired_at: Date | null;
   };
+  connect_tokens: {
+    id: string;
+    sandbox_id: string;
+    workspace_id: string;
+    epoch: number;
+    port: number;
+    embed: boolean;
+    created_at: Date;
+    expires_at: Date;
+    revoked_at: Unset<Date>;
+  };
+  connect_keys: {
+    id: string;
+    master_key_id: string;
+    public_jwk: JSONColumnType<KeySetJwk>;
+    sealed_private_jwk: Buffer;
+    created_at: CreatedAt;
+    signs_from: Date;
+    retired_at: Unset<Date>;
+  };
+  edges: { id: string; revision: number; seen_at: Date };
+  assertion_keys: { id: string; edge_id: string; public_jwk: JSONColumnType<KeySetJwk>; published_at: Date };
+  authorities: {
+    fingerprint: string;
+    name: string;
+    certificate_pem: string;
+    master_key_id: string;
+    sealed_private_key: Buffer;
+    created_at: CreatedAt;
+    expires_at: Date;
+  };
+  /** One row. */
+  route_sequence: { id: Generated<boolean>; revision: number; keys_revision: number; floor: number };
+  /** Triggers write these two. */
+  route_changes: { sandbox_id: string; revision: number };
+  revocations: { token_id: string; sandbox_id: string; expires_at: Date; revision: number };
 }
 
 /** An Ed25519 public key as RFC 8037 writes it. */

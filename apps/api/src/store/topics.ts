@@ -20,3 +20,9 @@ export const KEYS_TOPIC = "keys";
 
 /** A machine's own addresses have changed. */
 export const FLEET_TOPIC = "fleet";
+
+/** What edges are told has a newer number. The triggers of migrations/0005-connect-tokens.ts name it too. */
+export const ROUTES_TOPIC = "routes";
+
+/** An edge acts on another number than before. */
+export const EDGES_TOPIC = "edges";

@@ -4,10 +4,12 @@ import { up as foundation } from "./0001-foundation.ts";
 import { up as lifeCycle } from "./0002-life-cycle.ts";
 import { up as images } from "./0003-images.ts";
 import { up as networkPolicy } from "./0004-network-policy.ts";
+import { up as connectTokens } from "./0005-connect-tokens.ts";
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-foundation": { up: foundation },
   "0002-life-cycle": { up: lifeCycle },
   "0003-images": { up: images },
   "0004-network-policy": { up: networkPolicy },
+  "0005-connect-tokens": { up: connectTokens },
 };

@@ -1,0 +1,29 @@
+// Thin handlers of what an edge calls: EdgeService.
+import type { BoundService } from "@sallyport/appkit/service";
+import { bindService } from "@sallyport/appkit/service";
+import { EdgeServiceService } from "@sallyport/contracts/grpc";
+import { publishAssertionKey } from "../services/assertion-keys.ts";
+import type { ServiceDeps } from "../services/deps.ts";
+import { Certificates } from "../services/edges.ts";
+import { watchRoutes } from "../services/watch-routes.ts";
+import { toRoutesPart } from "./convert-connect.ts";
+
+export function edgeService(deps: ServiceDeps): BoundService {
+  const certificates = new Certificates(() => deps.clock.monotonicMs());
+  return bindService(EdgeServiceService, {
+    async *watchRoutes(request, context) {
+      for await (const part of watchRoutes(deps, request, context.signal)) yield toRoutesPart(deps.platformId, part);
+    },
+    async acknowledgeRoutes(request) {
+      await deps.acknowledgements.note(deps, request);
+      return {};
+    },
+    async publishAssertionKey(request) {
+      await publishAssertionKey(deps, request);
+      return {};
+    },
+    async issueCertificate(request) {
+      return certificates.issue(deps, request);
+    },
+  });
+}

@@ -1,0 +1,131 @@
+// The truth down to edges: everything at once or what is newer than they have, then changes as they commit, and each
+// second a sign of life with the newest number.
+import { AppError, invalidArgument } from "@sallyport/appkit/errors";
+import { ENDED_ROUTE_LIFE_MS, MAX_EDGES } from "../domain/limits.ts";
+import { acknowledge, registerEdge, touchEdge } from "../store/edges.ts";
+import type { ChangesPage, RevocationRow, RouteRow } from "../store/routes.ts";
+import { readChanges } from "../store/routes.ts";
+import { ROUTES_TOPIC } from "../store/topics.ts";
+import type { ServiceDeps } from "./deps.ts";
+
+const HEARTBEAT_MS = 1_000;
+/** Of one message: some 200 bytes each. */
+const PART = 1_000;
+/** A sign of life that says nothing new is written this often. */
+const TOUCH_EVERY_MS = 1_000;
+
+/** A part of the truth. Parts up to and including one that is complete belong together. */
+export interface RoutesPart {
+  readonly revision: number;
+  readonly reset: boolean;
+  readonly complete: boolean;
+  readonly routes: readonly RouteRow[];
+  readonly revoked: readonly RevocationRow[];
+  /** JSON of a JWK set, where it has changed. */
+  readonly keySet: string | undefined;
+}
+
+export interface WatchRoutesRequest {
+  readonly edgeId: string;
+  readonly sinceRevision: number;
+}
+
+/** Never ends by itself. Throws ResourceExhausted for one edge too many. */
+export async function* watchRoutes(
+  deps: ServiceDeps,
+  request: WatchRoutesRequest,
+  signal: AbortSignal,
+): AsyncGenerator<RoutesPart, void, undefined> {
+  const edgeId = checkEdgeId(request.edgeId);
+  const since = checkRevision("since_revision", request.sinceRevision);
+  using subscription = deps.hub.subscribe(ROUTES_TOPIC);
+  const start = await readChanges(deps.db, since, 1);
+  let reset = since < start.floor || since > start.head;
+  let told = reset ? 0 : since;
+  // What it has is what it acts on, from before this stream.
+  await register(deps, edgeId, told);
+  deps.acknowledgements.forget(edgeId);
+  let toldKeys = told;
+  let nextBeatAt = 0;
+  for (;;) {
+    const page = await readChanges(deps.db, told, PART);
+    const keySet = page.isWhole && page.keysRevision > toldKeys ? await deps.connectKeys.publishedSet() : undefined;
+    const now = deps.clock.monotonicMs();
+    if (reset || page.last > told || now >= nextBeatAt) {
+      yield partOf(page, { reset, keySet, endedAfter: deps.clock.now() - ENDED_ROUTE_LIFE_MS });
+      nextBeatAt = now + HEARTBEAT_MS;
+      told = page.last;
+      reset = false;
+      if (keySet !== undefined) toldKeys = page.keysRevision;
+    }
+    if (page.isWhole) await subscription.next(Math.max(0, nextBeatAt - deps.clock.monotonicMs()), signal);
+    else signal.throwIfAborted();
+  }
+}
+
+function partOf(
+  { isWhole, last, revoked, routes }: ChangesPage,
+  told: { readonly reset: boolean; readonly keySet: string | undefined; readonly endedAfter: number },
+): RoutesPart {
+  return {
+    revision: last,
+    reset: told.reset,
+    complete: isWhole,
+    routes: routes.filter(({ endedAt }) => endedAt === undefined || endedAt.getTime() > told.endedAfter),
+    revoked,
+    keySet: told.keySet,
+  };
+}
+
+async function register(deps: ServiceDeps, id: string, revision: number | undefined): Promise<void> {
+  if (await registerEdge(deps.db, { id, revision }, MAX_EDGES)) return;
+  throw new AppError("ResourceExhausted", `there are ${MAX_EDGES} edges already`, {
+    field: "edge_id",
+    hint: "an edge keeps its id over restarts; those that are silent are forgotten after a day",
+  });
+}
+
+/** Takes note that an edge that has shown itself is there. */
+export function meetEdge(deps: ServiceDeps, edgeId: string): Promise<void> {
+  return register(deps, checkEdgeId(edgeId), undefined);
+}
+
+/** What edges say they act on: what is new is written at once, what is not now and then. */
+export class Acknowledgements {
+  readonly #written = new Map<string, { readonly revision: number; readonly atMs: number }>();
+
+  /** Throws FailedPrecondition for an edge that does not watch, and for a number that nobody was told. */
+  async note(deps: ServiceDeps, request: { readonly edgeId: string; readonly revision: number }): Promise<void> {
+    const id = checkEdgeId(request.edgeId);
+    const revision = checkRevision("revision", request.revision);
+    const before = this.#written.get(id);
+    const nowMs = deps.clock.monotonicMs();
+    const isSame = before?.revision === revision;
+    if (isSame && nowMs - before.atMs < TOUCH_EVERY_MS) return;
+    const isTouched = isSame && (await touchEdge(deps.db, { id, revision }));
+    if (!isTouched && !(await acknowledge(deps.db, { id, revision }))) {
+      this.#written.delete(id);
+      throw new AppError("FailedPrecondition", "edge_id: is not told of routes, or not of this revision", {
+        field: "edge_id",
+        hint: "watch them first",
+      });
+    }
+    if (this.#written.size >= MAX_EDGES && before === undefined) this.#written.clear();
+    this.#written.set(id, { revision, atMs: nowMs });
+  }
+
+  /** The next word of this edge is written, whatever it is. */
+  forget(edgeId: string): void {
+    this.#written.delete(edgeId);
+  }
+}
+
+function checkEdgeId(text: string): string {
+  if (/^[A-Za-z0-9-]{1,64}$/.test(text)) return text;
+  throw invalidArgument("edge_id", "must be 1 to 64 letters, digits and dashes");
+}
+
+function checkRevision(field: string, revision: number): number {
+  if (Number.isSafeInteger(revision) && revision >= 0) return revision;
+  throw invalidArgument(field, "must be 0 or more");
+}

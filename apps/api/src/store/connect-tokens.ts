@@ -1,0 +1,172 @@
+// What is known of connect tokens: never the tokens themselves. Triggers tell edges what is revoked.
+import { sql } from "kysely";
+import type { ObservedState, Wish } from "../domain/instance-state.ts";
+import type { Db } from "./database.ts";
+
+export interface NewConnectToken {
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly port: number;
+  readonly embed: boolean;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+}
+
+/** What became of a new token. */
+export interface InsertedToken {
+  readonly wish: Wish;
+  readonly observed: ObservedState;
+  /** The sandbox's, which the token is of. */
+  readonly epoch: number;
+  /** False where the sandbox has as many tokens as it may. */
+  readonly hasRoom: boolean;
+  readonly isMade: boolean;
+  readonly startedAt: Date | undefined;
+  readonly lifetimeMs: number;
+  /** Id of the key that signs now; undefined when none does that this master key sealed. */
+  readonly keyId: string | undefined;
+}
+
+/**
+ * Writes a token of a living sandbox of this workspace, where there is room among those that have not expired: a few more
+ * than the limit when many come at once. Undefined when there is no such sandbox.
+ */
+export async function insertConnectToken(
+  workspaceId: string,
+  db: Db,
+  token: NewConnectToken,
+  options: { readonly limit: number; readonly masterKeyId: string },
+): Promise<InsertedToken | undefined> {
+  const { id, sandboxId, port, embed, createdAt, expiresAt } = token;
+  const { rows } = await sql<{
+    readonly wish: Wish;
+    readonly observed: ObservedState;
+    readonly token_epoch: number;
+    readonly has_room: boolean;
+    readonly made_id: string | null;
+    readonly started_at: Date | null;
+    readonly lifetime_ms: number;
+    readonly key_id: string | null;
+  }>`
+    WITH sandbox AS (
+      SELECT sandboxes.id, sandboxes.workspace_id, token_epoch, wish, observed, started_at, lifetime_ms
+      FROM sandboxes
+      JOIN instances ON instances.sandbox_id = sandboxes.id AND instances.generation = sandboxes.generation
+      WHERE sandboxes.workspace_id = ${workspaceId} AND sandboxes.id = ${sandboxId}
+    ), room AS (
+      SELECT count(*) < ${options.limit} AS has_room FROM (
+        SELECT 1 FROM connect_tokens
+        WHERE workspace_id = ${workspaceId} AND sandbox_id = ${sandboxId} AND expires_at > ${createdAt}::timestamptz
+        LIMIT ${options.limit}
+      ) AS living
+    ), signing AS (
+      SELECT id FROM connect_keys WHERE master_key_id = ${options.masterKeyId} AND signs_from <= now()
+      ORDER BY signs_from DESC, id DESC LIMIT 1
+    ), made AS (
+      INSERT INTO connect_tokens (id, sandbox_id, workspace_id, epoch, port, embed, created_at, expires_at)
+      SELECT ${id}::text, sandbox.id, sandbox.workspace_id, token_epoch, ${port}::integer, ${embed}::boolean,
+        ${createdAt}::timestamptz, ${expiresAt}::timestamptz
+      FROM sandbox, room, signing WHERE has_room AND wish = 'run' AND observed NOT IN ('stopping', 'ended')
+      RETURNING id
+    )
+    SELECT wish, observed, token_epoch, has_room, made.id AS made_id, started_at, lifetime_ms, signing.id AS key_id
+    FROM sandbox CROSS JOIN room LEFT JOIN made ON true LEFT JOIN signing ON true`.execute(db);
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  return {
+    wish: row.wish,
+    observed: row.observed,
+    epoch: row.token_epoch,
+    hasRoom: row.has_room,
+    isMade: row.made_id !== null,
+    startedAt: row.started_at ?? undefined,
+    lifetimeMs: row.lifetime_ms,
+    keyId: row.key_id ?? undefined,
+  };
+}
+
+export interface ConnectTokenRow {
+  readonly id: string;
+  readonly port: number;
+  readonly embed: boolean;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  /** When it alone was revoked, or else all of its sandbox's. */
+  readonly revokedAt: Date | undefined;
+}
+
+/** Those of a sandbox of this workspace that have not expired, newest first. */
+export async function listConnectTokens(
+  workspaceId: string,
+  db: Db,
+  sandboxId: string,
+  now: Date,
+): Promise<ConnectTokenRow[]> {
+  const rows = await db
+    .selectFrom("connect_tokens as token")
+    .innerJoin("sandboxes", "sandboxes.id", "token.sandbox_id")
+    .select(["token.id", "token.port", "token.embed", "token.created_at", "token.expires_at"])
+    .select(
+      sql<Date | null>`coalesce(token.revoked_at,
+        CASE WHEN token.epoch < sandboxes.token_epoch THEN sandboxes.tokens_revoked_at END)`.as("revoked_at"),
+    )
+    .where("token.workspace_id", "=", workspaceId)
+    .where("token.sandbox_id", "=", sandboxId)
+    .where("token.expires_at", ">", now)
+    .orderBy("token.id", "desc")
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    port: row.port,
+    embed: row.embed,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at ?? undefined,
+  }));
+}
+
+/** Revokes a token of a sandbox of this workspace, or finds it revoked; false when there is none. */
+export async function revokeConnectToken(
+  workspaceId: string,
+  db: Db,
+  token: { readonly sandboxId: string; readonly id: string },
+): Promise<boolean> {
+  const rows = await db
+    .updateTable("connect_tokens")
+    .set({ revoked_at: sql<Date>`coalesce(revoked_at, now())` })
+    .where("workspace_id", "=", workspaceId)
+    .where("sandbox_id", "=", token.sandboxId)
+    .where("id", "=", token.id)
+    .returning("id")
+    .execute();
+  return rows.length > 0;
+}
+
+/** Revokes all tokens that a sandbox of this workspace has so far; false when there is no such sandbox. */
+export async function raiseTokenEpoch(workspaceId: string, db: Db, sandboxId: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable("sandboxes")
+    .set({ token_epoch: sql<number>`token_epoch + 1`, tokens_revoked_at: sql<Date>`now()` })
+    .where("workspace_id", "=", workspaceId)
+    .where("id", "=", sandboxId)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows > 0n;
+}
+
+/** Forgets at most so many tokens that expired before this time; answers how many it was. */
+export async function deleteExpiredTokens(db: Db, before: Date, limit: number): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`
+    DELETE FROM connect_tokens WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM connect_tokens WHERE expires_at < ${before} LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    ))`.execute(db);
+  return Number(numAffectedRows);
+}
+
+/** The same for revocations, which count for nothing once their token has expired. */
+export async function deleteExpiredRevocations(db: Db, before: Date, limit: number): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`
+    DELETE FROM revocations WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM revocations WHERE expires_at < ${before} LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    ))`.execute(db);
+  return Number(numAffectedRows);
+}

@@ -1,0 +1,160 @@
+// What edges are told, by the numbers of the one sequence that triggers write (migrations/0005-connect-tokens.ts). A
+// number is given under a lock that its transaction holds until it is committed: whoever sees one sees all before it, so
+// "newer than the newest that I have" misses nothing.
+import { sql } from "kysely";
+import type { ObservedState, Wish } from "../domain/instance-state.ts";
+import type { Db } from "./database.ts";
+
+/** A route as it is now. */
+export interface RouteRow {
+  readonly sandboxId: string;
+  readonly workspaceId: string;
+  readonly instanceId: string;
+  readonly wish: Wish;
+  readonly observed: ObservedState;
+  readonly tokenEpoch: number;
+  /** When its sandbox ended, once it has. */
+  readonly endedAt: Date | undefined;
+}
+
+export interface RevocationRow {
+  readonly tokenId: string;
+  readonly sandboxId: string;
+  readonly expiresAt: Date;
+}
+
+/** What is newer than a number: all of it, or its oldest part. */
+export interface ChangesPage {
+  /** The newest number there is. */
+  readonly head: number;
+  /** What was told up to this number may have been forgotten since. */
+  readonly floor: number;
+  /** Of the newest change of the key set. */
+  readonly keysRevision: number;
+  readonly routes: readonly RouteRow[];
+  readonly revoked: readonly RevocationRow[];
+  /** The newest number of this page. */
+  readonly last: number;
+  /** Whether there is nothing newer than this page, up to `head`. */
+  readonly isWhole: boolean;
+}
+
+interface Row {
+  readonly head: number;
+  readonly floor: number;
+  readonly keys_revision: number;
+  readonly revision: number | null;
+  readonly token_id: string | null;
+  readonly changed_id: string;
+  readonly token_expires_at: Date;
+  readonly sandbox_id: string | null;
+  readonly workspace_id: string;
+  readonly token_epoch: number;
+  readonly ended_at: Date | null;
+  readonly instance_id: string | null;
+  readonly wish: Wish;
+  readonly observed: ObservedState;
+}
+
+/**
+ * Changes after a number, oldest first, at most so many: one statement, so one moment. What changes while pages are read
+ * comes again on a later page under its new number.
+ */
+export async function readChanges(db: Db, after: number, limit: number): Promise<ChangesPage> {
+  const { rows } = await sql<Row>`
+    SELECT head.revision AS head, head.floor, head.keys_revision, changed.revision, changed.token_id,
+      changed.sandbox_id AS changed_id, changed.expires_at AS token_expires_at, sandboxes.id AS sandbox_id,
+      sandboxes.workspace_id, sandboxes.token_epoch, sandboxes.ended_at, instances.id AS instance_id, instances.wish,
+      instances.observed
+    FROM route_sequence AS head
+    LEFT JOIN (
+      (SELECT revision, sandbox_id, NULL AS token_id, NULL AS expires_at FROM route_changes
+        WHERE revision > ${after} ORDER BY revision LIMIT ${limit})
+      UNION ALL
+      (SELECT revision, sandbox_id, token_id, expires_at FROM revocations
+        WHERE revision > ${after} ORDER BY revision LIMIT ${limit})
+      ORDER BY revision LIMIT ${limit}
+    ) AS changed ON true
+    LEFT JOIN sandboxes ON changed.token_id IS NULL AND sandboxes.id = changed.sandbox_id
+    LEFT JOIN instances ON instances.sandbox_id = sandboxes.id AND instances.generation = sandboxes.generation
+    ORDER BY changed.revision`.execute(db);
+  const [first] = rows;
+  if (first === undefined) throw new Error("the sequence of routes has no row");
+  const changes = rows.filter((row) => row.revision !== null);
+  const isWhole = changes.length < limit;
+  return {
+    head: first.head,
+    floor: first.floor,
+    keysRevision: first.keys_revision,
+    routes: changes.flatMap(toRoute),
+    revoked: changes.flatMap(toRevocation),
+    last: isWhole ? first.head : (changes.at(-1)?.revision ?? after),
+    isWhole,
+  };
+}
+
+function toRoute(row: Row): RouteRow[] {
+  // A sandbox that was forgotten ended long ago: nobody needs to be told.
+  if (row.sandbox_id === null || row.instance_id === null) return [];
+  const { workspace_id: workspaceId, wish, observed, token_epoch: tokenEpoch } = row;
+  return [
+    {
+      sandboxId: row.sandbox_id,
+      workspaceId,
+      instanceId: row.instance_id,
+      wish,
+      observed,
+      tokenEpoch,
+      endedAt: row.ended_at ?? undefined,
+    },
+  ];
+}
+
+function toRevocation(row: Row): RevocationRow[] {
+  if (row.token_id === null) return [];
+  return [{ tokenId: row.token_id, sandboxId: row.changed_id, expiresAt: row.token_expires_at }];
+}
+
+/** The newest number. */
+export async function readHead(db: Db): Promise<number> {
+  const row = await db.selectFrom("route_sequence").select("revision").executeTakeFirstOrThrow();
+  return row.revision;
+}
+
+/** Whether edges are told of a sandbox of whatever workspace: only edges may learn it. */
+export async function isRouted(db: Db, sandboxId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom("route_changes")
+    .select("sandbox_id")
+    .where("sandbox_id", "=", sandboxId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/**
+ * Forgets at most so many routes that ended before this time; answers how many it was. The sequence is locked before any
+ * of them, as nobody may lock it after one.
+ */
+export async function deleteEndedRoutes(tx: Db, before: Date, limit: number): Promise<number> {
+  const ended = await tx
+    .selectFrom("route_changes")
+    .leftJoin("sandboxes", "sandboxes.id", "route_changes.sandbox_id")
+    .select("route_changes.sandbox_id")
+    .where(({ eb, or }) => or([eb("sandboxes.id", "is", null), eb("sandboxes.ended_at", "<", before)]))
+    .limit(limit)
+    .execute();
+  if (ended.length === 0) return 0;
+  await tx.selectFrom("route_sequence").select("id").forUpdate().execute();
+  const ids = ended.map((row) => row.sandbox_id);
+  const gone = await tx
+    .deleteFrom("route_changes")
+    .where(sql<boolean>`sandbox_id = ANY (${ids})`)
+    .returning("revision")
+    .execute();
+  const newest = gone.reduce((most, { revision }) => Math.max(most, revision), 0);
+  await tx
+    .updateTable("route_sequence")
+    .set({ floor: sql<number>`greatest(floor, ${newest})` })
+    .execute();
+  return gone.length;
+}
