@@ -23,6 +23,7 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
 const TEST_PACKAGES: Readonly<Record<string, string>> = {
   conntrack: "lists the connections that the kernel tracks",
   curl: "HTTP as people type it, for a test of connect tokens",
+  "libnss3-tools": "has browsers trust a platform's certificates",
   python3: "a program of a user's who has no SDK, for a test of REST",
   "python3-requests": "HTTP as Python programs speak it, for the same test",
   "python3-websockets": "WebSocket as Python programs speak it, for a test of connect tokens",
@@ -31,7 +32,6 @@ const TEST_PACKAGES: Readonly<Record<string, string>> = {
 /** What the second lane calls besides, and what for. */
 const FULL_TEST_PACKAGES: Readonly<Record<string, string>> = {
   chromium: "a browser, for the tests of what pages of sandboxes can do to each other",
-  "libnss3-tools": "has that browser trust a platform's certificates",
 };
 
 /** What the machine is set up for: to run the platform, its tests, or also those that take a browser. */

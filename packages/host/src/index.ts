@@ -20,5 +20,7 @@ export type { Runsc } from "./runsc.ts";
 export { findRunsc, mustHideNetSysctls, parseRunscVersion, usableRunsc } from "./runsc.ts";
 export type { SetupOptions, SetupReporter, SetupResult, SetupStep } from "./setup.ts";
 export { allNeeds, probeAll, setUp } from "./setup.ts";
+export type { TrustedAuthority, TrustOptions, TrustStep } from "./trust.ts";
+export { homeOfUser, trustAuthority, untrustAuthorities } from "./trust.ts";
 export type { SystemUser, SystemUserRole, SystemUsers } from "./users.ts";
 export { SYSTEM_USERS, systemUsers } from "./users.ts";
