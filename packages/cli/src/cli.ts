@@ -1,13 +1,17 @@
 // The program: every verb under one command, errors and exit codes in one place.
 import { Command, CommanderError } from "commander";
 import { apiTokenCommand } from "./commands/api-token.ts";
+import { caCommand } from "./commands/ca.ts";
+import { connectTokenCommand } from "./commands/connect-token.ts";
 import { cpCommand } from "./commands/cp.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
+import { edgesCommand } from "./commands/edges.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { execCommand } from "./commands/exec.ts";
 import { fsCommand } from "./commands/fs.ts";
 import { imageCommand } from "./commands/image.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { lsCommand } from "./commands/ls.ts";
 import { policyCommand } from "./commands/policy.ts";
@@ -67,12 +71,16 @@ function buildProgram(context: CliContext, print: Print, done: (code: number) =>
   apiTokenCommand(context, program, "api-token", done);
   workspaceCommand(context, program, done);
   workersCommand(context, program, done);
+  edgesCommand(context, program, done);
+  keysCommand(context, program, done);
   const admin = program
     .command("admin", { hidden: true })
     .description("the operator's verbs, under their longer names");
   apiTokenCommand(context, admin, "token", done);
   workspaceCommand(context, admin, done);
   workersCommand(context, admin, done);
+  edgesCommand(context, admin, done);
+  keysCommand(context, admin, done);
   return program;
 }
 
@@ -89,6 +97,8 @@ const VERBS = [
   logsCommand,
   eventsCommand,
   policyCommand,
+  connectTokenCommand,
+  caCommand,
   tagsCommand,
   sleepCommand,
   rmCommand,

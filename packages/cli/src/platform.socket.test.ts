@@ -129,6 +129,20 @@ describe("the operator's verbs", () => {
         workers: [{ id: "wk-1", lastSeenAt: new Date(Date.now() - 30_000), unreachable: true, instances: 3 }],
       }),
       declareWorkerLost: answer({ sandboxes: 3 }),
+      listEdges: answer({
+        edges: [
+          { id: "edge-1", lastSeenAt: new Date(), stale: false, revision: 7, newestRevision: 7 },
+          { id: "edge-2", lastSeenAt: new Date(Date.now() - 30_000), stale: true, revision: 5, newestRevision: 7 },
+        ],
+      }),
+      listConnectKeys: answer({
+        keys: [
+          { keyId: "new", createdAt: new Date(1), signing: true },
+          { keyId: "old", createdAt: new Date(0), signing: false, removedAt: new Date(2) },
+        ],
+      }),
+      rotateConnectKey: answer({ keyId: "newer", staleEdges: ["edge-2"] }),
+      getLocalAuthority: answer({ certificatePem: "PEM", fingerprint: "ab", domains: ["localhost"] }),
     });
     const socket = join(home, "run/api/operator/operator.sock");
     mkdirSync(dirname(socket), { recursive: true });
@@ -233,6 +247,28 @@ describe("the operator's verbs", () => {
     const lost = await cli(undefined, ["admin", "workers", "lost", "wk-1", "--json"], { env });
     expect(JSON.parse(lost.stdout)).toEqual({ id: "wk-1", sandboxes: 3 });
     expect(requests.slice(2)).toEqual([{ workerId: "wk-1" }, { workerId: "wk-1" }]);
+  });
+
+  it("list edges, and keys, and change the key that signs", async () => {
+    const edges = await cli(undefined, ["edges"], { env });
+    expect(edges.stdout).toMatch(/^ID .*\nedge-1 +fresh +0s ago +7 of 7\nedge-2 +stale +30s ago +5 of 7\n$/);
+    const keys = await cli(undefined, ["keys"], { env });
+    expect(keys.stdout).toMatch(/^ID .*\nnew +1970\S+ +signs\nold +1970\S+ +leaves 1970\S+\n$/);
+    expect(JSON.parse((await cli(undefined, ["keys", "list", "--json"], { env })).stdout)).toHaveLength(2);
+    const rotated = await cli(undefined, ["keys", "rotate"], { env });
+    expect(rotated).toMatchObject({ code: 0, stdout: "newer\n" });
+    expect(rotated.stderr).toContain("edge-2");
+    expect(JSON.parse((await cli(undefined, ["admin", "keys", "rotate", "--json"], { env })).stdout)).toEqual({
+      keyId: "newer",
+      staleEdges: ["edge-2"],
+    });
+  });
+
+  it("print the local authority, and trust none that is not bound to its names", async () => {
+    expect(await cli(undefined, ["ca", "print"], { env })).toEqual({ code: 0, stdout: "PEM\n", stderr: "" });
+    const json = JSON.parse((await cli(undefined, ["ca", "print", "--json"], { env })).stdout) as unknown;
+    expect(json).toEqual({ certificatePem: "PEM", fingerprint: "ab", domains: ["localhost"] });
+    expect((await cli(undefined, ["ca", "trust"], { env })).code).toBe(1);
   });
 
   it("say when there is no platform", async () => {
