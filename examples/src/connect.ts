@@ -11,8 +11,8 @@ console.log(creds); // shows all but the token
 
 // Make an HTTP request; the token goes in the Authorization header.
 const response = await creds.fetch("/hello?to=you");
-const { path, user, authorization } = (await response.json()) as Record<string, unknown>;
-console.log(`HTTP ${response.status}: ${path} by ${JSON.stringify(user)}, authorization ${authorization}`);
+const { path, user, authorization } = (await response.json()) as { path: string; user: unknown; authorization: null };
+console.log(`HTTP ${response.status}: ${path} by ${JSON.stringify(user)}, authorization: ${authorization ?? "none"}`);
 
 // A WebSocket, likewise.
 const socket = creds.webSocket("/");

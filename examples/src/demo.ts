@@ -44,7 +44,7 @@ const EXAMPLES: readonly Example[] = [
     file: "connect.ts",
     title: "a connect token opens one port to HTTP and WebSocket",
     expects: () => [
-      'HTTP 200: /hello?to=you by {"user_id":"foo"}, authorization null',
+      'HTTP 200: /hello?to=you by {"user_id":"foo"}, authorization: none',
       "WebSocket: Hello world!",
       "revoked: HTTP 401",
     ],
