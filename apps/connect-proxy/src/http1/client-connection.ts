@@ -100,6 +100,10 @@ export class ClientConnection implements Http1Owner, Timed {
     this.#settle();
   }
 
+  onClientFull(): void {
+    this.#settle();
+  }
+
   onAnswered(keepAlive: boolean): void {
     this.#exchange = undefined;
     this.#bodyUntilMs = NEVER;

@@ -180,7 +180,9 @@ export class Http1Exchange implements AnswerSink {
   }
 
   onFlush(): boolean {
-    return this.#isOver || this.#writer.flush();
+    if (this.#isOver || this.#writer.flush()) return true;
+    this.#owner.onClientFull();
+    return false;
   }
 
   onEnd(trailers: readonly RawHeader[]): void {

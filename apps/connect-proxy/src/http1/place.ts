@@ -38,6 +38,8 @@ export interface Http1Owner extends Client {
   readonly unreadBytes: number;
   /** The exchange reads a body from now on, or can take more of it. */
   onBodyWanted(): void;
+  /** The client takes no more of the answer for now. */
+  onClientFull(): void;
   /** The client's next request may come, or is there already. */
   onAnswered(keepAlive: boolean): void;
   /** Breaks off, so that nobody takes what was sent for whole. */
