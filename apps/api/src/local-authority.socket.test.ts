@@ -39,7 +39,7 @@ async function handshake(options: { cert: string; key: string; ca: string; serve
   try {
     return await new Promise<string>((resolve) => {
       socket.once("secureConnect", () => resolve("ok"));
-      socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      socket.once("error", (error) => resolve(error.message));
     });
   } finally {
     socket.destroy();
@@ -67,9 +67,7 @@ describe("the local authority", () => {
     expect(leaf.validToDate.getTime() - leaf.validFromDate.getTime()).toBeLessThanOrEqual(7 * DAY_MS);
     const tls = { cert: certificatePem, key: pem(keys), ca };
     expect(await handshake({ ...tls, servername: HOST })).toBe("ok");
-    expect(await handshake({ ...tls, servername: "sb-01jd0000000000000000000001.localhost" })).toBe(
-      "ERR_TLS_CERT_ALTNAME_INVALID",
-    );
+    expect(await handshake({ ...tls, servername: "sb-01jd0000000000000000000001.localhost" })).toMatch(/altnames/);
     const again = new X509Certificate((await issue(HOST, spki(keys))).certificatePem);
     expect(again.serialNumber).not.toBe(leaf.serialNumber);
   });
@@ -101,14 +99,14 @@ describe("the local authority", () => {
     const inside = await forge([{ type: "dns", value: "anything.localhost" }]);
     expect(await handshake({ ...inside, servername: "anything.localhost" })).toBe("ok");
     const outside = await forge([{ type: "dns", value: "api.example.com" }]);
-    expect(await handshake({ ...outside, servername: "api.example.com" })).toBe("PERMITTED_SUBTREE_VIOLATION");
+    expect(await handshake({ ...outside, servername: "api.example.com" })).toBe("permitted subtree violation");
     const both = await forge([
       { type: "dns", value: HOST },
       { type: "dns", value: "notlocalhost" },
     ]);
-    expect(await handshake({ ...both, servername: HOST })).toBe("PERMITTED_SUBTREE_VIOLATION");
+    expect(await handshake({ ...both, servername: HOST })).toBe("permitted subtree violation");
     const address = await forge([{ type: "ip", value: "198.51.100.7" }]);
-    expect(await handshake({ ...address, servername: "" })).toMatch(/EXCLUDED_VIOLATION|PERMITTED_SUBTREE_VIOLATION/);
+    expect(await handshake({ ...address, servername: "" })).toBe("excluded subtree violation");
   });
 
   it.each([

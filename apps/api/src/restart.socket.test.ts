@@ -125,7 +125,7 @@ class KilledApi {
   }
 
   async start(): Promise<void> {
-    const { database, stateDir, operatorSocket, workerSocket, gatewaySocket, platformId } = this.#config;
+    const { database, stateDir, operatorSocket, workerSocket, gatewaySocket, edgeSocket, platformId } = this.#config;
     if (database.kind !== "socket") throw new Error("tests use a socket");
     const env = {
       PATH: process.env["PATH"],
@@ -138,6 +138,7 @@ class KilledApi {
       SALLYPORT_OPERATOR_SOCKET: operatorSocket,
       SALLYPORT_WORKER_SOCKET: workerSocket,
       SALLYPORT_GATEWAY_SOCKET: gatewaySocket,
+      SALLYPORT_EDGE_SOCKET: edgeSocket,
       SALLYPORT_PLATFORM_ID: platformId,
     };
     const main = join(import.meta.dirname, "main.ts");
