@@ -3,13 +3,17 @@ import { describe, expectTypeOf, it } from "vitest";
 import type {
   AllowRule,
   CallOptions,
+  ConnectToken,
+  ConnectTokenOptions,
   CreateOptions,
   ErrorCode,
   ExitStatus,
   Explanation,
   Json,
+  LocalAuthority,
   Output,
   Process,
+  Revocation,
   RunResult,
 } from "./index.ts";
 import { App, Client, Image, SallyportError, Sandbox } from "./index.ts";
@@ -40,6 +44,11 @@ async function userProgram(maybe: number | undefined, signal: AbortSignal): Prom
     expectTypeOf(event.at).toEqualTypeOf<Date>();
     expectTypeOf(event.detail).toEqualTypeOf<Json>();
   }
+  const token = await sandbox.createConnectToken({ userMetadata: ["a", { b: null }], port: maybe, signal });
+  expectTypeOf(await token.fetch("/")).toEqualTypeOf<Response>();
+  expectTypeOf(token.webSocket("/")).toEqualTypeOf<WebSocket>();
+  // @ts-expect-error What JSON cannot say.
+  await sandbox.createConnectToken({ userMetadata: { at: new Date() } });
   await sandbox.updateNetworkPolicy("blocked", { signal, timeoutMs: maybe });
   await sandbox.updateNetworkPolicy({ allow: [{ cidr: "198.51.100.0/24", ports: [53] }, "2001:db8::/32"] });
   const { allowed, rule, why, hint } = await sandbox.explain("198.51.100.7:443", { signal });
@@ -95,6 +104,10 @@ describe("the types", () => {
     expectTypeOf<CreateOptions>().toExtend<CallOptions>();
     expectTypeOf<Sandbox["explain"]>().returns.resolves.toEqualTypeOf<Explanation>();
     expectTypeOf<AllowRule["protocol"]>().toEqualTypeOf<"tcp" | "udp" | "icmp" | undefined>();
+    expectTypeOf<Sandbox["createConnectToken"]>().returns.resolves.toEqualTypeOf<ConnectToken>();
+    expectTypeOf<ConnectTokenOptions>().toExtend<CallOptions>();
+    expectTypeOf<ConnectToken["revoke"]>().returns.resolves.toEqualTypeOf<Revocation>();
+    expectTypeOf<Client["localAuthority"]>().returns.resolves.toEqualTypeOf<LocalAuthority>();
     expectTypeOf<SallyportError<"NotFound">>().toExtend<SallyportError>();
   });
 });

@@ -13,22 +13,26 @@ const run = promisify(execFile);
 const { project, tarballs } = inject("installed");
 const KIB = 1_024;
 
-/** Packed sizes, sources and maps included. About a third above what they are (contracts 304, policy 55, connect-token 54, sdk 118, cli 149 KiB): room for features, none for an accident. */
+/** Packed sizes, sources and maps included. About a third above what they are (contracts 345, policy 57, connect-token 54, sdk 144, cli 161 KiB): room for features, none for an accident. */
 const MAX_TARBALL_BYTES: Readonly<Record<PublicPackage, number>> = {
-  contracts: 400 * KIB,
-  policy: 74 * KIB,
+  contracts: 450 * KIB,
+  policy: 76 * KIB,
   "connect-token": 72 * KIB,
-  sdk: 155 * KIB,
-  cli: 200 * KIB,
+  sdk: 190 * KIB,
+  cli: 215 * KIB,
 };
-/** Minified, with everything it stands on: mostly gRPC and the generated messages. Now 594 KiB. */
+/** Minified, with all that is loaded at the start: mostly gRPC and the generated messages. Now 605 KiB. */
 const MAX_BUNDLE_BYTES = 700 * KIB;
-/** The same, compressed. Now 143 KiB. */
+/** The same, compressed. Now 137 KiB. */
 const MAX_BUNDLE_GZIP_BYTES = 170 * KIB;
-/** Files that `import "@sallyport/sdk"` reads: each costs a look-up and a parse at every start. Now 153. */
+/** What is loaded when it is first needed: undici for connect tokens, tar and ignore rules for images. Now 556 KiB. */
+const MAX_LATER_BYTES = 680 * KIB;
+/** The same, compressed. Now 171 KiB. */
+const MAX_LATER_GZIP_BYTES = 210 * KIB;
+/** Files that `import "@sallyport/sdk"` reads: each costs a look-up and a parse at every start. Now 161. */
 const MAX_MODULES = 180;
-/** All that is parsed at import. Now 1,448 KiB, of which gRPC is 672 and the messages and stubs 503. */
-const MAX_MODULE_BYTES = 1_750 * KIB;
+/** All that is parsed at import. Now 1,588 KiB, of which gRPC is 672 and the messages and stubs 620. */
+const MAX_MODULE_BYTES = 1_900 * KIB;
 
 /** All that may be loaded by importing the SDK; whatever only some calls need is imported by them. */
 const LOADED_PACKAGES = [
@@ -53,14 +57,17 @@ describe("the tarballs", () => {
 
 describe("a bundle", () => {
   it("stays within its size", async () => {
-    const { code, gzip } = await bundle('export * from "@sallyport/sdk";');
-    expect(code).toBeLessThanOrEqual(MAX_BUNDLE_BYTES);
-    expect(gzip).toBeLessThanOrEqual(MAX_BUNDLE_GZIP_BYTES);
+    const { start, later } = await bundle('export * from "@sallyport/sdk";');
+    expect(start.code).toBeLessThanOrEqual(MAX_BUNDLE_BYTES);
+    expect(start.gzip).toBeLessThanOrEqual(MAX_BUNDLE_GZIP_BYTES);
+    expect(later.code).toBeLessThanOrEqual(MAX_LATER_BYTES);
+    expect(later.gzip).toBeLessThanOrEqual(MAX_LATER_GZIP_BYTES);
   });
 
   it("leaves out what is not used", async () => {
-    const { code } = await bundle('export { SallyportError } from "@sallyport/sdk";');
-    expect(code).toBeLessThanOrEqual(8 * KIB);
+    const { start, later } = await bundle('export { SallyportError } from "@sallyport/sdk";');
+    expect(start.code).toBeLessThanOrEqual(8 * KIB);
+    expect(later.code).toBe(0);
   });
 });
 
@@ -97,15 +104,39 @@ describe("an import", () => {
   });
 });
 
-async function bundle(source: string): Promise<{ code: number; gzip: number }> {
+interface Size {
+  readonly code: number;
+  readonly gzip: number;
+}
+
+/** What a program loads at its start, and what it may load later. Chunks that nothing leads to are never loaded. */
+async function bundle(source: string): Promise<{ start: Size; later: Size }> {
   const input = join(project, "bundle.mjs");
   writeFileSync(input, source);
   const build = await rolldown({ input, platform: "node", logLevel: "silent" });
   const { output } = await build.generate({ format: "esm", minify: true });
   await build.close();
-  const chunks = output.map((file) => (file.type === "chunk" ? file.code : ""));
-  const gzip = chunks.reduce((sum, code) => sum + gzipSync(code).length, 0);
-  return { code: chunks.reduce((sum, code) => sum + Buffer.byteLength(code), 0), gzip };
+  const chunks = new Map(output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file] as const] : [])));
+  const reach = (from: Iterable<string>, all: boolean) => {
+    const reached = new Set(from);
+    for (const name of reached) {
+      const chunk = chunks.get(name);
+      for (const next of [...(chunk?.imports ?? []), ...(all ? (chunk?.dynamicImports ?? []) : [])]) reached.add(next);
+    }
+    return reached;
+  };
+  const entry = [...chunks.values()].filter(({ isEntry }) => isEntry).map(({ fileName }) => fileName);
+  const atStart = reach(entry, false);
+  const sizeOf = (names: ReadonlySet<string>): Size => {
+    const texts = [...names].map((name) => chunks.get(name)?.code ?? "");
+    const sum = (size: (text: string) => number) =>
+      texts.reduce((total, text) => total + (text === "" ? 0 : size(text)), 0);
+    return { code: sum((text) => Buffer.byteLength(text)), gzip: sum((text) => gzipSync(text).length) };
+  };
+  return {
+    start: sizeOf(atStart),
+    later: sizeOf(new Set([...reach(entry, true)].filter((name) => !atStart.has(name)))),
+  };
 }
 
 async function loadedBy(specifier: string): Promise<readonly Loaded[]> {

@@ -5,6 +5,8 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { makeAuthority } from "@sallyport/testkit/certificates";
+import { EchoServer } from "@sallyport/testkit/echo-server";
 import { FakePlatform } from "@sallyport/testkit/fake-platform";
 import { describe, expect, inject, it } from "vitest";
 import type { Runtime } from "./runtimes.ts";
@@ -50,6 +52,34 @@ describe.each(RUNTIMES)("$name", (runtime) => {
       secured: "DeadlineExceeded",
       listed: [sandbox],
       ended: { exitCode: 137, reason: "terminated" },
+    });
+    expect(code).toBe(0);
+  });
+
+  it("reaches a sandbox by a connect token, and then ends by itself", async () => {
+    const authority = await makeAuthority();
+    const names = ["sb-00000000000000000000000001.localhost", "elsewhere.localhost"];
+    await using server = await EchoServer.start(await authority.issue(names));
+    await using platform = await FakePlatform.start();
+    platform.connect.domain = `localhost:${server.port}`;
+    platform.connect.caPem = authority.pem;
+    const elsewhere = `https://elsewhere.localhost:${server.port}/`;
+    const env = { ...platformOf(platform), ELSEWHERE: elsewhere };
+    const { code, output } = await run(runtime, binary, [program("connect.js")], env);
+    expect(output).toMatch(/^\{.*\}\n$/);
+    expect(JSON.parse(output)).toEqual({
+      shown: false,
+      fetched: [true, 200, "POST", "/hello?a=1", "text"],
+      authorized: true,
+      redirected: true,
+      leaked: false,
+      form: true,
+      refused: "path",
+      global: "not reached",
+      webSocket: ["/ws", true, "echo"],
+      protocol: "one",
+      socketShown: false,
+      revoked: { staleEdges: [] },
     });
     expect(code).toBe(0);
   });

@@ -1,5 +1,15 @@
 // A user's program, held by the compiler: driving a sandbox, its streams, its errors, and what the types refuse.
-import type { ErrorCode, ExitStatus, Input, Output, Process, RunResult } from "@sallyport/sdk";
+import type {
+  ConnectToken,
+  ConnectTokenInfo,
+  ErrorCode,
+  ExitStatus,
+  Input,
+  Output,
+  Process,
+  Revocation,
+  RunResult,
+} from "@sallyport/sdk";
 import { SallyportError, Sandbox } from "@sallyport/sdk";
 
 /** The same type, neither wider nor narrower. */
@@ -38,6 +48,48 @@ export async function statuses(sandbox: Sandbox): Promise<void> {
   // @ts-expect-error It may still be running.
   count((await sandbox.poll()).exitCode);
   for await (const one of Sandbox.list({ app: "web" })) text(one.id);
+}
+
+/** Requests and WebSockets are the web's. */
+export async function connections(sandbox: Sandbox, signal: AbortSignal, port: number | undefined): Promise<void> {
+  const token: ConnectToken = await sandbox.createConnectToken({
+    userMetadata: { user_id: "foo", roles: ["admin"], none: null } as const,
+    port,
+    expiresInMs: 60_000,
+    embed: true,
+    signal,
+    timeoutMs: undefined,
+  });
+  const response: Response = await token.fetch("/items", {
+    method: "POST",
+    headers: { accept: "application/json" },
+    body: new URLSearchParams({ a: "1" }),
+    signal,
+  });
+  text(await response.text());
+  const socket: WebSocket = token.webSocket("/live", ["one"]);
+  socket.addEventListener("message", (event) => text(String(event.data)));
+  socket.send("hello");
+  const { staleEdges }: Revocation = await token.revoke({ signal });
+  for (const edge of staleEdges) text(edge);
+  const known: readonly ConnectTokenInfo[] = await sandbox.connectTokens({ signal });
+  for (const { id } of known) await sandbox.revokeConnectToken(id);
+  await sandbox.revokeConnectTokens({ timeoutMs: 1 });
+  // Any value of JSON, and none at all.
+  for (const userMetadata of [null, false, 0, "", [], {}, undefined])
+    await sandbox.createConnectToken({ userMetadata });
+  // @ts-expect-error A date is no JSON: it would arrive as a text.
+  await sandbox.createConnectToken({ userMetadata: { at: new Date() } });
+  // @ts-expect-error A function is no JSON.
+  await sandbox.createConnectToken({ userMetadata: () => "foo" });
+  // @ts-expect-error Undefined is no JSON: it would vanish.
+  await sandbox.createConnectToken({ userMetadata: ["foo", undefined] });
+  // @ts-expect-error Numbers carry their unit in the name, and are numbers.
+  await sandbox.createConnectToken({ expiresInMs: "1h" });
+  // @ts-expect-error A token is made by a sandbox; its facts are read, never set.
+  token.token = "mine";
+  // @ts-expect-error Requests go to the sandbox, by a path.
+  await token.fetch(new Request("https://elsewhere.example/"));
 }
 
 /** Errors are told apart by code, and the code tells what they carry. */
