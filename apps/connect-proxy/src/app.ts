@@ -22,6 +22,7 @@ import { addGauges } from "./gauges.ts";
 import { holdConnections } from "./hold-connections.ts";
 import { Http1Front } from "./http1.ts";
 import { Http2Front } from "./http2.ts";
+import { TICK_MS } from "./limits.ts";
 import { LocalCertificates } from "./local-certificates.ts";
 import { Metrics } from "./metrics.ts";
 import { openMetricsDoor } from "./metrics-door.ts";
@@ -35,8 +36,6 @@ export interface ConnectProxyDeps {
   readonly listeners: readonly Server[];
 }
 
-/** How exactly time limits of requests are kept, in milliseconds. */
-const DEADLINE_TICK_MS = 250;
 const PUBLISH_MS = 5_000;
 /** An api that comes back is met soon: what is revoked waits for its edges. */
 const RECONNECT = {
@@ -106,7 +105,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     metrics.exchange(end);
     accessLog?.write(end);
   };
-  const deadlines = stack.use(new Deadlines(DEADLINE_TICK_MS));
+  const deadlines = stack.use(new Deadlines(TICK_MS));
   const upstream = stack.use(
     new Upstream({ limits, deadlines, currentRoute: (sandboxId) => rules.currentRoute(sandboxId) }),
   );

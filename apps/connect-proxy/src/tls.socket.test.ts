@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, createServer } from "node:net";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { connect } from "node:tls";
 import { describe, expect, it, vi } from "vitest";
@@ -227,7 +227,6 @@ describe("TlsDoor", () => {
 
 /** The first bytes of a client that wants this host. */
 async function helloOf(servername: string): Promise<Buffer> {
-  const { createServer } = await import("node:net");
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -14,7 +14,7 @@ import { plainAddress } from "./forwarded.ts";
 import { sandboxOf } from "./head/host.ts";
 
 /** A connection whose handshake is done. */
-export interface SecureConnection {
+interface SecureConnection {
   readonly socket: TLSSocket;
   /** The TCP connection below. */
   readonly transport: Socket;
@@ -27,7 +27,7 @@ export interface SecureConnection {
 }
 
 /** Why a connection ended before its handshake did. */
-export type DoorRefusal = Refused | "server-name" | "not-tls" | "certificate" | "timeout" | "broken";
+type DoorRefusal = Refused | "server-name" | "not-tls" | "certificate" | "timeout" | "broken";
 
 export interface TlsDoorOptions {
   readonly certificates: Certificates;
@@ -200,6 +200,8 @@ class Entrant {
         return;
       }
       if (!this.#settle()) return;
+      // As Node's own TLS server does it: node:http2 waits for a client's handshake otherwise.
+      Object.assign(secure, { secureConnecting: false });
       const protocol = secure.alpnProtocol === "h2" ? "h2" : "http/1.1";
       this.#options.onSecure({
         socket: secure,

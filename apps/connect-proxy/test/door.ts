@@ -17,7 +17,7 @@ import type { Certificates } from "../src/certificates.ts";
 import type { EdgeLimits } from "../src/edge-limits.ts";
 import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
 import { LocalCertificates } from "../src/local-certificates.ts";
-import type { SecureConnection } from "../src/tls.ts";
+import type { TlsDoorOptions } from "../src/tls.ts";
 import { TlsDoor } from "../src/tls.ts";
 import { FakeEdgeService } from "./fake-edge-service.ts";
 
@@ -40,7 +40,7 @@ export interface TestDoor extends AsyncDisposable {
   /** Why connections ended at the door, in order. */
   readonly refused: string[];
   /** Those that came through. */
-  readonly entered: SecureConnection[];
+  readonly entered: Parameters<TlsDoorOptions["onSecure"]>[0][];
   /** Tells the table of a route, as the api would. */
   know(number: number, state?: "running" | "ended"): Promise<void>;
 }
@@ -93,7 +93,7 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
       }),
   );
   const refused: string[] = [];
-  const entered: SecureConnection[] = [];
+  const entered: TestDoor["entered"] = [];
   const door = new TlsDoor({
     certificates,
     connectDomain: options.connectDomain ?? DOMAIN,

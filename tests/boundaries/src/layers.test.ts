@@ -95,6 +95,17 @@ const RULES: readonly Rule[] = [
       file !== "apps/worker/src/system/command.ts",
   },
   {
+    name: "the connect-proxy dials nothing",
+    reason: "whoever breaks into what faces strangers finds one way into sandboxes, the gateway's door (openPort)",
+    forbids: ({ file, home, specifier, typeOnly }) =>
+      home === "apps/connect-proxy" &&
+      ["node:dgram", "node:http", "node:https", "node:net", "undici"].includes(specifier) &&
+      !typeOnly &&
+      !isTest(file) &&
+      // They look at addresses, know the names of statuses, or listen.
+      !/\/(admission|forwarded|http1-exchange|metrics-door|refusal-page)\.ts$/.test(file),
+  },
+  {
     name: "no reaching into another package",
     reason: "the exports map is the wall; a deep import makes every file public",
     forbids: ({ specifier }) =>
