@@ -123,6 +123,40 @@ export function sdkCalls({ client, sandbox }: SdkWorld): readonly SdkCall[] {
       base: () => ({ destination: "198.51.100.7:443" }),
       send: ({ destination }) => sandbox.explain(destination as string, options),
     },
+    ...connectCalls(sandbox, options),
+    {
+      name: "Sandbox.createConnectToken",
+      method: `${SERVICE}/CreateConnectToken`,
+      options: { user_metadata: "userMetadata", port: "port", expires_in_ms: "expiresInMs", embed: "embed" },
+      own: { sandbox_id: HANDLE },
+      base: () => ({}),
+      send: ({ userMetadata, ...rest }) =>
+        sandbox.createConnectToken({ ...options, ...rest, userMetadata: userMetadata as Json }),
+    },
+    {
+      name: "Sandbox.revokeConnectToken",
+      method: `${SERVICE}/RevokeConnectToken`,
+      options: { token_id: "id" },
+      own: { sandbox_id: HANDLE },
+      base: () => ({ tokenId: "ct-01jd0000000000000000000000" }),
+      send: ({ tokenId }) => sandbox.revokeConnectToken(tokenId as string, options),
+    },
+    ...["ListConnectTokens", "RevokeConnectTokens"].map((name) => ({
+      name,
+      method: `${SERVICE}/${name}`,
+      options: {},
+      own: { sandbox_id: HANDLE },
+      base: () => ({}),
+      send: () => Promise.resolve(),
+    })),
+    {
+      name: "Client.localAuthority",
+      method: "/sallyport.v1.AdminService/GetLocalAuthority",
+      options: {},
+      own: {},
+      base: () => ({}),
+      send: () => Promise.resolve(),
+    },
     {
       name: "App.lookup",
       method: "/sallyport.v1.AppService/LookupApp",
@@ -140,6 +174,38 @@ export function sdkCalls({ client, sandbox }: SdkWorld): readonly SdkCall[] {
       send: () => Promise.resolve(),
     },
     ...imageCalls(options),
+  ];
+}
+
+function connectCalls(sandbox: SandboxHandle, options: CallOptions): SdkCall[] {
+  const none = (name: string, method: string, own: Record<string, string>): SdkCall => ({
+    name,
+    method,
+    options: {},
+    own,
+    base: () => ({}),
+    send: () => Promise.resolve(),
+  });
+  return [
+    {
+      name: "Sandbox.createConnectToken",
+      method: `${SERVICE}/CreateConnectToken`,
+      options: { user_metadata: "userMetadata", port: "port", expires_in_ms: "expiresInMs", embed: "embed" },
+      own: { sandbox_id: HANDLE },
+      base: () => ({ userMetadata: { user_id: "foo" } }),
+      send: (request) => sandbox.createConnectToken({ ...options, ...request }),
+    },
+    none("Sandbox.connectTokens", `${SERVICE}/ListConnectTokens`, { sandbox_id: HANDLE }),
+    {
+      name: "Sandbox.revokeConnectToken",
+      method: `${SERVICE}/RevokeConnectToken`,
+      options: { token_id: "id" },
+      own: { sandbox_id: HANDLE },
+      base: () => ({ tokenId: "ct-01jd0000000000000000000000" }),
+      send: ({ tokenId }) => sandbox.revokeConnectToken(tokenId as string, options),
+    },
+    none("Sandbox.revokeConnectTokens", `${SERVICE}/RevokeConnectTokens`, { sandbox_id: HANDLE }),
+    none("Client.localAuthority", "/sallyport.v1.AdminService/GetLocalAuthority", {}),
   ];
 }
 
