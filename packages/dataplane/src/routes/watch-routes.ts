@@ -29,6 +29,7 @@ export interface WatchRoutesOptions {
   readonly ownGateway: string;
   /** Where the table is kept; its folder is the edge's own. */
   readonly path: string;
+  /** Told once of what goes on failing in the same way. */
   readonly onProblem: (problem: RouteProblem, error: unknown) => void;
   /** {@link SILENT_API_MS} when unset. */
   readonly silentApiMs?: number | undefined;
@@ -54,17 +55,19 @@ class Watch implements RouteWatch {
   readonly #stop = new AbortController();
   readonly #acknowledger: Acknowledger;
   readonly #backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+  /** What was told since a step was last taken, by what failed. */
+  readonly #told = new Map<RouteProblem, string>();
   #heardAtMs = Number.NEGATIVE_INFINITY;
   #following: Promise<void> = Promise.resolve();
 
   constructor(options: WatchRoutesOptions) {
-    const { client, edgeId, onProblem, path, table } = options;
+    const { client, edgeId, path, table } = options;
     this.#options = options;
     this.#journal = new RouteJournal({ path, platformId: table.platformId, snapshot: () => table.snapshot() });
     this.#acknowledger = new Acknowledger({
       client,
       edgeId,
-      onProblem: (error) => onProblem("acknowledge", error),
+      onProblem: (error) => this.#report("acknowledge", error),
       signal: this.#stop.signal,
     });
   }
@@ -74,14 +77,14 @@ class Watch implements RouteWatch {
   }
 
   async load(): Promise<void> {
-    const { onProblem, table } = this.#options;
+    const { table } = this.#options;
     const { changes, problem } = this.#journal.read();
     try {
       for (const change of changes) await table.apply(change);
     } catch (error) {
-      onProblem("stored", error);
+      this.#report("stored", error);
     }
-    if (problem !== undefined) onProblem("stored", problem);
+    if (problem !== undefined) this.#report("stored", problem);
   }
 
   start(): void {
@@ -96,14 +99,14 @@ class Watch implements RouteWatch {
   }
 
   async #followForever(): Promise<void> {
-    const { onProblem, table } = this.#options;
+    const { table } = this.#options;
     const { signal } = this.#stop;
     const sweep = setInterval(() => table.forgetWhatIsOver(), SWEEP_MS);
     while (!signal.aborted) {
       try {
         await this.#follow(signal);
       } catch (error) {
-        if (!signal.aborted) onProblem("watch", error);
+        if (!signal.aborted) this.#report("watch", error);
       }
       await this.#backoff.pauseOrAbort(signal);
     }
@@ -132,16 +135,24 @@ class Watch implements RouteWatch {
   }
 
   async #take(change: RouteChange): Promise<void> {
-    const { onProblem, table } = this.#options;
-    await table.apply(change);
+    await this.#options.table.apply(change);
     this.#backoff.reset();
+    this.#told.delete("watch");
     try {
       this.#journal.save(isHeartbeat(change) ? undefined : change);
     } catch (error) {
-      onProblem("save", error);
+      this.#report("save", error);
       return; // what a restart would forget is not acknowledged
     }
+    this.#told.delete("save");
     this.#acknowledger.tell(change.revision);
+  }
+
+  #report(problem: RouteProblem, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    if (this.#told.get(problem) === text) return;
+    this.#told.set(problem, text);
+    this.#options.onProblem(problem, error);
   }
 }
 
