@@ -1,9 +1,10 @@
 // Trailers that may go on. Some readers merge them into the head: what a head alone may say is not theirs to say
 // (RFC 9110, section 6.5.1), and what the proxy says of a client even less.
 import type { RawHeader } from "@sallyport/connect-token/verify";
-import { kindOf, normalName } from "../head/field-names.ts";
+import { kindOf } from "../head/field-names.ts";
+import { flatName } from "../header-names.ts";
 
-/** Names in lower case, `-` for `_`. */
+/** Names as the laxest reader sees them. */
 const NEVER: ReadonlySet<string> = new Set([
   "authorization",
   "cache-control",
@@ -46,15 +47,14 @@ const NEVER_BEGINNINGS: readonly string[] = [
   "sec-",
   "transfer-",
   "x-forwarded-",
-  "x-verified-",
 ];
 
 /** Without what may not stand there. */
 export function endToEndTrailers(trailers: readonly RawHeader[]): readonly RawHeader[] {
   if (trailers.length === 0) return trailers;
   return trailers.filter(([name]) => {
-    const normal = normalName(name);
-    if (kindOf(name) !== undefined || kindOf(normal) !== undefined || NEVER.has(normal)) return false;
-    return !NEVER_BEGINNINGS.some((beginning) => normal.startsWith(beginning));
+    const flat = flatName(name);
+    if (kindOf(name) !== undefined || kindOf(flat) !== undefined || NEVER.has(flat)) return false;
+    return !flat.includes("x-verified-") && !NEVER_BEGINNINGS.some((beginning) => flat.startsWith(beginning));
   });
 }

@@ -45,8 +45,3 @@ const LENGTHS: ReadonlySet<number> = new Set(Array.from(KINDS.keys(), (name) => 
 export function kindOf(name: string): FieldKind | undefined {
   return LENGTHS.has(name.length) ? KINDS.get(name.toLowerCase()) : undefined;
 }
-
-/** Lower case, `-` for `_`: two names that servers may take for the same one are the same then. */
-export function normalName(name: string): string {
-  return name.toLowerCase().replaceAll("_", "-");
-}
