@@ -2,7 +2,14 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AllowRule, CallOptions, CreateOptions, NetworkPolicy, Sandbox as SandboxHandle } from "@sallyport/sdk";
+import type {
+  AllowRule,
+  CallOptions,
+  CreateOptions,
+  Json,
+  NetworkPolicy,
+  Sandbox as SandboxHandle,
+} from "@sallyport/sdk";
 import { App, Image, Registry, Sandbox } from "@sallyport/sdk";
 import type { SdkCall, TypedRequest } from "@sallyport/testkit/bad-input";
 

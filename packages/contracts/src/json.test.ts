@@ -1,6 +1,6 @@
 // Strict JSON: what fits is taken in either spelling, what does not is refused by the path of its field.
 import { describe, expect, it } from "vitest";
-import { CreateSandboxRequest, ListSandboxesRequest, ReadOutputRequest } from "./index.ts";
+import { CreateConnectTokenRequest, CreateSandboxRequest, ListSandboxesRequest, ReadOutputRequest } from "./index.ts";
 import { LOST_KEY, methodSchema, paramsToJson, requestFault, requestFromJson, SchemaError } from "./json.ts";
 
 const CREATE = "/sallyport.v1.SandboxService/CreateSandbox";
@@ -129,5 +129,43 @@ describe("wire bytes", () => {
     expect(requestFault(CREATE, large)?.field).toBe("lifetime_ms");
     expect(requestFault(CREATE, Uint8Array.of(0xff))?.field).toBeUndefined();
     expect(requestFault(CREATE, new Uint8Array())).toBeUndefined();
+  });
+});
+
+describe("JSON within a request", () => {
+  const TOKEN = "/sallyport.v1.SandboxService/CreateConnectToken";
+  const { input: token } = methodSchema(TOKEN);
+  const sent = (userMetadata: string) =>
+    requestFromJson(token, { body: `{"userMetadata": ${userMetadata}}`, params: { sandbox_id: "x" } });
+
+  it("is any", () => {
+    const value = { a: [1.5, null, true, "\u{1f4a5}"], constructor: {} };
+    expect(requestFault(TOKEN, sent(JSON.stringify(value)))).toBeUndefined();
+    const read = CreateConnectTokenRequest.decode(sent(JSON.stringify(value)));
+    expect(read.userMetadata).toEqual(value);
+    expect(CreateConnectTokenRequest.decode(sent('"\\ud83d\\ude00"')).userMetadata).toBe("\u{1f600}");
+  });
+
+  it.each([
+    ['"\\ud800"', "user_metadata"],
+    ['{"a": ["\\udc00"]}', "user_metadata.a[0]"],
+    ['{"\\ud800": 1}', "user_metadata"],
+  ])("is well-formed Unicode: %s", (text, field) => {
+    expect(faultOf(() => sent(text))).toEqual({ field, reason: "must hold well-formed Unicode" });
+  });
+
+  it("has no prototype, at any depth", () => {
+    for (const text of ['{"__proto__": 1}', '[{"__proto__": 1}]']) {
+      const fault = requestFault(TOKEN, sent(text));
+      expect(fault).toMatchObject({ field: expect.stringMatching(/^user_metadata(\[0\])?$/) as string });
+    }
+  });
+
+  it("is nested so deep and no deeper", () => {
+    const nested = (levels: number) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
+    expect(requestFault(TOKEN, sent(nested(49)))).toBeUndefined();
+    const reason = "is nested too deep: 49 levels of JSON are the most";
+    expect(requestFault(TOKEN, sent(nested(50)))).toEqual({ field: "user_metadata", reason });
+    expect(faultOf(() => sent(nested(500))).field).toBe("user_metadata");
   });
 });

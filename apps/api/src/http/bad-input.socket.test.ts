@@ -14,6 +14,8 @@ let api: TestApi;
 let worker: FakeWorker;
 let token: string;
 let sandboxId: string;
+/** One that no case ends. */
+let connected: string;
 beforeAll(async () => {
   api = await startTestApi();
   worker = await new FakeWorker(api, obedient).ready();
@@ -24,6 +26,8 @@ beforeAll(async () => {
   const request = createRequest({ waitMs: 10_000, name: "odd" });
   const made = await callUnary(api.sandboxes, api.sandboxes.createSandbox, request, workspace.auth);
   sandboxId = made.sandbox?.id ?? "";
+  const other = createRequest({ waitMs: 10_000 });
+  connected = (await callUnary(api.sandboxes, api.sandboxes.createSandbox, other, workspace.auth)).sandbox?.id ?? "";
 });
 afterAll(async () => {
   await worker[Symbol.asyncDispose]();
@@ -40,6 +44,8 @@ const base: Base = (method) => {
   if (name === "UpdateNetworkPolicy") return { sandboxId, network: { open: {} } };
   if (name === "ExplainDestination") return { sandboxId, destination: "198.51.100.7:443" };
   if (name === "GetSandboxByName") return { name: "odd" };
+  if (name === "CreateConnectToken") return { sandboxId: connected };
+  if (name === "RevokeConnectToken") return { sandboxId, tokenId: "ct-01jd0000000000000000000000" };
   if (name === "LookupApp") return { name: "odd" };
   if (name === "CreateImage") return { source: { registryReference: "registry.invalid/odd:1" } };
   if (name === "SetRegistryCredential") return { registry: "registry.invalid", username: "odd", password: "odd" };
@@ -49,7 +55,7 @@ const base: Base = (method) => {
 };
 const baseOf: Base = (method) => {
   const request = base(method);
-  return /\/(List\w+|GetUsage)$/.test(method) ? {} : request;
+  return /\/(List(?!ConnectTokens)\w+|GetUsage|GetLocalAuthority)$/.test(method) ? {} : request;
 };
 
 function judge(findings: Findings, least: number): void {

@@ -4,6 +4,7 @@ import { create, fromBinary, fromJsonString, mergeFromJson, toBinary, toJson } f
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { fieldOf, locate, SchemaError } from "./fault.ts";
 import { registry } from "./registry.ts";
+import { messageFault } from "./wire.ts";
 
 /** A request as HTTP carries it. */
 export interface JsonRequest {
@@ -32,8 +33,13 @@ export function requestFromJson(desc: DescMessage, { body, params }: JsonRequest
 function parse(desc: DescMessage, text: string): ReturnType<typeof create> {
   const json = parseText(text);
   try {
-    return fromJsonString(desc, text);
+    const message = fromJsonString(desc, text);
+    // Half a character passes where any JSON does, and would be another one on the wire.
+    const fault = HALF_CHARACTER.test(text) ? messageFault(desc, message) : undefined;
+    if (fault === undefined) return message;
+    throw new SchemaError(fault);
   } catch (error) {
+    if (error instanceof SchemaError) throw error;
     // JSON.parse keeps the last of two members of one name, so these are told by the strict parser alone.
     const [, twice] = error instanceof Error ? (/duplicate .*?"([A-Za-z0-9_]{1,64})"/i.exec(error.message) ?? []) : [];
     if (twice !== undefined)
@@ -41,6 +47,9 @@ function parse(desc: DescMessage, text: string): ReturnType<typeof create> {
     throw new SchemaError(locate(desc, json));
   }
 }
+
+/** As JSON writes it; UTF-8 has no way to. */
+const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
 
 function parseText(text: string): JsonValue {
   try {

@@ -1,6 +1,7 @@
 // Values of JavaScript that the types of a field allow and its meaning does not, and good ones to put around them.
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
+import { isAnyJson } from "./values.ts";
 
 /** A value for one field, as a program with types could write it. */
 export interface TypedValue {
@@ -41,6 +42,16 @@ const NUMBERS: readonly TypedValue[] = [
   1e300,
 ].map((value) => ({ what: Object.is(value, -0) ? "-0" : String(value), value }));
 
+const JSON_VALUES: readonly TypedValue[] = [
+  ...TEXTS,
+  ...TEXTS.map(({ what, value }) => ({ what: `${what} as a name`, value: ownProperty(String(value), "v") })),
+  ...NUMBERS,
+  { what: "null", value: null },
+  { what: "a list of many", value: Array.from({ length: MANY }, () => null) },
+  { what: "60 deep", value: JSON.parse("[".repeat(60) + "]".repeat(60)) },
+  { what: "very deep", value: JSON.parse("[".repeat(3_000) + "]".repeat(3_000)) },
+];
+
 /** The odd values of one field. A field of messages has none but their number: the fields within have theirs. */
 export function typedValues(field: DescField): readonly TypedValue[] {
   switch (field.fieldKind) {
@@ -60,6 +71,7 @@ export function typedValues(field: DescField): readonly TypedValue[] {
         ...single(field).map(({ what, value }) => ({ what: `${what} in it`, value: { k: value } })),
       ];
     case "message":
+      return isAnyJson(field.message) ? JSON_VALUES : [];
     case "enum":
       return [];
     case "scalar":

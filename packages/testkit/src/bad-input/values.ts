@@ -60,6 +60,7 @@ export function oddValues(field: DescField): OddValue[] {
         ...single(field).map(({ malformed, value, what }) => odd(`${what} in it`, { k: value }, malformed)),
       ];
     case "message":
+      if (isAnyJson(field.message)) return anyJson();
       return [...wrong((name) => name !== "an object"), odd("an object", {}, false)];
     case "scalar":
     case "enum":
@@ -72,8 +73,37 @@ export function* fieldPaths(desc: DescMessage, path: readonly DescField[] = []):
   for (const field of desc.fields) {
     const here = [...path, field];
     yield here;
-    if (isOfMessages(field) && !path.includes(field)) yield* fieldPaths(field.message, here);
+    if (isOfMessages(field) && !isAnyJson(field.message) && !path.includes(field))
+      yield* fieldPaths(field.message, here);
   }
+}
+
+/** Whether a message takes any JSON value: its own fields are no caller's business. */
+export function isAnyJson(desc: DescMessage): boolean {
+  return desc.typeName === "google.protobuf.Value";
+}
+
+function anyJson(): OddValue[] {
+  return [
+    ...TYPES.map(([what, value]) => odd(what, value, false)),
+    ...TEXTS.map(([what, text]) => odd(what, text, false)),
+    ...TEXTS.map(([what, text]) => odd(`${what} as a name`, { [text]: "v" }, false)),
+    odd("null", null, false),
+    odd("null in a list", [null], false),
+    odd("huge", 1e300, false),
+    odd("2^53 + 1", 9_007_199_254_740_993, false),
+    odd("the prototype as a name", JSON.parse('{"__proto__": "v"}') as JsonObject, true),
+    odd("the prototype as a name within", JSON.parse('[{"a": {"__proto__": 1}}]') as JsonValue, true),
+    odd("half a character", "\ud800", true),
+    odd("half a character as a name", { "\ud800": 1 }, true),
+    odd("half a character within", { a: ["\udc00"] }, true),
+    odd("very deep", JSON.parse("[".repeat(3_000) + "]".repeat(3_000)) as JsonValue, true),
+    odd(
+      "very many",
+      Array.from({ length: MANY }, () => 1),
+      true,
+    ),
+  ];
 }
 
 function isOfMessages(field: DescField): field is DescField & { message: DescMessage } {
