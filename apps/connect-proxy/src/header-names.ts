@@ -25,7 +25,8 @@ export function rememberedByName<Fate>(work: (name: string) => Fate): (name: str
     const fate = work(name);
     if (name.length <= MAX_NAME_CHARACTERS) {
       if (known.size >= MAX_NAMES) known.clear();
-      known.set(name, fate);
+      // A copy: a slice would keep alive the whole head that it was cut from.
+      known.set(Buffer.from(name, "latin1").toString("latin1"), fate);
     }
     return fate;
   };
