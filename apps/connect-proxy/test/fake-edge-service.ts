@@ -54,6 +54,7 @@ export class FakeEdgeService implements AsyncDisposable {
           },
           publishAssertionKey: async ({ jwk }) => {
             this.assertionKeys.push(jwk);
+            this.#news.emit("published");
             return {};
           },
           issueCertificate: async ({ host, publicKey }) => {
@@ -96,6 +97,11 @@ export class FakeEdgeService implements AsyncDisposable {
   /** Resolves when an edge acts on this revision; the newest when unset. */
   async settled(revision: number = this.#changes.length): Promise<void> {
     while (this.acknowledged < revision) await once(this.#news, "acknowledged");
+  }
+
+  /** Resolves when an edge has published a key for assertions. */
+  async published(): Promise<void> {
+    while (this.assertionKeys.length === 0) await once(this.#news, "published");
   }
 
   async *#watch(sinceRevision: number, signal: AbortSignal): AsyncGenerator<WatchRoutesResponse> {

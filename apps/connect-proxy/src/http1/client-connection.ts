@@ -146,8 +146,10 @@ export class ClientConnection implements Http1Owner, Timed {
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
     const exchange = this.#exchange;
-    if (this.#lingeredBytes !== undefined) this.#destroy();
-    else if (exchange === undefined) this.#linger();
+    if (this.#lingeredBytes !== undefined) {
+      // The last answer may still be on its way to the kernel: behind it the connection ends by itself.
+      if (this.stream.writableFinished) this.#destroy();
+    } else if (exchange === undefined) this.#linger();
     else if (exchange.wantsBody) exchange.onClientGone();
   };
 

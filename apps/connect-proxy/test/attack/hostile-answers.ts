@@ -79,7 +79,8 @@ const FRAMING: readonly HostileAnswer[] = table({
   "TE named by Connection": [ok(["Connection: Transfer-Encoding", TE], CHUNKED), [GOOD, ...BROKEN]],
   "TE in capitals": [ok(["TRANSFER-ENCODING: CHUNKED"], CHUNKED), [GOOD, "502"]],
   "no length, then the end": [ok(["X: y"], BODY), [GOOD], "end"],
-  "no length, then a reset": [ok(["X: y"], BODY), ["cut", "502"], "reset"],
+  // The gateway's socket knows no resets: to the proxy it is an end like any other, which ends such a body.
+  "no length, then a reset": [ok(["X: y"], BODY), [GOOD, "cut", "502"], "reset"],
   "no headers at all": [ok([], BODY), [GOOD], "end"],
   "HTTP/1.0, no length": [ok([], BODY, "HTTP/1.0 200 OK"), [GOOD], "end"],
   "HTTP/1.0 with a length": [ok([CL], BODY, "HTTP/1.0 200 OK"), [GOOD]],

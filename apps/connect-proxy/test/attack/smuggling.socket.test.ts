@@ -1,0 +1,100 @@
+// The smuggling corpus through the running proxy: proxy and app take the same bytes for the same messages, and another
+// client on the same upstream connections never notices.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import { duplexPair } from "node:stream";
+import { finished } from "node:stream/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Place } from "./place.ts";
+import { RawClient, say } from "./raw-client.ts";
+import { SMUGGLES } from "./smuggling.ts";
+import { readAnswers, targetOf, valuesOf } from "./strict-http.ts";
+
+let place: Place;
+let token: string;
+let canary: RawClient;
+let canaries = 0;
+
+beforeAll(async () => {
+  place = await Place.start();
+  token = await place.token(place.a);
+  canary = await RawClient.connect(place, place.a.name);
+});
+
+afterAll(async () => {
+  canary?.[Symbol.dispose]();
+  await place?.[Symbol.asyncDispose]();
+});
+
+/** A well-behaved client of the same sandbox, on a connection of its own that is never given up. */
+async function sing(): Promise<void> {
+  const target = `/canary-${canaries++}`;
+  canary.send(place.fill(`GET ${target} HTTP/1.1\r\nHost: {H}\r\n{A}\r\n\r\n`, place.a, token));
+  const answer = await canary.answer();
+  expect(answer.startLine).toBe("HTTP/1.1 200 OK");
+  expect(answer.body.toString()).toContain(` ${target} 0 `);
+}
+
+describe("the smuggling corpus", () => {
+  it("is as large as it says", () => {
+    expect(SMUGGLES.length).toBeGreaterThanOrEqual(250);
+    expect(new Set(SMUGGLES.map(({ name }) => name)).size).toBe(SMUGGLES.length);
+  });
+
+  for (const { name, bytes, reaches } of SMUGGLES) {
+    it(name, async () => {
+      const { app } = place.a;
+      await sing();
+      const before = app.requests.length;
+      const client = await say(place, place.a.name, place.fill(bytes, place.a, token));
+      await sing();
+      const reached = app.requests.slice(before).filter((request) => !targetOf(request).startsWith("/canary-"));
+
+      expect(app.problems).toEqual([]);
+      expect(reaches).toContainEqual(reached.map(targetOf));
+      const methods = reached.map(({ startLine }) => startLine.split(" ")[0] ?? "");
+      const read = readAnswers(
+        client.received,
+        [...methods, ...Array<string>(60).fill("GET")],
+        client.ending === "end",
+      );
+      expect(read.problem).toBeUndefined();
+      const fromApp = read.messages.filter((answer) => valuesOf(answer, "x-app").length > 0);
+      expect(fromApp).toHaveLength(reached.length);
+      if (reached.length === 0)
+        expect(client.received.toString("latin1")).toMatch(/^(HTTP\/1\.1 (1|4|5)[0-9][0-9] |$)/);
+    });
+  }
+
+  it("never reached the other workspace's app", () => {
+    expect(place.b.app.requests).toEqual([]);
+    expect(place.b.app.received()).toHaveLength(0);
+  });
+
+  it("is the same to another reader: what was forwarded, node:http takes for the same requests", async () => {
+    for (const connection of place.a.app.connections) {
+      expect(await readByNode(connection.received())).toEqual([...connection.messages.map(targetOf), "/last"]);
+    }
+  });
+});
+
+/** Ends the connection: all before it was read by then. */
+const LAST = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+/** Targets of the requests that node:http's strict parser sees in these bytes. */
+async function readByNode(bytes: Buffer): Promise<string[]> {
+  const targets: string[] = [];
+  const server = createServer({ insecureHTTPParser: false });
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    targets.push(request.url ?? "");
+    request.resume().on("end", () => response.end());
+  });
+  server.on("clientError", (error) => targets.push(String(error)));
+  const [near, far] = duplexPair();
+  server.emit("connection", far);
+  const over = finished(near.resume(), { writable: false });
+  near.write(bytes);
+  near.write(LAST);
+  await over;
+  return targets;
+}
