@@ -47,7 +47,7 @@ export class Client implements AsyncDisposable {
    * The authority whose certificates the connect domain has on one machine, for clients other than this SDK:
    * {@link ConnectToken.fetch} and {@link ConnectToken.webSocket} trust it by themselves.
    *
-   * @throws SallyportError `NotFound` where public authorities vouch for the domain; `Unauthenticated`; `Unavailable`.
+   * @throws SallyportError `FailedPrecondition` where public authorities vouch for the domain; `Unauthenticated`; `Unavailable`.
    */
   async localAuthority(options: Omit<CallOptions, "client"> = {}): Promise<LocalAuthority> {
     const scope = scopeOf("Client.localAuthority", options, this.#connections, TIMEOUT_MS);
