@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { ConnectTokenVerifier, parseKeySet } from "@sallyport/connect-token/verify";
 import type { CreateConnectTokenRequest } from "@sallyport/contracts";
-import { callUnary } from "@sallyport/contracts/grpc";
+import { callServerStream, callUnary } from "@sallyport/contracts/grpc";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { FakeEdge } from "../test/fake-edge.ts";
 import { FakeWorker, idle, obedient } from "../test/fake-worker.ts";
@@ -231,6 +231,57 @@ describe("revoking", () => {
     await expect(call).rejects.toThrow();
     edge.acknowledges = true;
     await eventually("the revocation", () => (edge.revoked.has(tokenId) ? true : undefined));
+  });
+});
+
+describe("the events of a sandbox", () => {
+  const eventsOf = async (sandboxId: string) => {
+    const request = { sandboxId, afterSeq: 0, follow: false };
+    const events: { type: string; detail: unknown }[] = [];
+    for await (const { event } of callServerStream(
+      api.sandboxes,
+      api.sandboxes.watchSandboxEvents,
+      request,
+      mine.auth,
+    )) {
+      if (event?.type.startsWith("connect_") === true || event?.type === "ended") {
+        events.push({ type: event.type, detail: event.detail });
+      }
+    }
+    return events;
+  };
+
+  it("tell of its tokens without them, and of nothing after its end", async () => {
+    const sandboxId = await sandboxOf(mine);
+    const { tokenId, expiresAt } = await mint(mine, sandboxId, { userMetadata: "secret" });
+    await revoke(mine, sandboxId, tokenId);
+    await revoke(mine, sandboxId, tokenId);
+    await revokeAll(mine, sandboxId);
+    const told = [
+      { type: "connect_token_created", detail: { tokenId, port: 8_080, expiresAt: expiresAt?.toISOString() } },
+      { type: "connect_token_revoked", detail: { tokenId } },
+      { type: "connect_tokens_revoked", detail: { epoch: 1 } },
+    ];
+    expect(await eventsOf(sandboxId)).toEqual(told);
+    const { tokenId: last } = await mint(mine, sandboxId);
+    const end = { sandboxId, waitMs: 10_000 };
+    await callUnary(api.sandboxes, api.sandboxes.terminateSandbox, end, mine.auth);
+    await revoke(mine, sandboxId, last);
+    await revokeAll(mine, sandboxId);
+    expect((await eventsOf(sandboxId)).map(({ type }) => type).slice(-2)).toEqual(["connect_token_created", "ended"]);
+  });
+
+  it("keep room for the rest however many tokens there are", async () => {
+    const sandboxId = await sandboxOf(mine);
+    for (let round = 0; round < 11; round += 1) {
+      await Promise.all(Array.from({ length: 10 }, () => mint(mine, sandboxId)));
+    }
+    const [row] = await api.sql(
+      `SELECT count(*) FILTER (WHERE type = 'connect_token_created') AS made, bool_or(type = 'created') AS created
+       FROM sandbox_events WHERE sandbox_id = $1`,
+      [sandboxId],
+    );
+    expect(row).toEqual({ made: "100", created: true });
   });
 });
 

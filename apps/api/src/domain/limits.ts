@@ -56,6 +56,8 @@ export const MAX_MACHINE_ADDRESSES = 1_024;
 export const MAX_EVENTS_KEPT = 1_000;
 /** Of these so many may tell of what its policy denied, so that a flood of them leaves room for the rest. */
 export const MAX_DENIALS_KEPT = 500;
+/** The same of connect tokens that were created, and of those that were revoked. */
+export const MAX_TOKEN_EVENTS_KEPT = 100;
 /** From then on a key may be used anew. */
 export const IDEMPOTENCY_KEY_LIFE_MS = 24 * 60 * 60 * 1_000;
 /** How long an ended sandbox and its events are remembered. */

@@ -100,8 +100,7 @@ export function sandboxService(deps: ServiceDeps): BoundService {
       return { staleEdges: [...(await revokeToken(workspaceOf(context), deps, request, context.signal))] };
     },
     async revokeConnectTokens(request, context) {
-      const { sandboxId } = request;
-      return { staleEdges: [...(await revokeAllTokens(workspaceOf(context), deps, sandboxId, context.signal))] };
+      return { staleEdges: [...(await revokeAllTokens(workspaceOf(context), deps, request, context.signal))] };
     },
   });
 }

@@ -15,9 +15,20 @@ import { INIT_PORT } from "@sallyport/contracts";
 import { newId } from "../domain/ids.ts";
 import { sandboxState } from "../domain/instance-state.ts";
 import { MAX_CONNECT_TOKENS, REVOKE_WAIT_MS } from "../domain/limits.ts";
+import type { EventDetail } from "../domain/sandbox-event.ts";
 import type { ConnectTokenRow, InsertedToken } from "../store/connect-tokens.ts";
-import { insertConnectToken, listConnectTokens, raiseTokenEpoch, revokeConnectToken } from "../store/connect-tokens.ts";
+import {
+  insertConnectToken,
+  listConnectTokens,
+  lockSandbox,
+  raiseTokenEpoch,
+  revokeConnectToken,
+} from "../store/connect-tokens.ts";
+import type { Db } from "../store/database.ts";
+import { inTransaction } from "../store/database.ts";
 import { readHead } from "../store/routes.ts";
+import { appendEvents } from "../store/sandbox-events.ts";
+import { sandboxTopic } from "../store/topics.ts";
 import { checkId, checkNumber } from "./check.ts";
 import type { ConnectAddress, ServiceDeps } from "./deps.ts";
 import { staleEdges } from "./edge-acknowledgements.ts";
@@ -84,10 +95,15 @@ async function insert(
   row: NewRow,
 ): Promise<InsertedToken & { readonly keyId: string }> {
   const options = { limit: MAX_CONNECT_TOKENS, masterKeyId: deps.connectKeys.masterKeyId };
-  const made = await insertConnectToken(workspaceId, deps.db, row, options);
-  if (made === undefined) {
-    throw new AppError("NotFound", `there is no sandbox ${row.sandboxId}`, { field: "sandbox_id" });
-  }
+  const { id: tokenId, port, expiresAt, sandboxId } = row;
+  const made = await inTransaction(deps.db, async (tx) => {
+    const inserted = await insertConnectToken(workspaceId, tx, row, options);
+    const detail = { tokenId, port, expiresAt: expiresAt.toISOString() };
+    if (inserted?.isMade === true) await tell(tx, sandboxId, "connect_token_created", detail);
+    return inserted;
+  });
+  if (made === undefined) throw unknownSandbox(sandboxId);
+  deps.hub.wake(sandboxTopic(sandboxId));
   const { hasRoom, isMade, keyId, observed, wish } = made;
   if (isMade && keyId !== undefined) return { ...made, keyId };
   const state = sandboxState(wish, observed);
@@ -154,21 +170,50 @@ export async function revokeToken(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const id = checkId("connectToken", "token_id", request.tokenId);
-  await getSandbox(workspaceId, deps, request.sandboxId);
-  if (!(await revokeConnectToken(workspaceId, deps.db, { sandboxId: request.sandboxId, id }))) {
-    throw new AppError("NotFound", `${request.sandboxId} has no connect token ${id}`, { field: "token_id" });
+  const sandboxId = checkId("sandbox", "sandbox_id", request.sandboxId);
+  const isRevoked = await inTransaction(deps.db, async (tx) => {
+    const isLiving = await lockSandbox(workspaceId, tx, sandboxId);
+    if (isLiving === undefined) throw unknownSandbox(sandboxId);
+    const isNew = await revokeConnectToken(workspaceId, tx, { sandboxId, id });
+    if (isNew === true && isLiving) await tell(tx, sandboxId, "connect_token_revoked", { tokenId: id });
+    return isNew !== undefined;
+  });
+  if (!isRevoked) {
+    throw new AppError("NotFound", `${sandboxId} has no connect token ${id}`, { field: "token_id" });
   }
-  return staleEdges(deps, await readHead(deps.db), REVOKE_WAIT_MS, signal);
+  return atEdges(deps, sandboxId, signal);
 }
 
 /** The same for all that a sandbox has so far. */
 export async function revokeAllTokens(
   workspaceId: string,
   deps: ServiceDeps,
-  sandboxId: string,
+  request: { readonly sandboxId: string },
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  await getSandbox(workspaceId, deps, sandboxId);
-  await raiseTokenEpoch(workspaceId, deps.db, sandboxId);
+  const sandboxId = checkId("sandbox", "sandbox_id", request.sandboxId);
+  await inTransaction(deps.db, async (tx) => {
+    const isLiving = await lockSandbox(workspaceId, tx, sandboxId);
+    if (isLiving === undefined) throw unknownSandbox(sandboxId);
+    const epoch = await raiseTokenEpoch(workspaceId, tx, sandboxId);
+    if (isLiving) await tell(tx, sandboxId, "connect_tokens_revoked", { epoch });
+  });
+  return atEdges(deps, sandboxId, signal);
+}
+
+type TokenEvent = "connect_token_created" | "connect_token_revoked" | "connect_tokens_revoked";
+
+/** Of a locked sandbox that has not ended: nothing is told after its end. */
+function tell(tx: Db, sandboxId: string, type: TokenEvent, detail: EventDetail): Promise<void> {
+  return appendEvents(tx, sandboxId, [{ type, at: undefined, detail }]);
+}
+
+/** What was committed has the newest number or an older one. */
+async function atEdges(deps: ServiceDeps, sandboxId: string, signal: AbortSignal): Promise<readonly string[]> {
+  deps.hub.wake(sandboxTopic(sandboxId));
   return staleEdges(deps, await readHead(deps.db), REVOKE_WAIT_MS, signal);
+}
+
+function unknownSandbox(sandboxId: string): AppError {
+  return new AppError("NotFound", `there is no sandbox ${sandboxId}`, { field: "sandbox_id" });
 }

@@ -29,7 +29,8 @@ export interface InsertedToken {
 
 /**
  * Writes a token of a living sandbox of this workspace, where there is room among those that have not expired: a few more
- * than the limit when many come at once. Undefined when there is no such sandbox.
+ * than the limit when many come at once. The sandbox is locked until commit, so it does not end meanwhile. Undefined when
+ * there is none such.
  */
 export async function insertConnectToken(
   workspaceId: string,
@@ -49,10 +50,11 @@ export async function insertConnectToken(
     readonly key_id: string | null;
   }>`
     WITH sandbox AS (
-      SELECT sandboxes.id, sandboxes.workspace_id, token_epoch, wish, observed, started_at, lifetime_ms
+      SELECT sandboxes.id, sandboxes.workspace_id, sandboxes.ended_at, token_epoch, wish, observed, started_at, lifetime_ms
       FROM sandboxes
       JOIN instances ON instances.sandbox_id = sandboxes.id AND instances.generation = sandboxes.generation
       WHERE sandboxes.workspace_id = ${workspaceId} AND sandboxes.id = ${sandboxId}
+      FOR NO KEY UPDATE OF sandboxes
     ), room AS (
       SELECT count(*) < ${options.limit} AS has_room FROM (
         SELECT 1 FROM connect_tokens
@@ -66,7 +68,8 @@ export async function insertConnectToken(
       INSERT INTO connect_tokens (id, sandbox_id, workspace_id, epoch, port, embed, created_at, expires_at)
       SELECT ${id}::text, sandbox.id, sandbox.workspace_id, token_epoch, ${port}::integer, ${embed}::boolean,
         ${createdAt}::timestamptz, ${expiresAt}::timestamptz
-      FROM sandbox, room, signing WHERE has_room AND wish = 'run' AND observed NOT IN ('stopping', 'ended')
+      FROM sandbox, room, signing 
+      WHERE has_room AND ended_at IS NULL AND wish = 'run' AND observed NOT IN ('stopping', 'ended')
       RETURNING id
     )
     SELECT wish, observed, token_epoch, has_room, made.id AS made_id, started_at, lifetime_ms, signing.id AS key_id
@@ -125,32 +128,47 @@ export async function listConnectTokens(
   }));
 }
 
-/** Revokes a token of a sandbox of this workspace, or finds it revoked; false when there is none. */
+/** Locks a sandbox of this workspace until commit; whether it has not ended. Undefined when there is none such. */
+export async function lockSandbox(workspaceId: string, tx: Db, sandboxId: string): Promise<boolean | undefined> {
+  const row = await tx
+    .selectFrom("sandboxes")
+    .select("ended_at")
+    .where("workspace_id", "=", workspaceId)
+    .where("id", "=", sandboxId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  return row === undefined ? undefined : row.ended_at === null;
+}
+
+/** Revokes a token of a sandbox of this workspace; false when it was already. Undefined when there is none. */
 export async function revokeConnectToken(
   workspaceId: string,
-  db: Db,
+  tx: Db,
   token: { readonly sandboxId: string; readonly id: string },
-): Promise<boolean> {
-  const rows = await db
-    .updateTable("connect_tokens")
-    .set({ revoked_at: sql<Date>`coalesce(revoked_at, now())` })
+): Promise<boolean | undefined> {
+  const row = await tx
+    .selectFrom("connect_tokens")
+    .select("revoked_at")
     .where("workspace_id", "=", workspaceId)
     .where("sandbox_id", "=", token.sandboxId)
     .where("id", "=", token.id)
-    .returning("id")
-    .execute();
-  return rows.length > 0;
+    .forUpdate()
+    .executeTakeFirst();
+  if (row === undefined || row.revoked_at !== null) return row === undefined ? undefined : false;
+  await tx.updateTable("connect_tokens").set({ revoked_at: sql<Date>`now()` }).where("id", "=", token.id).execute();
+  return true;
 }
 
-/** Revokes all tokens that a sandbox of this workspace has so far; false when there is no such sandbox. */
-export async function raiseTokenEpoch(workspaceId: string, db: Db, sandboxId: string): Promise<boolean> {
-  const { numUpdatedRows } = await db
+/** Revokes all tokens that a sandbox of this workspace has so far; answers with the epoch of those to come. */
+export async function raiseTokenEpoch(workspaceId: string, tx: Db, sandboxId: string): Promise<number> {
+  const row = await tx
     .updateTable("sandboxes")
     .set({ token_epoch: sql<number>`token_epoch + 1`, tokens_revoked_at: sql<Date>`now()` })
     .where("workspace_id", "=", workspaceId)
     .where("id", "=", sandboxId)
+    .returning("token_epoch")
     .executeTakeFirstOrThrow();
-  return numUpdatedRows > 0n;
+  return row.token_epoch;
 }
 
 /** Forgets at most so many tokens that expired before this time; answers how many it was. */

@@ -1,13 +1,13 @@
 // Events of sandboxes: numbered without a gap, in the order of their commits, written with what they tell of.
 import { sql } from "kysely";
-import { MAX_DENIALS_KEPT, MAX_EVENTS_KEPT } from "../domain/limits.ts";
+import { MAX_DENIALS_KEPT, MAX_EVENTS_KEPT, MAX_TOKEN_EVENTS_KEPT } from "../domain/limits.ts";
 import type { NewEvent, SandboxEvent } from "../domain/sandbox-event.ts";
 import type { Db } from "./database.ts";
 import { notifying } from "./notifications.ts";
 import { sandboxTopic } from "./topics.ts";
 
 /**
- * Writes events of one sandbox, the newest last, and lets go of those that are too old, denials sooner than the rest. The lock on the sandbox's row,
+ * Writes events of one sandbox, the newest last, and lets go of those that are too old, some types sooner than the rest. The lock on the sandbox's row,
  * held until commit, is what makes numbers grow in the order of commits. Whoever calls knows that the sandbox is the
  * caller's to write of.
  */
@@ -16,14 +16,17 @@ export async function appendEvents(db: Db, sandboxId: string, events: readonly N
   if (kept.length === 0) return;
   const rows = JSON.stringify(kept.map(({ type, at, detail }) => ({ type, at: at ?? null, detail })));
   const count = kept.length;
-  const denials = kept.filter(({ type }) => type === "network_denied").length;
-  const isStale =
-    denials === 0
-      ? sql<boolean>`false`
-      : sql<boolean>`(type = 'network_denied' AND seq <= coalesce((
-          SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND type = 'network_denied'
-          ORDER BY seq DESC OFFSET ${MAX_DENIALS_KEPT - denials} LIMIT 1
-        ), 0))`;
+  const stale = [...MOST_OF_TYPE].flatMap(([type, most]) => {
+    const added = kept.filter((event) => event.type === type).length;
+    if (added === 0) return [];
+    return [
+      sql`(type = ${type} AND seq <= coalesce((
+        SELECT seq FROM sandbox_events WHERE sandbox_id = ${sandboxId} AND type = ${type}
+        ORDER BY seq DESC OFFSET ${most - added} LIMIT 1
+      ), 0))`,
+    ];
+  });
+  const isStale = stale.length === 0 ? sql<boolean>`false` : sql<boolean>`(${sql.join(stale, sql` OR `)})`;
   await sql`
     WITH numbered AS (
       UPDATE sandboxes SET event_seq = event_seq + ${count} WHERE id = ${sandboxId}
@@ -42,10 +45,18 @@ export async function appendEvents(db: Db, sandboxId: string, events: readonly N
     SELECT ${notifying(sandboxTopic(sandboxId))}`.execute(db);
 }
 
+/** Types of which there may be floods, with how many of each are kept. */
+const MOST_OF_TYPE: ReadonlyMap<string, number> = new Map([
+  ["network_denied", MAX_DENIALS_KEPT],
+  ["connect_token_created", MAX_TOKEN_EVENTS_KEPT],
+  ["connect_token_revoked", MAX_TOKEN_EVENTS_KEPT],
+]);
+
 /** Those that are not too old the moment they are written. */
 function keptOf(events: readonly NewEvent[]): readonly NewEvent[] {
-  const denials = events.filter(({ type }) => type === "network_denied");
-  const stale = new Set(denials.slice(0, -MAX_DENIALS_KEPT));
+  const stale = new Set(
+    [...MOST_OF_TYPE].flatMap(([type, most]) => events.filter((event) => event.type === type).slice(0, -most)),
+  );
   return (stale.size === 0 ? events : events.filter((event) => !stale.has(event))).slice(-MAX_EVENTS_KEPT);
 }
 

@@ -91,7 +91,7 @@ function anyJson(): OddValue[] {
     odd("null", null, false),
     odd("null in a list", [null], false),
     odd("huge", 1e300, false),
-    odd("2^53 + 1", 9_007_199_254_740_993, false),
+    odd("2^53", 9_007_199_254_740_992, false),
     odd("the prototype as a name", JSON.parse('{"__proto__": "v"}') as JsonObject, true),
     odd("the prototype as a name within", JSON.parse('[{"a": {"__proto__": 1}}]') as JsonValue, true),
     odd("half a character", "\ud800", true),
