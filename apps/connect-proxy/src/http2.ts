@@ -106,6 +106,8 @@ class ClientConnection implements StreamOwner, Timed {
     deadlines.watch(this);
     const session = this.#session;
     session.on("stream", (stream, _headers, flags, raw) => this.#onStream(stream, flags, raw));
+    // Who ends its half has nothing more to say that HTTP/2 needs: acknowledgements, windows, pings.
+    socket.once("end", () => session.destroy());
     session.on("error", ignore); // a session that fails is closed, and that is told
     session.on("connect", () => {
       if (!session.destroyed) session.setLocalWindowSize(streamLimits.connectionWindowBytes);

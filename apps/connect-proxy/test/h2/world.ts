@@ -1,22 +1,26 @@
 // A proxy that speaks HTTP/2 alone: the real front, rules and way into a sandbox, behind TLS, before an app of the test's.
 import { once } from "node:events";
-import type { RequestListener, Server } from "node:http";
+import type { RequestListener } from "node:http";
 import { createServer as createHttpServer } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
-import type { AddressInfo } from "node:net";
-import type { TLSSocket } from "node:tls";
-import { createServer as createTlsServer } from "node:tls";
+import type { AddressInfo, Server } from "node:net";
+import { createServer } from "node:net";
+import { createSecureContext } from "node:tls";
+import { silentLogger } from "@sallyport/appkit/logger";
 import { makeAuthority } from "@sallyport/testkit/certificates";
 import type { GatewayDoor } from "@sallyport/testkit/gateway-door";
 import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
 import { Deadlines } from "../../src/deadlines.ts";
+import { DEFAULT_EDGE_LIMITS } from "../../src/edge-limits.ts";
 import type { ExchangeEnd } from "../../src/exchange.ts";
 import type { StreamLimits } from "../../src/h2/limits.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../src/h2/limits.ts";
 import { Http2Front } from "../../src/http2.ts";
 import type { CoreLimits } from "../../src/limits.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
+import { TlsDoor } from "../../src/tls.ts";
+import { TLS_SETTINGS } from "../../src/tls-settings.ts";
 import { Upstream } from "../../src/upstream/upstream.ts";
 import type { Pairs } from "../h2-peer.ts";
 import { RawH2Peer } from "../h2-peer.ts";
@@ -86,14 +90,25 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
       },
     }),
   );
-  const tls = createTlsServer({ cert, key, ALPNProtocols: ["h2"] }, (socket: TLSSocket) => {
-    const { servername } = socket as TLSSocket & { readonly servername: string };
-    front.serve(socket, { peerAddress: "127.0.0.1", servername });
+  const context = createSecureContext({ cert, key, ...TLS_SETTINGS });
+  const certificates = {
+    peek: () => context,
+    contextFor: async () => context,
+    [Symbol.asyncDispose]: async () => {},
+  };
+  const tlsDoor = new TlsDoor({
+    certificates,
+    connectDomain: "localhost",
+    limits: DEFAULT_EDGE_LIMITS,
+    http2: true,
+    onSecure: ({ socket, ...client }) => front.serve(socket, client),
+    onRefused: () => {},
+    logger: silentLogger,
   });
-  tls.listen(0, "127.0.0.1");
-  await once(tls, "listening");
-  stack.defer(() => closeServer(tls));
-  const port = portOf(tls);
+  const listener = await listen(createServer());
+  stack.defer(() => closeServer(listener));
+  tlsDoor.listen(listener);
+  const port = portOf(listener);
   const token = await place.token();
   const running = stack.move();
   return {
