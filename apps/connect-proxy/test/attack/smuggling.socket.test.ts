@@ -6,6 +6,7 @@ import { duplexPair } from "node:stream";
 import { finished } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Place } from "./place.ts";
+import type { AppConnection } from "./raw-app.ts";
 import { RawClient, say } from "./raw-client.ts";
 import { SMUGGLES } from "./smuggling.ts";
 import { readAnswers, targetOf, valuesOf } from "./strict-http.ts";
@@ -73,16 +74,29 @@ describe("the smuggling corpus", () => {
 
   it("is the same to another reader: what was forwarded, node:http takes for the same requests", async () => {
     for (const connection of place.a.app.connections) {
-      expect(await readByNode(connection.received())).toEqual([...connection.messages.map(targetOf), "/last"]);
+      expect(await readByNode(wholeOf(connection))).toEqual([...connection.messages.map(targetOf), "/last"]);
     }
   });
 });
+
+/**
+ * What came of whole messages, each in bytes of its own, as the proxy sends them: the next after the answer. One that breaks
+ * off is broken off by the end of its connection, for any reader.
+ */
+function wholeOf({ messages, received }: AppConnection): Buffer[] {
+  const bytes = received();
+  let at = 0;
+  return messages.map(({ totalBytes }) => {
+    at += totalBytes;
+    return bytes.subarray(at - totalBytes, at);
+  });
+}
 
 /** Ends the connection: all before it was read by then. */
 const LAST = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 /** Targets of the requests that node:http's strict parser sees in these bytes. */
-async function readByNode(bytes: Buffer): Promise<string[]> {
+async function readByNode(pieces: readonly Buffer[]): Promise<string[]> {
   const targets: string[] = [];
   const server = createServer({ insecureHTTPParser: false });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
@@ -93,8 +107,10 @@ async function readByNode(bytes: Buffer): Promise<string[]> {
   const [near, far] = duplexPair();
   server.emit("connection", far);
   const over = finished(near.resume(), { writable: false });
-  near.write(bytes);
-  near.write(LAST);
+  for (const piece of [...pieces, Buffer.from(LAST)]) {
+    near.write(piece);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   await over;
   return targets;
 }
