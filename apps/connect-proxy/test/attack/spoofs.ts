@@ -27,7 +27,7 @@ function spellings(name: string): Spoof[] {
     plain: `${name}: ${VALUE}`,
     "small letters": `${name.toLowerCase()}: ${VALUE}`,
     capitals: `${name.toUpperCase()}: ${VALUE}`,
-    "mixed letters": `${[...name].map((letter, at) => (at % 2 === 0 ? letter.toLowerCase() : letter.toUpperCase())).join("")}: ${VALUE}`,
+    "mixed letters": `${name.replaceAll(/../g, (pair) => pair.charAt(0).toLowerCase() + pair.charAt(1).toUpperCase())}: ${VALUE}`,
     "all _": `${name.replaceAll("-", "_")}: ${VALUE}`,
     "all _, small": `${name.replaceAll("-", "_").toLowerCase()}: ${VALUE}`,
     "all _, capitals": `${name.replaceAll("-", "_").toUpperCase()}: ${VALUE}`,
