@@ -51,7 +51,7 @@ async function sallyport(...argv: string[]): Promise<string> {
 function heardOf(socket: WebSocket): string[] {
   const heard: string[] = [];
   socket.addEventListener("message", ({ data }) => heard.push(String(data)));
-  socket.addEventListener("close", () => heard.push("closed"));
+  socket.addEventListener("close", ({ code }) => heard.push(`closed ${code}`));
   socket.addEventListener("error", () => heard.push("failed"));
   return heard;
 }
@@ -83,7 +83,7 @@ describe("the SDK", () => {
     socket.send("Hello world!");
     await expect.poll(() => heard.slice(1)).toEqual(["Hello world!"]);
     expect(await token.revoke()).toEqual({ staleEdges: [] });
-    await expect.poll(() => heard.at(-1)).toBe("closed");
+    await expect.poll(() => heard.at(-1)).toBe("closed 1008");
     const refused = await token.fetch("/who");
     expect(refused.status).toBe(401);
     expect(await refused.json()).toMatchObject({ code: "TokenRevoked" });
