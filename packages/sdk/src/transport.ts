@@ -1,9 +1,8 @@
-// Connections of one client: one channel to the api, one to each gateway. They hold no program open: grpc-js keeps the
-// event loop alive only while a call runs.
+// Connections of one client: one channel to the api, one to each gateway.
 import { rootCertificates } from "node:tls";
-import type { ChannelCredentials, ChannelOptions, ClientOptions as GrpcClientOptions } from "@grpc/grpc-js";
-import { Channel, credentials, Metadata } from "@grpc/grpc-js";
-import { AUTHORIZATION_KEY, MAX_CHUNK_BYTES } from "@sallyport/contracts";
+import type { Channel, ChannelCredentials, ClientOptions as GrpcClientOptions } from "@grpc/grpc-js";
+import { credentials, Metadata } from "@grpc/grpc-js";
+import { AUTHORIZATION_KEY } from "@sallyport/contracts";
 import type { GrpcCallOptions } from "@sallyport/contracts/grpc";
 import {
   AdminServiceClient,
@@ -13,6 +12,7 @@ import {
   SandboxServiceClient,
   WorkspaceServiceClient,
 } from "@sallyport/contracts/grpc";
+import { Channels } from "./channels.ts";
 import type { ClientConfig } from "./config.ts";
 import { isLoopback } from "./config.ts";
 import type { ConnectDoor } from "./connect-door.ts";
@@ -27,22 +27,6 @@ import { readFailure } from "./translate.ts";
 const NEVER_SEEN_OUTAGE_MS = 5_000;
 /** Longest single attempt of a call that does not wait for anything. */
 const QUICK_ATTEMPT_MS = 15_000;
-
-const CHANNEL_OPTIONS: ChannelOptions = {
-  "grpc.primary_user_agent": "sallyport-sdk",
-  "grpc.keepalive_time_ms": 20_000,
-  "grpc.keepalive_timeout_ms": 10_000,
-  // A message of the greatest size at once; with less, each waits for its reader's answer several times.
-  "grpc-node.flow_control_window": MAX_CHUNK_BYTES,
-  // A peer that restarts is found again soon.
-  "grpc.initial_reconnect_backoff_ms": 100,
-  "grpc.min_reconnect_backoff_ms": 100,
-  "grpc.max_reconnect_backoff_ms": 1_000,
-  // A service config from DNS could change how calls are made.
-  "grpc.service_config_disable_resolution": 1,
-  // Closing this client closes its connections, and nobody else's.
-  "grpc.use_local_subchannel_pool": 1,
-};
 
 /** The stubs of the api. */
 export interface ApiStubs {
@@ -72,16 +56,17 @@ export class Connections {
   readonly #config: ClientConfig;
   readonly #credentials: ChannelCredentials;
   readonly #closed = new AbortController();
-  readonly #channels = new Map<string, Channel>();
-  readonly #gateways = new Map<string, SandboxIOClient>();
+  readonly #channels: Channels;
+  readonly #gateways = new Map<string, { readonly channel: Channel; readonly stub: SandboxIOClient }>();
   readonly #background = new Set<Promise<void>>();
   readonly #doors = new Map<string, Promise<ConnectDoor>>();
-  #api: ApiStubs | undefined;
+  #api: { readonly channel: Channel; readonly stubs: ApiStubs } | undefined;
   #apiSeen = false;
 
   constructor(config: ClientConfig) {
     this.#config = config;
     this.#credentials = config.roots === undefined ? credentials.createInsecure() : credentials.createSsl(config.roots);
+    this.#channels = new Channels(this.#credentials);
   }
 
   /** Aborted when the client is closed. */
@@ -147,20 +132,20 @@ export class Connections {
 
   /** SandboxIO of the gateway at this address, which the api named. */
   gateway(address: string): SandboxIOClient {
-    let stub = this.#gateways.get(address);
-    if (stub === undefined) {
-      if (this.#config.roots === undefined && !isLoopback(address.replace(/:\d+$/, ""))) {
-        throw sdkError(
-          "FailedPrecondition",
-          `the gateway ${address} is on another machine, and the connection would be plaintext`,
-          {
-            hint: "reach the platform by https://",
-          },
-        );
-      }
-      stub = this.#stub(SandboxIOClient, address);
-      this.#gateways.set(address, stub);
+    if (this.#config.roots === undefined && !isLoopback(address.replace(/:\d+$/, ""))) {
+      throw sdkError(
+        "FailedPrecondition",
+        `the gateway ${address} is on another machine, and the connection would be plaintext`,
+        {
+          hint: "reach the platform by https://",
+        },
+      );
     }
+    const channel = this.#channels.get(address);
+    const known = this.#gateways.get(address);
+    if (known?.channel === channel) return known.stub;
+    const stub = this.#stub(SandboxIOClient, address, channel);
+    this.#gateways.set(address, { channel, stub });
     return stub;
   }
 
@@ -191,35 +176,31 @@ export class Connections {
     if (!this.#closed.signal.aborted) this.#closed.abort(sdkError("Cancelled", "the client was closed"));
     // Aborted creates clean up after themselves, which takes the api once more.
     while (this.#background.size > 0) await Promise.all(this.#background);
-    for (const channel of this.#channels.values()) channel.close();
+    this.#channels.close();
     for (const door of await Promise.allSettled(this.#doors.values())) {
       if (door.status === "fulfilled") await door.value.close();
     }
     this.#doors.clear();
-    this.#channels.clear();
     this.#gateways.clear();
     this.#api = undefined;
   }
 
   #stubs(): ApiStubs {
-    this.#api ??= {
-      sandboxes: this.#stub(SandboxServiceClient, this.#config.address),
-      apps: this.#stub(AppServiceClient, this.#config.address),
-      images: this.#stub(ImageServiceClient, this.#config.address),
-      workspaces: this.#stub(WorkspaceServiceClient, this.#config.address),
-      admin: this.#stub(AdminServiceClient, this.#config.address),
+    const { address } = this.#config;
+    const channel = this.#channels.get(address);
+    if (this.#api?.channel === channel) return this.#api.stubs;
+    const stubs = {
+      sandboxes: this.#stub(SandboxServiceClient, address, channel),
+      apps: this.#stub(AppServiceClient, address, channel),
+      images: this.#stub(ImageServiceClient, address, channel),
+      workspaces: this.#stub(WorkspaceServiceClient, address, channel),
+      admin: this.#stub(AdminServiceClient, address, channel),
     };
-    return this.#api;
+    this.#api = { channel, stubs };
+    return stubs;
   }
 
-  #stub<Stub>(StubOf: StubConstructor<Stub>, address: string): Stub {
-    let channel = this.#channels.get(address);
-    if (channel === undefined) {
-      // A proxy from the environment is not for this machine's own loopback, least of all in plaintext.
-      const proxy = isLoopback(address.replace(/:\d+$/, "")) ? { "grpc.enable_http_proxy": 0 } : {};
-      channel = new Channel(address, this.#credentials, { ...CHANNEL_OPTIONS, ...proxy });
-      this.#channels.set(address, channel);
-    }
+  #stub<Stub>(StubOf: StubConstructor<Stub>, address: string, channel: Channel): Stub {
     return new StubOf(address, this.#credentials, { channelOverride: channel });
   }
 }

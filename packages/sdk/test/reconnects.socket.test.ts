@@ -1,5 +1,7 @@
 // Streams over connections that break at every message and in the middle of messages: no loss, no repetition, and
 // what is no longer kept is said.
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { EndReason } from "@sallyport/contracts";
 import { CuttingProxy } from "@sallyport/testkit/cutting-proxy";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -125,3 +127,44 @@ describe("standard input", () => {
     expect(proxy.cuts).toBeGreaterThan(1);
   });
 });
+
+describe("a connection that is taken and never answered", () => {
+  it("is begun anew", async () => {
+    const { platform, client, process, held } = world;
+    held.stdout.write("said\n");
+    held.exit(0);
+    const silent: Socket[] = [];
+    await using door = await listen((socket) => {
+      if (silent.length === 0) {
+        silent.push(socket);
+      } else {
+        const upstream = connect(platform.gatewayPort, "127.0.0.1");
+        for (const one of [socket, upstream]) one.on("error", () => upstream.destroy());
+        socket.pipe(upstream).pipe(socket);
+      }
+    });
+    platform.gatewayAddress = door.address;
+    const again = await Sandbox.fromId(world.sandbox.id, { client });
+    expect(await again.process(process.id).stdout.text()).toBe("said\n");
+    expect(silent).toHaveLength(1);
+  }, 60_000);
+});
+
+async function listen(onConnection: (socket: Socket) => void): Promise<AsyncDisposable & { readonly address: string }> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => socket.destroy());
+    onConnection(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
