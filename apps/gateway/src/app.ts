@@ -1,5 +1,5 @@
 // The gateway, wired by hand: leaf first, disposed of in reverse.
-import type { Server, Socket } from "node:net";
+import type { Server } from "node:net";
 import type { Clock } from "@sallyport/appkit/clock";
 import { systemClock } from "@sallyport/appkit/clock";
 import { startGrpcServer } from "@sallyport/appkit/grpc-server";
@@ -39,7 +39,6 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const clock = deps.clock ?? systemClock;
   const dial = deps.dial ?? dialTcp;
   const initProgram = deps.initProgram ?? TOOL_PATH;
-  const early = holdConnections(deps.ioListener);
   await using stack = new AsyncDisposableStack();
   const { bounds, retainedBytes, retentionMs, stateDirectory } = config;
   const keys = stack.use(await Keys.start({ stateDirectory, apiSocket: config.apiSocket, logger }));
@@ -82,20 +81,6 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
     const { httpListener: listener } = deps;
     stack.use(await openRestDoor({ listener, services, authenticate, logger, drainMs: DRAIN_MS }));
   }
-  early.release();
   const running = stack.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
-}
-
-/** The listener that we are handed accepts from then on: who comes before we serve waits, and is not left hanging. */
-function holdConnections(listener: Server): { readonly release: () => void } {
-  const waiting: Socket[] = [];
-  const hold = (socket: Socket) => waiting.push(socket);
-  listener.on("connection", hold);
-  return {
-    release: () => {
-      listener.off("connection", hold);
-      for (const socket of waiting) listener.emit("connection", socket);
-    },
-  };
 }

@@ -19,6 +19,11 @@ beforeAll(() => {
     `import { runMain } from ${JSON.stringify(LIFECYCLE)};
 await runMain({ name: "app", async start({ listener }) {
   const server = await listener("io");
+  if (process.argv.includes("late")) {
+    const telling = setInterval(() => server.getConnections((_, count) => process.send({ type: "has " + count })), 20);
+    await new Promise((resolve) => process.once("SIGUSR2", resolve));
+    clearInterval(telling);
+  }
   server.on("connection", (socket) => socket.end("hello"));
   return {
     async down() { process.send({ type: "downed-for-test" }); },
@@ -29,8 +34,8 @@ await runMain({ name: "app", async start({ listener }) {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-async function startChild(): Promise<{ child: ChildProcess; port: number; messages: unknown[] }> {
-  const child = fork(join(directory, "app.mjs"), {
+async function startChild(...args: string[]): Promise<{ child: ChildProcess; port: number; messages: unknown[] }> {
+  const child = fork(join(directory, "app.mjs"), args, {
     execArgv: ["--conditions=@sallyport/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
@@ -44,8 +49,9 @@ async function startChild(): Promise<{ child: ChildProcess; port: number; messag
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
+  const handedOver = once(server, "close");
   child.send({ type: "listener", name: "io" }, server, () => server.close());
-  await ready;
+  await (args.includes("late") ? handedOver : ready);
   return { child, port, messages };
 }
 
@@ -63,6 +69,16 @@ describe("runMain", () => {
   it("serves a handed-over socket and stops on SIGTERM with code 0", async () => {
     const { child, port } = await startChild();
     expect(await greeting(port)).toBe("hello");
+    child.kill("SIGTERM");
+    expect((await once(child, "exit"))[0]).toBe(0);
+  });
+
+  it("keeps who comes before it listens", async () => {
+    const { child, port, messages } = await startChild("late");
+    const early = greeting(port);
+    await expect.poll(() => messages).toContain("has 1");
+    child.kill("SIGUSR2");
+    expect(await early).toBe("hello");
     child.kill("SIGTERM");
     expect((await once(child, "exit"))[0]).toBe(0);
   });

@@ -1,7 +1,7 @@
 // How a process of ours begins and ends: the doorway of every app. A supervisor talks to it over Node's IPC channel:
 // it hands over listening sockets and says "down"; when the channel closes, the supervisor is gone and the app stops
 // as on SIGTERM. Stopping ends no sandbox; only "down" does.
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Logger } from "./logger.ts";
 import { createLogger } from "./logger.ts";
 
@@ -100,6 +100,7 @@ function receiveListeners(): { readonly take: (name: string) => Promise<Server> 
   process.on("message", (message: SupervisorMessage, handle: unknown) => {
     if (message.type !== "listener") return;
     const server = handle as Server;
+    holdConnections(server);
     arrived.set(message.name, server);
     waiting.get(message.name)?.(server);
   });
@@ -116,4 +117,24 @@ function receiveListeners(): { readonly take: (name: string) => Promise<Server> 
       });
     },
   };
+}
+
+/**
+ * A listening socket that arrives accepts from then on. Whoever comes before the app listens for connections waits, where
+ * it would otherwise be taken by nobody, and hang.
+ */
+function holdConnections(server: Server): void {
+  const held: Socket[] = [];
+  const hold = (socket: Socket) => held.push(socket);
+  server.on("connection", hold);
+  const onListener = (event: string) => {
+    if (event !== "connection") return;
+    server.off("newListener", onListener);
+    server.off("connection", hold);
+    // The listener is there once this event is over.
+    process.nextTick(() => {
+      for (const socket of held) server.emit("connection", socket);
+    });
+  };
+  server.on("newListener", onListener);
 }
