@@ -71,7 +71,7 @@ async function ownForms(init: RequestInit): Promise<UndiciInit> {
   const written = new Response(body);
   const headers = new Headers(init.headers);
   headers.set("content-type", written.headers.get("content-type") ?? "");
-  return { ...(init as object), headers: [...headers], body: await written.blob() };
+  return { ...(init as object), headers: [...headers], body: await written.arrayBuffer() };
 }
 
 /** Bodies of answers that are collected unread are cancelled, and the answer of undici's own class is what is collected. */
