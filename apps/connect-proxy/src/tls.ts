@@ -45,6 +45,9 @@ const ALERTS = { decode_error: 50, internal_error: 80, unrecognized_name: 112 } 
 const ALERT_RECORD = 21;
 const FATAL = 2;
 
+/** In the order of preference (RFC 7301, section 6): clients of HTTP/1.0 say so, too. */
+const HTTP1_PROTOCOLS = ["http/1.1", "http/1.0"];
+
 /** To whoever speaks HTTP here without TLS. */
 const PLAIN_HTTP_BODY = "This port speaks HTTPS: use https://\n";
 const PLAIN_HTTP_ANSWER =
@@ -189,7 +192,7 @@ class Entrant {
     socket.once("close", () => place[Symbol.dispose]());
     socket.unshift(this.#received);
     this.#received = Buffer.alloc(0);
-    const ALPNProtocols = this.#options.http2 ? ["h2", "http/1.1"] : ["http/1.1"];
+    const ALPNProtocols = this.#options.http2 ? ["h2", ...HTTP1_PROTOCOLS] : HTTP1_PROTOCOLS;
     const secure = new TLSSocket(socket, { isServer: true, secureContext: context, ALPNProtocols });
     const onError = () => secure.destroy();
     secure.on("error", onError);
