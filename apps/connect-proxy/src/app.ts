@@ -19,7 +19,6 @@ import { Deadlines } from "./deadlines.ts";
 import { edgeId } from "./edge-id.ts";
 import type { ExchangeEnd } from "./exchange.ts";
 import { addGauges } from "./gauges.ts";
-import { holdConnections } from "./hold-connections.ts";
 import { Http1Front } from "./http1.ts";
 import { Http2Front } from "./http2.ts";
 import { TICK_MS } from "./limits.ts";
@@ -32,7 +31,7 @@ import { Upstream } from "./upstream/upstream.ts";
 
 export interface ConnectProxyDeps {
   readonly logger: Logger;
-  /** Listening TCP sockets that somebody else made. The proxy closes them. */
+  /** Listening TCP sockets that somebody else made. The proxy closes them; who came to one before is kept for it. */
   readonly listeners: readonly Server[];
 }
 
@@ -55,7 +54,6 @@ const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
 export async function startConnectProxy(config: ConnectProxyConfig, deps: ConnectProxyDeps): Promise<AsyncDisposable> {
   const { logger } = deps;
   const { connectDomain, coreLimits: limits, edgeLimits, platformId, stateDirectory, streamLimits } = config;
-  const early = holdConnections(deps.listeners);
   await using stack = new AsyncDisposableStack();
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
   const edge = edgeId(stateDirectory);
@@ -143,7 +141,6 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   addGauges(metrics, { admission: door.admission, table, watch, rules, upstream, http1, accessLog });
   stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
   for (const listener of deps.listeners) door.listen(listener);
-  early.release();
   const running = stack.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
