@@ -34,7 +34,7 @@ broken("there: " + ", ".join(found)) if found else held("no trace of the platfor
     aim: "reach the api, the gateway, an engine or ssh on the host",
     python: `
 import concurrent.futures
-ports = (22, 2375, 2376, 5432, 7350, 7351, 7352, 7353)
+ports = (22, 2375, 2376, 5432, 7350, 7351, 7352, 7353, 7443)
 addresses = sys.argv[2:] + ["127.0.0.1", "::1", "169.254.169.254"]
 try:
     with open("/proc/net/route") as table:

@@ -4,8 +4,8 @@ import { networkInterfaces } from "node:os";
 import type { Sandbox } from "@sallyport/sdk";
 import { isList, runForJson, type Target, textOf } from "./prober.ts";
 
-/** The api, the gateway, and both over HTTP, as they listen by default. */
-const PLATFORM_PORTS = [7_350, 7_351, 7_352, 7_353];
+/** The api, the gateway, both over HTTP, and the connect-proxy, as they listen by default. */
+const PLATFORM_PORTS = [7_350, 7_351, 7_352, 7_353, 7_443];
 /** ssh, PostgreSQL, an engine over TCP. */
 const USUAL_PORTS = [22, 5_432, 2_375];
 const LISTENING = "0A";
