@@ -6,10 +6,13 @@ export interface Timed {
   readonly deadlineMs: number;
   /** It is past. Called again at each look while it stays so. */
   onDeadline(): void;
+  /** Kept by {@link Deadlines}: the place among those watched. */
+  watchedAt?: number | undefined;
 }
 
 export class Deadlines implements Disposable {
-  readonly #timed = new Set<Timed>();
+  /** No Set: as entries come and go by the request, its old tables would drag each other, and all they name, into old age. */
+  readonly #timed: Timed[] = [];
   readonly #timer: NodeJS.Timeout;
 
   /** Limits are kept to this many milliseconds. */
@@ -24,20 +27,32 @@ export class Deadlines implements Disposable {
   }
 
   watch(one: Timed): void {
-    this.#timed.add(one);
+    if (one.watchedAt !== undefined) return;
+    one.watchedAt = this.#timed.length;
+    this.#timed.push(one);
   }
 
   forget(one: Timed): void {
-    this.#timed.delete(one);
+    const at = one.watchedAt;
+    const last = this.#timed.at(-1);
+    if (at === undefined || last === undefined) return;
+    this.#timed[at] = last;
+    last.watchedAt = at;
+    this.#timed.pop();
+    one.watchedAt = undefined;
   }
 
+  /** From the end: who is forgotten meanwhile has its place taken by one that was looked at. */
   #look(): void {
     const nowMs = this.nowMs;
-    for (const one of this.#timed) if (one.deadlineMs <= nowMs) one.onDeadline();
+    for (let at = this.#timed.length - 1; at >= 0; at -= 1) {
+      const one = this.#timed[at];
+      if (one !== undefined && one.deadlineMs <= nowMs) one.onDeadline();
+    }
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    this.#timed.clear();
+    for (const one of this.#timed.splice(0)) one.watchedAt = undefined;
   }
 }

@@ -18,8 +18,10 @@ export const HEX: CharacterTable = table((code) => /[0-9A-Fa-f]/.test(String.fro
 
 /** Where the run of a table's characters that begins at `from` ends. */
 export function skip(text: string, from: number, characters: CharacterTable): number {
+  const { length } = text;
   let at = from;
-  while (characters[text.charCodeAt(at)] === 1) at += 1;
+  // Within bounds: a look-up by NaN costs more than all others of a line.
+  while (at < length && characters[text.charCodeAt(at)] === 1) at += 1;
   return at;
 }
 

@@ -36,6 +36,7 @@ export class ClientConnection implements Http1Owner, Timed {
   /** Bytes read since the last answer; undefined: not lingering. */
   #lingeredBytes: number | undefined;
   #isGone = false;
+  watchedAt: number | undefined;
 
   constructor(stream: Duplex, client: Client, place: Http1Place, onGone: () => void) {
     this.stream = stream;

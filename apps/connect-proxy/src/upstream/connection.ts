@@ -20,20 +20,23 @@ export interface ConnectionUser {
   /** The answer is whole. The connection is its own again, or gone. */
   onEnd(trailers: readonly RawHeader[]): void;
   onUpgrade(head: AnswerHead, stream: Duplex, early: Buffer): void;
+  /** It has until then; past it, {@link onDeadline} is called. */
+  readonly deadlineMs: number;
+  onDeadline(): void;
   /** It is gone. `silent`: without a byte of the answer. */
   onBroken(failure: UpstreamFailure, silent: boolean): void;
   onFlush(): boolean;
   onDrain(): void;
 }
 
-export interface ConnectionOptions {
-  readonly key: string;
+/** Whose connections they are. */
+export interface ConnectionOwner {
   readonly limits: AnswerLimits & { readonly poolIdleMs: number };
   readonly deadlines: Deadlines;
   /** It is idle and sound. False: there is no room for it. */
-  readonly release: (connection: UpstreamConnection) => boolean;
-  /** It is gone, having been idle. */
-  readonly onLost: (connection: UpstreamConnection) => void;
+  release(connection: UpstreamConnection): boolean;
+  /** It is closed, or handed over. */
+  onGone(connection: UpstreamConnection): void;
 }
 
 /** An app that says how long it keeps idle connections is believed, less this. */
@@ -42,24 +45,25 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
 export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   readonly key: string;
   idleSinceMs = 0;
-  deadlineMs = Number.POSITIVE_INFINITY;
+  watchedAt: number | undefined;
   readonly #stream: Duplex;
-  readonly #options: ConnectionOptions;
+  readonly #owner: ConnectionOwner;
+  #idleUntilMs = Number.POSITIVE_INFINITY;
   #user: ConnectionUser | undefined;
   #parser: AnswerParser | undefined;
   #requestDone = false;
   #isGone = false;
 
-  constructor(stream: Duplex, options: ConnectionOptions) {
-    this.key = options.key;
+  constructor(stream: Duplex, key: string, owner: ConnectionOwner) {
+    this.key = key;
     this.#stream = stream;
-    this.#options = options;
+    this.#owner = owner;
     stream.on("data", this.#onData);
     stream.on("end", this.#onEnd);
     stream.on("error", this.#onError);
     stream.on("close", this.#onClose);
     stream.on("drain", this.#onDrain);
-    options.deadlines.watch(this);
+    owner.deadlines.watch(this);
     stream.resume();
   }
 
@@ -67,8 +71,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   begin(user: ConnectionUser, request: AnsweredRequest, head: string, hasBody: boolean): void {
     this.#user = user;
     this.#requestDone = !hasBody;
-    this.deadlineMs = Number.POSITIVE_INFINITY;
-    this.#parser = new AnswerParser(request, this.#options.limits, this);
+    this.#parser = new AnswerParser(request, this.#owner.limits, this);
     this.#stream.write(head, "latin1");
   }
 
@@ -93,8 +96,13 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     this.#stream.destroy();
   }
 
+  get deadlineMs(): number {
+    return this.#user?.deadlineMs ?? this.#idleUntilMs;
+  }
+
   onDeadline(): void {
-    this.#lose();
+    if (this.#user === undefined) this.destroy();
+    else this.#user.onDeadline();
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -102,7 +110,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     const parser = this.#parser;
     // Bytes that answer nothing would answer whoever comes next.
     if (user === undefined || parser === undefined) {
-      this.#lose();
+      this.destroy();
       return;
     }
     try {
@@ -116,7 +124,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   };
 
   readonly #onEnd = (): void => {
-    if (this.#user === undefined) this.#lose();
+    if (this.#user === undefined) this.destroy();
     else if (this.#parser?.end() !== true) this.#breakOff();
   };
 
@@ -141,13 +149,13 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     if (user === undefined) return;
     this.#user = undefined;
     this.#parser = undefined;
-    const { deadlines, limits, release } = this.#options;
+    const { deadlines, limits } = this.#owner;
     const toldMs = (head.keepAliveSeconds ?? Number.POSITIVE_INFINITY) * 1_000 - KEEP_ALIVE_MARGIN_MS;
     const idleMs = Math.min(limits.poolIdleMs, toldMs);
     const isSound = head.keepAlive && head.framing.kind !== "close" && this.#requestDone && !surplus && idleMs > 0;
     this.idleSinceMs = deadlines.nowMs;
-    this.deadlineMs = this.idleSinceMs + idleMs;
-    if (isSound && release(this)) this.#stream.resume();
+    this.#idleUntilMs = this.idleSinceMs + idleMs;
+    if (isSound && this.#owner.release(this)) this.#stream.resume();
     else this.destroy();
     user.onEnd(trailers);
   }
@@ -167,7 +175,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
 
   #breakOff(): void {
     if (this.#isGone) return;
-    if (this.#user === undefined) this.#lose();
+    if (this.#user === undefined) this.destroy();
     else this.#break({ code: "NoAnswer", problem: "the app closed the connection" }, this.#parser?.began !== true);
   }
 
@@ -177,14 +185,10 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     user?.onBroken(failure, silent);
   }
 
-  /** An idle connection is no use any more. */
-  #lose(): void {
-    this.#options.onLost(this);
-    this.destroy();
-  }
-
   #leave(): void {
+    if (this.#isGone) return;
     this.#isGone = true;
-    this.#options.deadlines.forget(this);
+    this.#owner.deadlines.forget(this);
+    this.#owner.onGone(this);
   }
 }

@@ -10,26 +10,29 @@ import { writeRequestHead } from "../head/write-head.ts";
 import type { ConnectionUser, UpstreamConnection } from "./connection.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamFailure, UpstreamRequest } from "./types.ts";
 
-export interface OutgoingOptions {
-  readonly request: UpstreamRequest;
-  readonly sink: AnswerSink;
+/** Whose requests they are. */
+export interface OutgoingOwner {
   readonly deadlines: Deadlines;
   readonly limits: { readonly answerMs: number; readonly answerIdleMs: number; readonly stallMs: number };
   /** An idle connection for this request, if there is one that it may have. */
-  readonly takeIdle: (isRepeatable: boolean) => UpstreamConnection | undefined;
-  /** A new one. Rejects with an `OpenFailed`, or the signal's reason. */
-  readonly connect: (signal: AbortSignal) => Promise<UpstreamConnection>;
+  takeIdle(request: UpstreamRequest, isRepeatable: boolean): UpstreamConnection | undefined;
+  /** A new one, unless it is aborted before. */
+  connect(request: UpstreamRequest, opening: AbortController): Promise<UpstreamConnection>;
   /** Makes a failure of what `connect` rejected with. */
-  readonly failureOf: (error: unknown) => UpstreamFailure;
+  failureOf(error: unknown): UpstreamFailure;
   /** It is over, one way or another. */
-  readonly onOver: () => void;
+  onOver(request: UpstreamRequest): void;
 }
 
 const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
   deadlineMs = Number.POSITIVE_INFINITY;
-  readonly #options: OutgoingOptions;
+  /** Only while it is opening a connection: a connection asks for the time of its request itself. */
+  watchedAt: number | undefined;
+  readonly #request: UpstreamRequest;
+  readonly #sink: AnswerSink;
+  readonly #owner: OutgoingOwner;
   readonly #head: string;
   readonly #answered: AnsweredRequest;
   readonly #isRepeatable: boolean;
@@ -44,39 +47,40 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
   #isOver = false;
 
   /** Throws `TypeError` for a head that must not be written. */
-  constructor(options: OutgoingOptions) {
-    const { framing, method, webSocketKey } = options.request;
-    this.#options = options;
-    this.#head = writeRequestHead(options.request, framing, webSocketKey !== undefined);
+  constructor(request: UpstreamRequest, sink: AnswerSink, owner: OutgoingOwner) {
+    const { framing, method, webSocketKey } = request;
+    this.#request = request;
+    this.#sink = sink;
+    this.#owner = owner;
+    this.#head = writeRequestHead(request, framing, webSocketKey !== undefined);
     this.#answered = { method, webSocketAccept: webSocketKey === undefined ? undefined : acceptOf(webSocketKey) };
     this.#bodyDone = framing.kind === "none";
     this.#isRepeatable = REPEATABLE.has(method) && this.#bodyDone && webSocketKey === undefined;
   }
 
   start(): void {
-    this.#options.deadlines.watch(this);
-    const idle = this.#options.takeIdle(this.#isRepeatable);
+    const idle = this.#owner.takeIdle(this.#request, this.#isRepeatable);
     if (idle === undefined) this.#open();
     else this.#begin(idle);
   }
 
   write(content: Buffer): boolean {
     if (this.#isOver) return true;
-    const { framing } = this.#options.request;
+    const { framing } = this.#request;
     const bytes = framing.kind === "chunked" ? chunkOf([content]) : content;
     if (this.#connection === undefined) {
       this.#queue.push(bytes);
       return false;
     }
     const hasRoom = this.#connection.write(bytes);
-    this.#await(hasRoom ? this.#answerWait() : this.#options.limits.stallMs);
+    this.#await(hasRoom ? this.#answerWait() : this.#owner.limits.stallMs);
     return hasRoom;
   }
 
   end(trailers: readonly RawHeader[]): void {
     if (this.#isOver || this.#bodyDone) return;
     this.#bodyDone = true;
-    const last = this.#options.request.framing.kind === "chunked" ? lastChunk(endToEndTrailers(trailers)) : undefined;
+    const last = this.#request.framing.kind === "chunked" ? lastChunk(endToEndTrailers(trailers)) : undefined;
     if (this.#connection === undefined) {
       if (last !== undefined) this.#queue.push(last);
       return;
@@ -100,31 +104,31 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
 
   onDeadline(): void {
     this.abort();
-    this.#options.sink.onFailure({ code: "AnswerTimeout", problem: "the app takes or tells nothing" });
+    this.#sink.onFailure({ code: "AnswerTimeout", problem: "the app takes or tells nothing" });
   }
 
   onInformation(head: AnswerHead): void {
     this.#await(this.#answerWait());
-    this.#options.sink.onInformation(head);
+    this.#sink.onInformation(head);
   }
 
   onHead(head: AnswerHead): void {
     this.#headCame = true;
-    this.#options.sink.onHead(head);
+    this.#sink.onHead(head);
   }
 
   onContent(content: Buffer): void {
-    this.#options.sink.onContent(content);
+    this.#sink.onContent(content);
   }
 
   onEnd(trailers: readonly RawHeader[]): void {
     this.#leave();
-    this.#options.sink.onEnd(endToEndTrailers(trailers));
+    this.#sink.onEnd(endToEndTrailers(trailers));
   }
 
   onUpgrade(head: AnswerHead, stream: Duplex, early: Buffer): void {
     this.#leave();
-    this.#options.sink.onUpgrade(head, stream, early);
+    this.#sink.onUpgrade(head, stream, early);
   }
 
   onBroken(failure: UpstreamFailure, silent: boolean): void {
@@ -136,11 +140,11 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
       return;
     }
     this.#leave();
-    this.#options.sink.onFailure(failure);
+    this.#sink.onFailure(failure);
   }
 
   onFlush(): boolean {
-    const takesMore = this.#options.sink.onFlush();
+    const takesMore = this.#sink.onFlush();
     // A client that takes its time is not the app's fault.
     this.#await(takesMore ? this.#answerWait() : Number.POSITIVE_INFINITY);
     return takesMore;
@@ -148,22 +152,24 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
 
   onDrain(): void {
     this.#await(this.#answerWait());
-    this.#options.sink.onDrain();
+    this.#sink.onDrain();
   }
 
   #open(): void {
     this.#isFresh = true;
     this.#opening = new AbortController();
-    this.#options.connect(this.#opening.signal).then(
+    this.#owner.deadlines.watch(this);
+    this.#owner.connect(this.#request, this.#opening).then(
       (connection) => {
         this.#opening = undefined;
+        this.#owner.deadlines.forget(this);
         if (this.#isOver) connection.destroy();
         else this.#begin(connection);
       },
       (error: unknown) => {
         if (this.#isOver) return;
         this.#leave();
-        this.#options.sink.onFailure(this.#options.failureOf(error));
+        this.#sink.onFailure(this.#owner.failureOf(error));
       },
     );
   }
@@ -177,25 +183,26 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
     this.#queue = [];
     if (this.#bodyDone) connection.endRequest();
     this.#await(this.#answerWait());
-    if (!this.#wasOpened) this.#options.sink.onOpen();
+    if (!this.#wasOpened) this.#sink.onOpen();
     this.#wasOpened = true;
-    if (wasWaiting && hasRoom) this.#options.sink.onDrain();
+    if (wasWaiting && hasRoom) this.#sink.onDrain();
   }
 
-  /** How long the app may be silent now. */
+  /** How long the app may be silent now: while the client still sends, as long as that takes. */
   #answerWait(): number {
-    const { answerIdleMs, answerMs } = this.#options.limits;
-    return this.#headCame ? answerIdleMs : answerMs;
+    const { answerIdleMs, answerMs } = this.#owner.limits;
+    if (this.#headCame) return answerIdleMs;
+    return this.#bodyDone ? answerMs : Number.POSITIVE_INFINITY;
   }
 
   #await(ms: number): void {
-    this.deadlineMs = this.#options.deadlines.nowMs + ms;
+    this.deadlineMs = this.#owner.deadlines.nowMs + ms;
   }
 
   #leave(): void {
     this.#isOver = true;
     this.deadlineMs = Number.POSITIVE_INFINITY;
-    this.#options.deadlines.forget(this);
-    this.#options.onOver();
+    this.#owner.deadlines.forget(this);
+    this.#owner.onOver(this.#request);
   }
 }

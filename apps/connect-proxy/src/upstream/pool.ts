@@ -30,7 +30,6 @@ export class Pool<One extends Poolable> {
     if (stack === undefined || youngest === undefined || youngest.idleSinceMs < idleSinceMs) return undefined;
     stack.pop();
     this.#count -= 1;
-    if (stack.length === 0) this.#idle.delete(key);
     return youngest;
   }
 
@@ -44,13 +43,15 @@ export class Pool<One extends Poolable> {
     return true;
   }
 
-  /** Takes this one out, if it is in. */
-  remove(one: One): void {
+  /** This one is gone, whether it was in here or not. */
+  forget(one: One): void {
     const stack = this.#idle.get(one.key);
-    const at = stack?.indexOf(one) ?? -1;
-    if (stack === undefined || at === -1) return;
-    stack.splice(at, 1);
-    this.#count -= 1;
+    if (stack === undefined) return;
+    const at = stack.indexOf(one);
+    if (at !== -1) {
+      stack.splice(at, 1);
+      this.#count -= 1;
+    }
     if (stack.length === 0) this.#idle.delete(one.key);
   }
 

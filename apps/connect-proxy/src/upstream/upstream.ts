@@ -3,8 +3,10 @@ import { setImmediate as nextTurn } from "node:timers";
 import type { Deadlines } from "../deadlines.ts";
 import type { RefusalCode, Route } from "../exchange.ts";
 import type { CoreLimits } from "../limits.ts";
+import type { ConnectionOwner } from "./connection.ts";
 import { UpstreamConnection } from "./connection.ts";
 import { OpenFailed, RouteOpener } from "./open-route.ts";
+import type { OutgoingOwner } from "./outgoing.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Places } from "./places.ts";
 import { Pool } from "./pool.ts";
@@ -20,19 +22,22 @@ export interface UpstreamOptions {
 /** An idle connection older than this is given to requests that may be repeated, and to no others. */
 const SURE_IDLE_MS = 1_000;
 
-export class Upstream implements Disposable {
-  readonly #options: UpstreamOptions;
+export class Upstream implements ConnectionOwner, OutgoingOwner, Disposable {
+  readonly limits: CoreLimits;
+  readonly deadlines: Deadlines;
   readonly #pool: Pool<UpstreamConnection>;
   readonly #opener: RouteOpener;
   readonly #requests: Places;
-  readonly #outgoing = new Set<Outgoing>();
+  readonly #connections = new Set<UpstreamConnection>();
+  readonly #opening = new Set<AbortController>();
 
   constructor(options: UpstreamOptions) {
-    const { limits } = options;
-    this.#options = options;
+    const { currentRoute, deadlines, limits } = options;
+    this.limits = limits;
+    this.deadlines = deadlines;
     this.#pool = new Pool(limits);
     this.#requests = new Places(limits.maxRequestsPerSandbox);
-    this.#opener = new RouteOpener({ ...limits, currentRoute: options.currentRoute });
+    this.#opener = new RouteOpener({ ...limits, currentRoute });
   }
 
   /** Connections that wait for a request. */
@@ -42,7 +47,7 @@ export class Upstream implements Disposable {
 
   /** Requests on their way. */
   get requests(): number {
-    return this.#outgoing.size;
+    return this.#requests.count;
   }
 
   /**
@@ -53,8 +58,7 @@ export class Upstream implements Disposable {
     const { sandboxId } = request.route;
     if (!this.#requests.take(sandboxId)) return refused(sink, "TooManyRequests", "the sandbox has too many requests");
     try {
-      const outgoing = this.#prepare(request, sink);
-      this.#outgoing.add(outgoing);
+      const outgoing = new Outgoing(request, sink, this);
       outgoing.start();
       return outgoing;
     } catch (error) {
@@ -63,53 +67,50 @@ export class Upstream implements Disposable {
     }
   }
 
-  /** Cuts what is under way, without a word to the sinks, and closes what is idle. */
+  /** Cuts all connections, without a word to the sinks. */
   [Symbol.dispose](): void {
-    for (const outgoing of this.#outgoing) outgoing.abort();
-    for (const connection of this.#pool.drain()) connection.destroy();
+    for (const opening of this.#opening) opening.abort(new Error("the proxy is stopping"));
+    for (const connection of this.#connections) connection.destroy();
   }
 
-  #prepare(request: UpstreamRequest, sink: AnswerSink): Outgoing {
-    const { deadlines, limits } = this.#options;
-    const { port, route } = request;
-    const outgoing: Outgoing = new Outgoing({
-      request,
-      sink,
-      deadlines,
-      limits,
-      takeIdle: (isRepeatable) => {
-        const sinceMs = isRepeatable ? 0 : deadlines.nowMs - SURE_IDLE_MS;
-        return this.#pool.take(keyOf(route, port), sinceMs);
-      },
-      connect: (signal) => this.#connect(route, port, signal),
-      failureOf,
-      onOver: () => {
-        if (this.#outgoing.delete(outgoing)) this.#requests.leave(route.sandboxId);
-      },
-    });
-    return outgoing;
+  takeIdle({ port, route }: UpstreamRequest, isRepeatable: boolean): UpstreamConnection | undefined {
+    const sinceMs = isRepeatable ? 0 : this.deadlines.nowMs - SURE_IDLE_MS;
+    return this.#pool.take(keyOf(route, port), sinceMs);
   }
 
-  async #connect(first: Route, port: number, signal: AbortSignal): Promise<UpstreamConnection> {
-    const { deadlines, limits } = this.#options;
-    const { route, stream } = await this.#opener.open(first, port, signal);
-    return new UpstreamConnection(stream, {
-      key: keyOf(route, port),
-      limits,
-      deadlines,
-      release: (connection) => this.#pool.put(connection),
-      onLost: (connection) => this.#pool.remove(connection),
-    });
+  async connect(request: UpstreamRequest, opening: AbortController): Promise<UpstreamConnection> {
+    this.#opening.add(opening);
+    try {
+      const { route, stream } = await this.#opener.open(request.route, request.port, opening.signal);
+      const connection = new UpstreamConnection(stream, keyOf(route, request.port), this);
+      this.#connections.add(connection);
+      return connection;
+    } finally {
+      this.#opening.delete(opening);
+    }
+  }
+
+  failureOf(error: unknown): UpstreamFailure {
+    if (error instanceof OpenFailed) return error;
+    return { code: "InternalError", problem: error instanceof Error ? error.message : "the connection was not made" };
+  }
+
+  onOver({ route }: UpstreamRequest): void {
+    this.#requests.leave(route.sandboxId);
+  }
+
+  release(connection: UpstreamConnection): boolean {
+    return this.#pool.put(connection);
+  }
+
+  onGone(connection: UpstreamConnection): void {
+    this.#connections.delete(connection);
+    this.#pool.forget(connection);
   }
 }
 
 function keyOf(route: Route, port: number): string {
   return `${route.instanceId}:${port}`;
-}
-
-function failureOf(error: unknown): UpstreamFailure {
-  if (error instanceof OpenFailed) return error;
-  return { code: "InternalError", problem: error instanceof Error ? error.message : "the connection was not made" };
 }
 
 /** Tells a sink that its request goes nowhere, once the caller has the exchange in hand. */
