@@ -1,11 +1,11 @@
-// The edge's own key for TLS and the certificates that were issued for it, kept in its folder: known hosts are served
-// while the api is down, also after a restart.
+// The edge's own key for TLS and the certificates that were issued for it, kept in its folder, a file per host: known hosts
+// are served while the api is down, also after a restart.
 import type { KeyObject } from "node:crypto";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate } from "node:crypto";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "@sallyport/appkit/logger";
-import { z } from "zod";
 import { MAX_CERTIFICATES } from "./edge-limits.ts";
 
 /** One host's. */
@@ -22,28 +22,33 @@ export interface CertificateStoreOptions {
 }
 
 const KEY_FILE = "tls-key.pem";
-const CERTIFICATES_FILE = "certificates.json";
-const WRITE_AFTER_MS = 500;
+const DIRECTORY = "certificates";
+const SUFFIX = ".pem";
+const MODE = 0o600;
 
-const file = z.object({ certificates: z.record(z.string(), z.string()) });
-
-export class CertificateStore implements Disposable {
-  readonly #options: CertificateStoreOptions;
+export class CertificateStore implements AsyncDisposable {
   /** PEM, PKCS #8. */
   readonly privateKey: string;
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Buffer;
-  /** By host, those used least lately first. */
+  readonly #logger: Logger;
+  readonly #keyPath: string;
+  readonly #directory: string;
+  /** By host, the oldest first. */
   readonly #certificates = new Map<string, StoredCertificate>();
-  #writing: NodeJS.Timeout | undefined;
+  /** Changes of the folder, one after the other. */
+  #writing: Promise<void> = Promise.resolve();
 
-  /** Takes what is on disk; what is damaged there is made anew. */
-  constructor(options: CertificateStoreOptions) {
-    this.#options = options;
+  /** Takes what is on disk; what is damaged there is made anew. Throws when nothing can be kept there. */
+  constructor({ logger, stateDirectory }: CertificateStoreOptions) {
+    this.#logger = logger;
+    this.#keyPath = join(stateDirectory, KEY_FILE);
+    this.#directory = join(stateDirectory, DIRECTORY);
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     const key = this.#readKey() ?? this.#makeKey();
     this.privateKey = key.export({ type: "pkcs8", format: "pem" }).toString();
     this.publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
-    this.#readCertificates();
+    for (const name of readdirSync(this.#directory)) this.#read(name);
   }
 
   hosts(): Iterable<[host: string, certificate: StoredCertificate]> {
@@ -61,71 +66,67 @@ export class CertificateStore implements Disposable {
     if (certificate.expiresAtMs <= nowMs) throw new Error(`the certificate for ${host} has expired already`);
     this.#certificates.delete(host);
     this.#certificates.set(host, certificate);
-    if (this.#certificates.size > MAX_CERTIFICATES) {
-      const [oldest] = this.#certificates.keys();
-      if (oldest !== undefined) this.#certificates.delete(oldest);
-    }
-    this.#writeSoon();
+    const path = this.#pathOf(host);
+    this.#change(async () => {
+      await writeFile(`${path}.new`, pem, { mode: MODE });
+      await rename(`${path}.new`, path);
+    });
+    const [oldest] = this.#certificates.keys();
+    if (this.#certificates.size > MAX_CERTIFICATES && oldest !== undefined) this.delete(oldest);
     return certificate;
   }
 
   delete(host: string): void {
-    if (this.#certificates.delete(host)) this.#writeSoon();
+    if (!this.#certificates.delete(host)) return;
+    const path = this.#pathOf(host);
+    this.#change(() => rm(path, { force: true }));
   }
 
-  [Symbol.dispose](): void {
-    if (this.#writing === undefined) return;
-    clearTimeout(this.#writing);
-    this.#write();
+  /** Resolves when the folder holds what this does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing;
   }
 
-  #writeSoon(): void {
-    this.#writing ??= setTimeout(() => this.#write(), WRITE_AFTER_MS);
+  #pathOf(host: string): string {
+    return join(this.#directory, `${host}${SUFFIX}`);
   }
 
-  #write(): void {
-    this.#writing = undefined;
-    const certificates = Object.fromEntries([...this.#certificates].map(([host, { pem }]) => [host, pem]));
+  #change(write: () => Promise<void>): void {
+    this.#writing = this.#writing.then(write).catch((error: unknown) => {
+      this.#logger.warn({ err: error }, "a certificate cannot be kept; a restart will ask for it again");
+    });
+  }
+
+  #read(name: string): void {
+    const path = join(this.#directory, name);
+    const host = name.slice(0, -SUFFIX.length);
     try {
-      this.#replace(CERTIFICATES_FILE, JSON.stringify({ certificates }));
+      if (!name.endsWith(SUFFIX) || this.#certificates.size >= MAX_CERTIFICATES) throw new Error("one too many");
+      this.#certificates.set(host, checked(host, readFileSync(path, "utf8"), this.publicKey));
     } catch (error) {
-      this.#options.logger.warn({ err: error }, "certificates cannot be kept; a restart will ask for them again");
+      this.#logger.warn({ err: error, path }, "a stored certificate is of no use; it is asked for again");
+      rmSync(path, { force: true });
     }
-  }
-
-  #replace(name: string, content: string): void {
-    const path = join(this.#options.stateDirectory, name);
-    writeFileSync(`${path}.new`, content, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
   }
 
   #readKey(): KeyObject | undefined {
     try {
-      const key = createPrivateKey(readFileSync(join(this.#options.stateDirectory, KEY_FILE), "utf8"));
+      const key = createPrivateKey(readFileSync(this.#keyPath, "utf8"));
       if (key.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
       throw new Error("not a P-256 key");
     } catch (error) {
-      if (!isMissing(error)) this.#options.logger.warn({ err: error }, "the key for TLS is damaged; making another");
+      const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+      if (!isMissing) this.#logger.warn({ err: error }, "the key for TLS is damaged; making another");
       return undefined;
     }
   }
 
   #makeKey(): KeyObject {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    this.#replace(KEY_FILE, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+    const fresh = `${this.#keyPath}.new`;
+    writeFileSync(fresh, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: MODE });
+    renameSync(fresh, this.#keyPath);
     return privateKey;
-  }
-
-  #readCertificates(): void {
-    const path = join(this.#options.stateDirectory, CERTIFICATES_FILE);
-    try {
-      const { certificates } = file.parse(JSON.parse(readFileSync(path, "utf8")));
-      for (const [host, pem] of Object.entries(certificates).slice(-MAX_CERTIFICATES)) {
-        this.#certificates.set(host, checked(host, pem, this.publicKey));
-      }
-    } catch (error) {
-      if (!isMissing(error)) this.#options.logger.warn({ err: error }, "stored certificates are damaged; asking again");
-    }
   }
 }
 
@@ -141,8 +142,4 @@ function checked(host: string, pem: string, publicKey: Buffer): StoredCertificat
     issuedAtMs: certificate.validFromDate.getTime(),
     expiresAtMs: certificate.validToDate.getTime(),
   };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

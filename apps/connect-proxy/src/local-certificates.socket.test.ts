@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,7 +71,7 @@ describe("LocalCertificates", () => {
     // Nothing is known of this one, and nobody can vouch for it now.
     expect(await shown(again, hostOf(2))).toBeUndefined();
     expect(again.refused).toEqual(["certificate"]);
-    for (const name of ["tls-key.pem", "certificates.json"]) {
+    for (const name of ["tls-key.pem", `certificates/${hostOf(1)}.pem`]) {
       expect(statSync(join(directory, name)).mode & 0o777, name).toBe(0o600);
     }
   });
@@ -87,8 +87,7 @@ describe("LocalCertificates", () => {
     nowMs += 1_000;
     expect(await shown(door, hostOf(140))).toBeDefined();
     await door.certificates[Symbol.asyncDispose]();
-    const kept = readFileSync(join(door.directory, "certificates.json"), "utf8");
-    expect(Object.keys((JSON.parse(kept) as { certificates: object }).certificates)).toEqual([hostOf(1)]);
+    expect(readdirSync(join(door.directory, "certificates"))).toEqual([`${hostOf(1)}.pem`]);
   });
 
   it("forgets the certificate of a route that is gone", async () => {
@@ -153,9 +152,13 @@ describe("LocalCertificates", () => {
       await until(() => expect(door.certificates.peek(hostOf(1))).toBeDefined());
     }
     writeFileSync(join(directory, "tls-key.pem"), "damaged");
+    writeFileSync(join(directory, "certificates", `${hostOf(3)}.pem`), "damaged");
+    writeFileSync(join(directory, "certificates", "stray"), "");
     await using again = await startDoor({ directory, knows: [1] });
     await until(() => expect(again.api.certified).toEqual([hostOf(1)]));
     expect(await shown(again, hostOf(1))).toBeDefined();
+    await again.certificates[Symbol.asyncDispose]();
+    expect(readdirSync(join(directory, "certificates"))).toEqual([`${hostOf(1)}.pem`]);
   });
 });
 

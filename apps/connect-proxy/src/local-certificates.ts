@@ -84,7 +84,7 @@ export class LocalCertificates implements Certificates {
     clearInterval(this.#look);
     this.#subscription[Symbol.dispose]();
     this.#stop.abort(new Error("the proxy is stopping"));
-    this.#options.store[Symbol.dispose]();
+    await this.#options.store[Symbol.asyncDispose]();
   }
 
   #isKnown(host: string): boolean {
