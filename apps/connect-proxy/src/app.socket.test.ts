@@ -204,6 +204,18 @@ describe("the connect-proxy", () => {
     }
   });
 
+  it("shows its metrics at a port, too, where it is told to", async () => {
+    const free = createServer().listen(0, "127.0.0.1");
+    await once(free, "listening");
+    const { port } = free.address() as AddressInfo;
+    free.close();
+    await once(free, "close");
+    await start({ SALLYPORT_CONNECT_METRICS_PORT: String(port) });
+    const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+    expect(await answer.text()).toContain("sallyport_connect_connections 0");
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404);
+  });
+
   it("keeps its name, and what it keeps is its own alone", async () => {
     const names = async () => await readFile(join(home, "state", "edge-id"), "utf8");
     const first = await start();

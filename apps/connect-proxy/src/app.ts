@@ -140,6 +140,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   });
   addGauges(metrics, { admission: door.admission, table, watch, rules, upstream, http1, accessLog });
   stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
+  if (config.metricsPort !== undefined) stack.use(await openMetricsDoor(config.metricsPort, metrics));
   for (const listener of deps.listeners) door.listen(listener);
   const running = stack.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };

@@ -36,6 +36,8 @@ export interface ConnectProxyConfig {
   readonly cachedTokens: number;
   /** Whether each exchange is written down. */
   readonly accessLog: boolean;
+  /** A port of the loopback at which metrics are read, beside the socket in the state folder. */
+  readonly metricsPort: number | undefined;
   /** How long what is under way may take to end when the proxy stops. */
   readonly drainMs: number;
   readonly edgeLimits: EdgeLimits;
@@ -91,6 +93,7 @@ const SHAPE = {
   SALLYPORT_CONNECT_KEEP_WEBSOCKETS: flag.default(false),
   SALLYPORT_CONNECT_CACHED_TOKENS: intBetween(1, 1_000_000).default(8_192),
   SALLYPORT_CONNECT_ACCESS_LOG: flag.default(true),
+  SALLYPORT_CONNECT_METRICS_PORT: intBetween(1, 65_535).optional(),
   SALLYPORT_CONNECT_DRAIN_MS: intBetween(0, HOUR_MS).default(5 * SECOND_MS),
   /** Bounds; their defaults stand beside their names. */
   SALLYPORT_CONNECT_CONNECTIONS: connections.default(DEFAULT_EDGE_LIMITS.connections),
@@ -137,6 +140,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     keepWebSockets: values.SALLYPORT_CONNECT_KEEP_WEBSOCKETS,
     cachedTokens: values.SALLYPORT_CONNECT_CACHED_TOKENS,
     accessLog: values.SALLYPORT_CONNECT_ACCESS_LOG,
+    metricsPort: values.SALLYPORT_CONNECT_METRICS_PORT,
     drainMs: values.SALLYPORT_CONNECT_DRAIN_MS,
     edgeLimits: Object.freeze({
       connections: values.SALLYPORT_CONNECT_CONNECTIONS,

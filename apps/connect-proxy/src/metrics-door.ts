@@ -1,21 +1,25 @@
-// Where the machine's operator reads the metrics: HTTP at a Unix socket in the proxy's own folder.
+// Where the machine's operator reads the metrics: HTTP at a Unix socket in the proxy's own folder, and at a port of the
+// loopback if the settings name one. They hold no token and no name of anybody's.
 import { chmod, rm } from "node:fs/promises";
+import type { Server } from "node:http";
 import { createServer } from "node:http";
+import type { ListenOptions } from "node:net";
 import type { Metrics } from "./metrics.ts";
 
-/** GET /metrics at this path, for the proxy's own user and root. */
-export async function openMetricsDoor(path: string, metrics: Metrics): Promise<AsyncDisposable> {
-  await rm(path, { force: true }); // a killed predecessor leaves its socket file behind
+/** GET /metrics at a path, for the proxy's own user and root; at a port for every user of the machine. */
+export async function openMetricsDoor(where: string | number, metrics: Metrics): Promise<AsyncDisposable> {
   const server = createServer((request, response) => {
     const found = request.method === "GET" && request.url === "/metrics";
     response.writeHead(found ? 200 : 404, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
     response.end(found ? metrics.text() : "GET /metrics\n");
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(path, resolve);
-  });
-  await chmod(path, 0o600);
+  if (typeof where === "string") {
+    await rm(where, { force: true }); // a killed predecessor leaves its socket file behind
+    await listen(server, { path: where });
+    await chmod(where, 0o600);
+  } else {
+    await listen(server, { host: "127.0.0.1", port: where });
+  }
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -23,4 +27,11 @@ export async function openMetricsDoor(path: string, metrics: Metrics): Promise<A
       await closed;
     },
   };
+}
+
+function listen(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options, resolve);
+  });
 }

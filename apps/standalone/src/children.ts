@@ -129,7 +129,7 @@ export function resolverChild(context: ChildrenContext): ChildOptions {
 /** What strangers with connect tokens talk to: its own user, in the host's network. One of several that share the port. */
 export function connectProxyChild(context: ChildrenContext, index: number): ChildOptions {
   const { config, paths, users, platformId } = context;
-  const { certificate, domain, drainMs, listen, processes, proxySettings } = config.connect;
+  const { certificate, domain, drainMs, listen, metricsPort, processes, proxySettings } = config.connect;
   return child(context, index === 0 ? "connect-proxy" : `connect-proxy-${index + 1}`, {
     argv: unprivileged(users.connectProxy.name, program(paths, "connect-proxy")),
     env: {
@@ -138,6 +138,7 @@ export function connectProxyChild(context: ChildrenContext, index: number): Chil
       SALLYPORT_CONNECT_DOMAIN: domain,
       SALLYPORT_CONNECT_LISTENERS: String(listen.length),
       SALLYPORT_CONNECT_DRAIN_MS: String(drainMs),
+      ...(metricsPort === undefined ? {} : { SALLYPORT_CONNECT_METRICS_PORT: String(metricsPort + index) }),
       SALLYPORT_API_EDGE_SOCKET: paths.home.apiEdgeSocket,
       SALLYPORT_GATEWAY_OPEN_SOCKET: paths.home.gatewayOpenSocket,
       SALLYPORT_PLATFORM_ID: platformId,

@@ -55,6 +55,8 @@ const SHAPE = {
   SALLYPORT_CONNECT_KEY: absolutePath.optional(),
   /** How long requests under way may take to end when a connect-proxy stops. */
   SALLYPORT_CONNECT_DRAIN_MS: intBetween(0, 3_600_000).default(5_000),
+  /** A port of the loopback at which the metrics of the first process are read; the others have the ports behind it. */
+  SALLYPORT_CONNECT_METRICS_PORT: intBetween(1, 65_535 - MAX_CONNECT_PROCESSES).optional(),
   /** Handed on to the api. */
   SALLYPORT_CONNECT_KEY_DAYS: z.string().optional(),
   /** An existing PostgreSQL instead of the embedded one. */
@@ -129,6 +131,8 @@ interface ConnectSettings {
   readonly domain: string;
   /** Of the URLs. */
   readonly port: number;
+  /** Of the first process's metrics. */
+  readonly metricsPort: number | undefined;
   readonly certificate: { readonly chain: string; readonly key: string } | undefined;
   /** Settings of the api by their names, where they are set. */
   readonly apiSettings: Readonly<Record<string, string>>;
@@ -192,6 +196,7 @@ function connectSettings(
     listen,
     processes: raw.SALLYPORT_CONNECT_PROCESSES,
     drainMs: raw.SALLYPORT_CONNECT_DRAIN_MS,
+    metricsPort: raw.SALLYPORT_CONNECT_METRICS_PORT,
     domain: raw.SALLYPORT_CONNECT_DOMAIN,
     port: raw.SALLYPORT_CONNECT_PORT ?? listen[0]?.port ?? DEFAULT_CONNECT_PORT,
     certificate: chain === undefined || key === undefined ? undefined : { chain, key },
