@@ -44,7 +44,7 @@ export interface Forward {
 }
 
 /** The proxy answers itself. */
-export interface Answered {
+interface Answered {
   readonly kind: "answer";
   readonly answer: LocalAnswer;
 }

@@ -24,7 +24,7 @@ import { refusal } from "./refusals.ts";
 import { requestHeaders } from "./request-headers.ts";
 
 /** What signs assertions. */
-export interface Assertions {
+interface Assertions {
   /** For a grant, at once where one is at hand; undefined while no key for them is published. */
   assertionFor(grant: ConnectGrant): string | undefined | Promise<string | undefined>;
 }

@@ -7,7 +7,7 @@ import type { Route } from "@sallyport/dataplane/routes";
 import { RouteTable } from "@sallyport/dataplane/routes";
 import type { Forward, LocalAnswer, RequestFacts } from "../../src/exchange.ts";
 import { connectionOptions, endToEnd } from "../../src/head/connection-options.ts";
-import type { Assertions, RulesOptions } from "../../src/rules.ts";
+import type { RulesOptions } from "../../src/rules.ts";
 import { ConnectRules } from "../../src/rules.ts";
 
 export const PLATFORM_ID = "pf-01arz3ndektsv4rrffq69g5fav";
@@ -20,7 +20,7 @@ export const HOST = `${SANDBOX}.localhost:7443`;
 export const START_MS = 1_790_000_000_000;
 
 /** An app's assertions are none of the rules' business: here each is the grant's own id. */
-export const ASSERTIONS: Assertions = { assertionFor: (grant) => `assertion of ${grant.id}` };
+export const ASSERTIONS: RulesOptions["assertions"] = { assertionFor: (grant) => `assertion of ${grant.id}` };
 
 export class Place {
   nowMs = START_MS;
