@@ -65,33 +65,35 @@ export function scanAnswerHead(text: string, request: AnsweredRequest, maxHeader
 }
 
 function sort(headers: readonly RawHeader[]) {
-  const framing = new FramingFields();
-  const connections: string[] = [];
-  const upgrades: string[] = [];
-  const accepts: string[] = [];
-  const keepAlives: string[] = [];
+  const fields = {
+    framing: new FramingFields(),
+    connections: NO_VALUES,
+    upgrades: NO_VALUES,
+    accepts: NO_VALUES,
+    keepAlives: NO_VALUES,
+  };
   for (const [name, value] of headers) {
     switch (kindOf(name)) {
       case "content-length":
-        framing.addLength(value);
+        fields.framing.addLength(value);
         break;
       case "transfer-encoding":
-        framing.addCoding(value);
+        fields.framing.addCoding(value);
         break;
       case "disguised-framing":
-        framing.addDisguised();
+        fields.framing.addDisguised();
         break;
       case "connection":
-        connections.push(value);
+        fields.connections = [...fields.connections, value];
         break;
       case "upgrade":
-        upgrades.push(value);
+        fields.upgrades = [...fields.upgrades, value];
         break;
       case "sec-websocket-accept":
-        accepts.push(value);
+        fields.accepts = [...fields.accepts, value];
         break;
       case "keep-alive":
-        keepAlives.push(value);
+        fields.keepAlives = [...fields.keepAlives, value];
         break;
       case "expect":
       case "hop":
@@ -102,8 +104,10 @@ function sort(headers: readonly RawHeader[]) {
         break;
     }
   }
-  return { framing, connections, upgrades, accepts, keepAlives };
+  return fields;
 }
+
+const NO_VALUES: readonly string[] = [];
 
 interface UpgradeFields {
   readonly upgrades: readonly string[];
@@ -123,6 +127,7 @@ function checkUpgrade(request: AnsweredRequest, fields: UpgradeFields, options: 
 }
 
 function keepAliveSeconds(values: readonly string[]): number | undefined {
+  if (values.length === 0) return undefined;
   const match = /(?:^|[,;\s])timeout=([0-9]{1,6})(?:$|[,;\s])/i.exec(values[0] ?? "");
   return match === null ? undefined : Number(match[1]);
 }

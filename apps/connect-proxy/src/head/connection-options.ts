@@ -3,8 +3,11 @@ import type { RawHeader } from "@sallyport/connect-token/verify";
 import { isAll, TOKEN } from "./characters.ts";
 import { kindOf } from "./field-names.ts";
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** Connection options in lower case; undefined when one is no token. */
 export function connectionOptions(values: readonly string[]): ReadonlySet<string> | undefined {
+  if (values.length === 0) return NONE;
   const options = new Set<string>();
   for (const value of values) {
     for (const part of value.split(",")) {
@@ -26,7 +29,9 @@ const PLAIN: ReadonlySet<string> = new Set(["close", "keep-alive", "upgrade"]);
  */
 export function endToEnd(headers: readonly RawHeader[], options: ReadonlySet<string>): readonly RawHeader[] {
   const named = options.size === 0 ? options : new Set([...options].filter((option) => !PLAIN.has(option)));
-  return headers.filter(([name]) => goesOn(name, named));
+  const kept: RawHeader[] = [];
+  for (const header of headers) if (goesOn(header[0], named)) kept.push(header);
+  return kept;
 }
 
 function goesOn(name: string, named: ReadonlySet<string>): boolean {

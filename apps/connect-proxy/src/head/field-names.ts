@@ -17,6 +17,8 @@ export type FieldKind =
   /** `Content_Length` and the like: some servers take it for the field it resembles. */
   | "disguised-framing";
 
+/** Of the longest name below. */
+const MAX_LENGTH = 25;
 const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ["host", "host"],
   ["content-length", "content-length"],
@@ -39,9 +41,20 @@ const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ["content_length", "disguised-framing"],
   ["transfer_encoding", "disguised-framing"],
 ]);
-const LENGTHS: ReadonlySet<number> = new Set(Array.from(KINDS.keys(), (name) => name.length));
+/** First letters, as bits, of the names of each length: most names are told apart by these alone, and need no look-up. */
+const FIRST_LETTERS: Readonly<Uint32Array> = Uint32Array.from({ length: MAX_LENGTH + 1 }, (_, length) => {
+  const names = [...KINDS.keys()].filter((name) => name.length === length);
+  return names.reduce((bits, name) => bits | letterBit(name), 0);
+});
 
-/** By the name in any case. Most names are told apart by their length alone. */
+/** By the name in any case. */
 export function kindOf(name: string): FieldKind | undefined {
-  return LENGTHS.has(name.length) ? KINDS.get(name.toLowerCase()) : undefined;
+  const { length } = name;
+  if (length === 0 || length > MAX_LENGTH || ((FIRST_LETTERS[length] ?? 0) & letterBit(name)) === 0) return undefined;
+  return KINDS.get(name.toLowerCase());
+}
+
+/** Of the first letter in either case; other characters share the bits, and are told apart by the name. */
+function letterBit(name: string): number {
+  return 1 << (name.charCodeAt(0) & 31);
 }

@@ -91,41 +91,43 @@ function requestLine(line: string, maxUrlBytes: number) {
 
 /** The fields that mean something to a proxy. */
 function sort(headers: readonly RawHeader[]) {
-  const framing = new FramingFields();
-  const hosts: string[] = [];
-  const connections: string[] = [];
-  const expectations: string[] = [];
-  const upgrades: string[] = [];
-  const keys: string[] = [];
-  const versions: string[] = [];
+  const fields = {
+    framing: new FramingFields(),
+    hosts: NO_VALUES,
+    connections: NO_VALUES,
+    expectations: NO_VALUES,
+    upgrades: NO_VALUES,
+    keys: NO_VALUES,
+    versions: NO_VALUES,
+  };
   for (const [name, value] of headers) {
     switch (kindOf(name)) {
       case "host":
-        hosts.push(value);
+        fields.hosts = [...fields.hosts, value];
         break;
       case "content-length":
-        framing.addLength(value);
+        fields.framing.addLength(value);
         break;
       case "transfer-encoding":
-        framing.addCoding(value);
+        fields.framing.addCoding(value);
         break;
       case "disguised-framing":
-        framing.addDisguised();
+        fields.framing.addDisguised();
         break;
       case "connection":
-        connections.push(value);
+        fields.connections = [...fields.connections, value];
         break;
       case "expect":
-        expectations.push(value);
+        fields.expectations = [...fields.expectations, value];
         break;
       case "upgrade":
-        upgrades.push(value);
+        fields.upgrades = [...fields.upgrades, value];
         break;
       case "sec-websocket-key":
-        keys.push(value);
+        fields.keys = [...fields.keys, value];
         break;
       case "sec-websocket-version":
-        versions.push(value);
+        fields.versions = [...fields.versions, value];
         break;
       case "hop":
       case "keep-alive":
@@ -134,8 +136,11 @@ function sort(headers: readonly RawHeader[]) {
         break;
     }
   }
-  return { framing, hosts, connections, expectations, upgrades, keys, versions };
+  return fields;
 }
+
+/** Most heads have none of most; of those that mean something there are too few to mind lists that are made anew. */
+const NO_VALUES: readonly string[] = [];
 
 function expectsContinue(expectations: readonly string[]): boolean {
   if (expectations.length === 0) return false;

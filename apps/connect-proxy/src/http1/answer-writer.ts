@@ -46,26 +46,41 @@ export class AnswerWriter {
   }
 
   #write(last: Buffer | undefined): boolean {
-    const parts = this.#parts();
-    if (last !== undefined) parts.push(last);
-    const [only] = parts;
-    if (only === undefined) return !this.#to.writableNeedDrain;
-    if (parts.length === 1) return this.#to.write(only);
-    const length = parts.reduce((sum, part) => sum + part.length, 0);
-    if (length <= COPIED_BYTES) return this.#to.write(Buffer.concat(parts, length));
-    this.#to.cork();
-    let hasRoom = true;
-    for (const part of parts) hasRoom = this.#to.write(part);
-    this.#to.uncork();
-    return hasRoom;
-  }
-
-  #parts(): Buffer[] {
     const head = this.#head;
     const pieces = this.#pieces;
     this.#head = "";
     this.#pieces = [];
-    if (this.#isChunked && pieces.length > 0) return [chunkOf(pieces, head)];
-    return head === "" ? pieces : [Buffer.from(head, "latin1"), ...pieces];
+    if (this.#isChunked && pieces.length > 0) {
+      const chunk = chunkOf(pieces, head);
+      return this.#writeParts("", last === undefined ? [chunk] : [chunk, last]);
+    }
+    if (last !== undefined) pieces.push(last);
+    return this.#writeParts(head, pieces);
   }
+
+  #writeParts(head: string, parts: readonly Buffer[]): boolean {
+    const to = this.#to;
+    const [only] = parts;
+    if (only === undefined) return head === "" ? !to.writableNeedDrain : to.write(head, "latin1");
+    if (head === "" && parts.length === 1) return to.write(only);
+    let { length } = head;
+    for (const part of parts) length += part.length;
+    if (length <= COPIED_BYTES) return to.write(joined(head, parts, length));
+    to.cork();
+    if (head !== "") to.write(head, "latin1");
+    let hasRoom = true;
+    for (const part of parts) hasRoom = to.write(part);
+    to.uncork();
+    return hasRoom;
+  }
+}
+
+function joined(head: string, parts: readonly Buffer[], length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  let at = bytes.write(head, 0, "latin1");
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
