@@ -24,8 +24,8 @@ export async function startFront(
   about: Pick<Front, "name" | "port" | "host" | "tokens">,
   argv: readonly [string, ...string[]],
 ): Promise<Front> {
-  const [program, ...args] = argv;
-  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  // However the benchmark ends, what it started ends with it.
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   child.stderr.setEncoding("utf8");
   child.stderr.on("data", (chunk: string) => {

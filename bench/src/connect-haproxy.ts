@@ -1,4 +1,4 @@
-// HAProxy as a peer: one thread, keep-alive on both sides, the app at the end of a Unix socket.
+// HAProxy as a peer: one thread, keep-alive on both sides.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePorts } from "@sallyport/testkit/platform";
@@ -11,13 +11,15 @@ export const HAPROXY = "/usr/sbin/haproxy";
 export interface HaproxyOptions {
   /** Tokens are verified, by `jwt_verify` at each request. */
   readonly verifies?: boolean;
+  /** To the app goes a Unix socket, as from our proxy to a gateway; TCP when unset, as it is usual. */
+  readonly unix?: boolean;
   /** TLS with HTTP/1.1 and HTTP/2; plain TCP when unset. */
   readonly tls?: boolean;
 }
 
 export async function startHaproxy(world: ConnectWorld, options: HaproxyOptions = {}): Promise<Front> {
   const { app, certificate, directory, tokens } = world;
-  const { tls = false, verifies = false } = options;
+  const { tls = false, unix = false, verifies = false } = options;
   const [port] = await freePorts();
   const keyPath = join(directory, "es256.pem");
   await writeFile(keyPath, tokens.es256Key);
@@ -49,9 +51,9 @@ frontend in
   ${verifies ? rules.join("\n  ") : ""}
   default_backend app
 backend app
-  server app unix@${app.socketPath}
+  server app ${unix ? `unix@${app.socketPath}` : `127.0.0.1:${app.port}`}
 `;
-  const name = `haproxy${tls ? "-tls" : ""}${verifies ? "-jwt" : ""}`;
+  const name = `haproxy${tls ? "-tls" : ""}${verifies ? "-jwt" : ""}${unix ? "-unix" : ""}`;
   const path = join(directory, `${name}.cfg`);
   await writeFile(path, config);
   const about = { name, port, host: world.host, tokens: verifies ? tokens.es256 : [] };

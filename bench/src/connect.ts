@@ -5,6 +5,7 @@ import { benchCrowd } from "./connect-crowd.ts";
 import { HAPROXY } from "./connect-haproxy.ts";
 import { H2LOAD, WRK } from "./connect-load.ts";
 import { benchHttp1, benchHttp2, benchTls } from "./connect-requests.ts";
+import { benchConnectSandbox } from "./connect-sandbox.ts";
 import type { ConnectWorld } from "./connect-world.ts";
 import { startConnectWorld } from "./connect-world.ts";
 import { haveProgram } from "./debian.ts";
@@ -19,6 +20,7 @@ const PARTS: Readonly<Record<string, (run: Run, world: ConnectWorld) => Promise<
   http2: benchHttp2,
   bytes: benchBytes,
   crowd: benchCrowd,
+  sandbox: benchConnectSandbox,
 };
 const NEEDS = [
   [HAPROXY, "haproxy"],

@@ -27,7 +27,7 @@ while True:
 const recordShape = z.object({ sandboxId: z.string(), instanceId: z.string() });
 
 /** Instances by sandbox, from the worker's journal: no public call names them. */
-export async function instancesOf({ home }: TestPlatform): Promise<ReadonlyMap<string, string>> {
+export async function instancesOf({ home }: Pick<TestPlatform, "home">): Promise<ReadonlyMap<string, string>> {
   const directory = join(home, "worker/instances");
   const instances = new Map<string, string>();
   for (const name of await readdir(directory)) {
