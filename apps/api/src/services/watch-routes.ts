@@ -5,7 +5,7 @@ import { ENDED_ROUTE_LIFE_MS, MAX_EDGES } from "../domain/limits.ts";
 import { acknowledge, registerEdge, touchEdge } from "../store/edges.ts";
 import type { ChangesPage, RevocationRow, RouteRow } from "../store/routes.ts";
 import { readChanges } from "../store/routes.ts";
-import { ROUTES_TOPIC } from "../store/topics.ts";
+import { EDGES_TOPIC, ROUTES_TOPIC } from "../store/topics.ts";
 import type { ServiceDeps } from "./deps.ts";
 
 const HEARTBEAT_MS = 1_000;
@@ -110,6 +110,7 @@ export class Acknowledgements {
         hint: "watch them first",
       });
     }
+    if (!isTouched) deps.hub.wake(EDGES_TOPIC); // our own notification tells the other processes alone
     if (this.#written.size >= MAX_EDGES && before === undefined) this.#written.clear();
     this.#written.set(id, { revision, atMs: nowMs });
   }
