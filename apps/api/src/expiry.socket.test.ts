@@ -5,6 +5,7 @@ import { InstanceState, SandboxState, DesiredInstance_Wish as Wish } from "@sall
 import { callUnary } from "@sallyport/contracts/grpc";
 import { createTestDatabase, queryDatabase } from "@sallyport/testkit/postgres";
 import { describe, expect, inject, it } from "vitest";
+import { FakeEdge } from "../test/fake-edge.ts";
 import { DIGEST, EXITED, FakeWorker, HELLO, obedient } from "../test/fake-worker.ts";
 import {
   attachTestApi,
@@ -145,6 +146,8 @@ describe("the release before", () => {
     const after = await oldCreate(database, 2);
     await using api = await attachTestApi(database);
     await using worker = await new FakeWorker(api, obedient).ready();
+    await using edge = await new FakeEdge(api, { id: "edge" }).ready();
+    expect([...edge.routes.keys()].toSorted()).toEqual([before, after].toSorted());
     const auth = { metadata: bearer(await makeToken(api, "default")) };
     await eventually("both", () => (worker.desired.size === 2 ? true : undefined));
     for (const desired of worker.desired.values()) {
@@ -167,5 +170,8 @@ describe("the release before", () => {
       const ended = await callUnary(api.sandboxes, api.sandboxes.terminateSandbox, request, auth);
       expect(ended.sandbox?.state).toBe(SandboxState.ENDED);
     }
+    // Edges are told of what it goes on doing while this release is rolled out.
+    const last = await oldCreate(database, 3);
+    await eventually("its route", () => edge.routes.get(last));
   });
 });

@@ -113,6 +113,28 @@ describe("the routes", () => {
     });
   });
 
+  it("make, list and revoke connect tokens", async () => {
+    const { id } = await create();
+    const path = `/v1/sandboxes/${id}/connect-tokens`;
+    const body = { userMetadata: { roles: ["a", 1, null] }, port: 3_000, expiresInMs: "60000" };
+    const made = await rest.call("POST", path, { token, body });
+    expect(made).toMatchObject({ status: 200, json: { url: `https://${id}.localhost:7443`, warnings: [] } });
+    const { tokenId } = made.json as { tokenId: string };
+    const bare = await rest.call("POST", path, { token });
+    expect(bare.status).toBe(200);
+    const listed = await rest.call("GET", path, { token });
+    expect(listed.json["tokens"]).toMatchObject([{ port: 8_080 }, { tokenId, port: 3_000, embed: false }]);
+    expect(await rest.call("DELETE", `${path}/${tokenId}`, { token })).toMatchObject({
+      status: 200,
+      json: { staleEdges: [] },
+    });
+    expect(await rest.call("DELETE", path, { token })).toMatchObject({ status: 200, json: { staleEdges: [] } });
+    const { tokens } = (await rest.call("GET", path, { token })).json as { tokens: { revokedAt?: string }[] };
+    expect(tokens.map(({ revokedAt }) => typeof revokedAt)).toEqual(["string", "string"]);
+    const long = await rest.call("POST", path, { token, body: { user_metadata: "x".repeat(600) } });
+    expect(long).toMatchObject({ status: 400, json: { field: "user_metadata" } });
+  });
+
   it("know apps and usage", async () => {
     const made = await rest.call("POST", "/v1/apps", { token, body: { name: "web", createIfMissing: true } });
     expect(made).toMatchObject({ status: 200, json: { app: { name: "web" } } });
@@ -210,7 +232,7 @@ describe("who calls", () => {
     expect(routes.length).toBeGreaterThan(6);
     for (const { path, verb } of routes) {
       const ask = (target: string) =>
-        rest.call(verb, path.replace("{sandbox_id}", target), {
+        rest.call(verb, path.replace("{sandbox_id}", target).replace("{token_id}", "ct-01jd0000000000000000000000"), {
           token: theirs.token,
           ...(verb === "PUT" ? { body: {} } : {}),
         });

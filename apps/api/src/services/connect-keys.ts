@@ -44,12 +44,12 @@ export class ConnectKeys {
     return this.#master.id;
   }
 
-  /** Makes the first key, which signs at once: no edge can have been told of another. */
+  /** Makes the first key of this master key, which signs at once: a start waits for no edge. */
   async ensure(): Promise<void> {
     await inTransaction(this.#db, async (tx) => {
       await lockConnectKeys(tx);
       const keys = await listConnectKeys(tx);
-      if (!keys.some((key) => this.#isOurs(key) && key.isSigning)) await this.#make(tx, keys, 0);
+      if (!keys.some((key) => this.#isOurs(key) && key.isSigning)) await this.#make(tx, 0);
     });
   }
 
@@ -94,7 +94,17 @@ export class ConnectKeys {
         const isDue = newest === undefined || this.#clock.now() - newest.createdAt.getTime() > olderThanMs;
         if (!isDue) return undefined;
       }
-      return this.#make(tx, keys, KEY_NOTICE_MS);
+      if (keys.length >= MAX_CONNECT_KEYS) {
+        throw new AppError(
+          "ResourceExhausted",
+          `at most ${MAX_CONNECT_KEYS} keys of connect tokens are published at once`,
+          {
+            hint: "the oldest goes within a day and a minute of being replaced",
+            retryAfterMs: DAY_MS,
+          },
+        );
+      }
+      return this.#make(tx, KEY_NOTICE_MS);
     });
   }
 
@@ -103,17 +113,7 @@ export class ConnectKeys {
     await startSigning(this.#db, keyId);
   }
 
-  async #make(tx: Db, keys: readonly ConnectKeyRow[], noticeMs: number): Promise<string> {
-    if (keys.length >= MAX_CONNECT_KEYS) {
-      throw new AppError(
-        "ResourceExhausted",
-        `at most ${MAX_CONNECT_KEYS} keys of connect tokens are published at once`,
-        {
-          hint: "the oldest goes within a day and a minute of being replaced",
-          retryAfterMs: DAY_MS,
-        },
-      );
-    }
+  async #make(tx: Db, noticeMs: number): Promise<string> {
     const jwk = await generateSigningKey("connect-token");
     const { d: _, ...publicJwk } = jwk;
     const sealedPrivateJwk = this.#master.seal(Buffer.from(JSON.stringify(jwk)), contextOf(jwk.kid));

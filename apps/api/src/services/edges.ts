@@ -1,5 +1,6 @@
 // Edges, as the operator sees them, and the certificates that they ask for.
 import { AppError } from "@sallyport/appkit/errors";
+import { isId } from "@sallyport/contracts";
 import { CERTIFICATE_RATE, STRANGE_CERTIFICATE_RATE } from "../domain/limits.ts";
 import type { EdgeRow } from "../store/edges.ts";
 import { listEdges } from "../store/edges.ts";
@@ -43,13 +44,13 @@ export class Certificates {
     deps: ServiceDeps,
     request: { readonly edgeId: string; readonly host: string; readonly publicKey: Uint8Array },
   ): Promise<Leaf> {
-    await meetEdge(deps, request.edgeId);
     const [sandboxId = ""] = request.host.split(".", 1);
-    const limit = (await isRouted(deps.db, sandboxId)) ? this.#known : this.#strange;
-    const waitMs = limit.take();
+    const isKnown = isId("sandbox", sandboxId) && (await isRouted(deps.db, sandboxId));
+    const waitMs = (isKnown ? this.#known : this.#strange).take();
     if (waitMs > 0) {
       throw new AppError("ResourceExhausted", "too many certificates at once", { retryAfterMs: waitMs });
     }
+    await meetEdge(deps, request.edgeId);
     return deps.authority.issue(request);
   }
 }
