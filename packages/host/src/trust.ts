@@ -1,7 +1,7 @@
 // Trust in a platform's own certificate authority, on this machine: the system's store, and the stores of browsers, which
 // do not look there. Only an authority that can vouch for its own names and no others is taken up.
 import { X509Certificate } from "node:crypto";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { access, constants, mkdir, readdir, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { isThere, replaceFile } from "./atomic.ts";
 import { runOk } from "./command.ts";
@@ -219,10 +219,18 @@ function asUser(
 
 async function isInstalled({ path, signal }: TrustOptions, names: readonly string[]): Promise<boolean> {
   for (const folder of path.split(delimiter)) {
-    for (const name of names) if (await isThere(join(folder, name))) return true;
+    for (const name of names) if (await isProgram(join(folder, name))) return true;
   }
   signal?.throwIfAborted();
   return false;
+}
+
+/** One that this process may run; what it may not look at is none. */
+async function isProgram(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function filesIn(folder: string): Promise<readonly string[]> {
