@@ -12,7 +12,10 @@ export interface ClientOptions {
   readonly url?: string | undefined;
   /** An API token. Default: `SALLYPORT_TOKEN`, then the profile file. */
   readonly token?: string | undefined;
-  /** PEM file of the certificate authorities to trust instead of the system's. Default: `SALLYPORT_CA_FILE`. */
+  /**
+   * PEM file of the certificate authorities to trust instead of the system's; for connect tokens, whose domain may have
+   * another certificate than the api, beside those. Default: `SALLYPORT_CA_FILE`.
+   */
   readonly caFile?: string | undefined;
 }
 
@@ -42,7 +45,7 @@ export function resolveConfig(options: ClientOptions, env: Env = process.env): C
   const profile = url === undefined || token === undefined ? readProfile(profilePath(env)) : {};
   const { address, secure } = parseUrl(url ?? given(profile.url));
   const caFile = given(options.caFile) ?? given(env["SALLYPORT_CA_FILE"]);
-  const namedRoots = secure && caFile !== undefined ? readRoots(caFile, "caFile") : undefined;
+  const namedRoots = caFile === undefined ? undefined : readRoots(caFile, "caFile");
   return Object.freeze({
     address,
     roots: secure ? (namedRoots ?? trustedRoots(env)) : undefined,

@@ -1,5 +1,8 @@
 // Connect tokens as programs make and use them: real protos, real TLS from an authority that nobody trusts, and a server
 // that tells what it was sent.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inspect } from "node:util";
 import type { Authority } from "@sallyport/testkit/certificates";
 import { makeAuthority } from "@sallyport/testkit/certificates";
@@ -288,6 +291,21 @@ describe("fetch", () => {
     await expect((await sandbox.createConnectToken()).fetch("/")).rejects.toMatchObject({
       cause: { code: "ERR_TLS_CERT_ALTNAME_INVALID" },
     });
+  });
+
+  it("trusts the authorities that the user named, where the platform names none", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sdk-ca-"));
+    try {
+      const caFile = join(folder, "ca.pem");
+      await writeFile(caFile, authority.pem);
+      await using own = new Client({ url: platform.apiUrl, token: platform.token, caFile });
+      platform.connect.caPem = "";
+      const mine = await (await Sandbox.fromId(sandbox.id, { client: own })).createConnectToken();
+      expect((await mine.fetch("/")).status).toBe(200);
+      await expect((await sandbox.createConnectToken()).fetch("/")).rejects.toThrow();
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it("streams, and ends with its signal or its client", async () => {
