@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { silentLogger } from "@sallyport/appkit/logger";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AccessLog } from "./access-log.ts";
-import { ACCESS_LOG_DAYS, ACCESS_LOG_PATH_CHARACTERS } from "./edge-limits.ts";
+import { ACCESS_LOG_DAYS, ACCESS_LOG_TEXT_CHARACTERS } from "./edge-limits.ts";
 import type { ExchangeEnd } from "./exchange.ts";
 
 const START_MS = Date.parse("2026-11-29T23:59:59.007Z");
@@ -69,7 +69,7 @@ describe("AccessLog", () => {
     ["quotes and backslashes", '/"\\', '/"\\'],
     ["line ends", '/\n{"forged":true}', '/\n{"forged":true}'],
     ["what terminals obey", "/\u001b[2J\u009b\u202e", "/\u001b[2J\u009b\u202e"],
-    ["a long path", `/${"x".repeat(2_000)}`, `/${"x".repeat(ACCESS_LOG_PATH_CHARACTERS - 1)}`],
+    ["a long path", `/${"x".repeat(2_000)}`, `/${"x".repeat(ACCESS_LOG_TEXT_CHARACTERS - 1)}`],
   ])("keeps %s from making a mess", async (_name, target, path) => {
     const { directory, log } = await openLog();
     log.write(end({ about: { target } }));
@@ -78,6 +78,23 @@ describe("AccessLog", () => {
     const text = await readFile(join(directory, name), "utf8");
     expect(text).toMatch(/^[\x20-\x7e]+\n$/);
     expect(JSON.parse(text)).toMatchObject({ path });
+  });
+
+  it("bounds every text, so that each line is whole", async () => {
+    const { directory, log } = await openLog();
+    const long = "\u0085".repeat(100_000);
+    const about = { method: long, target: long, requestId: long, peerAddress: long, sandboxId: long };
+    for (let count = 0; count < 20; count += 1) log.write(end({ about, code: long }));
+    await log[Symbol.asyncDispose]();
+    const [name = ""] = await readdir(directory);
+    const lines = (await readFile(join(directory, name), "utf8")).trimEnd().split("\n");
+    expect(lines).toHaveLength(20);
+    for (const line of lines) {
+      expect(JSON.parse(line)).toMatchObject({
+        method: long.slice(0, ACCESS_LOG_TEXT_CHARACTERS),
+        outcome: "complete",
+      });
+    }
   });
 
   it("keeps so many days, and nothing but its own files away", async () => {

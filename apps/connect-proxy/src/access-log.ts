@@ -8,7 +8,7 @@ import {
   ACCESS_LOG_DAY_BYTES,
   ACCESS_LOG_DAYS,
   ACCESS_LOG_FLUSH_MS,
-  ACCESS_LOG_PATH_CHARACTERS,
+  ACCESS_LOG_TEXT_CHARACTERS,
   ACCESS_LOG_WAITING_BYTES,
 } from "./edge-limits.ts";
 import type { ExchangeEnd } from "./exchange.ts";
@@ -21,13 +21,19 @@ export interface AccessLogOptions {
 }
 
 const DAY_FILE = /^access-\d{4}-\d{2}-\d{2}\.log$/;
-/** Nothing that JSON would have to escape. */
-const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+/** More than any line has. */
+const BUFFER_BYTES = 131_072;
+/** Something that JSON would have to escape, or a terminal would obey. */
+const UNSAFE = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
 
 export class AccessLog implements AsyncDisposable {
   readonly #options: AccessLogOptions;
-  #waiting: string[] = [];
+  /** Lines are copied at once: texts that wait for the disk cost more to keep than to write. */
+  #waiting: Buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   #waitingBytes = 0;
+  #waitingLines = 0;
+  /** Handed to the disk, and not there yet. */
+  #writingBytes = 0;
   #dropped = 0;
   #day = "";
   #file: FileHandle | undefined;
@@ -52,18 +58,18 @@ export class AccessLog implements AsyncDisposable {
   }
 
   write(end: ExchangeEnd): void {
-    if (this.#waitingBytes > ACCESS_LOG_WAITING_BYTES) {
+    if (this.#waitingBytes + this.#writingBytes > ACCESS_LOG_WAITING_BYTES) {
       this.#dropped += 1;
       return;
     }
-    const line = `{"time":"${this.#time()}",${fieldsOf(end)}}\n`;
-    this.#waiting.push(line);
-    this.#waitingBytes += line.length;
+    const line = `{"time":"${this.#time()}",${fieldsOf(end)}}\n`; // ASCII alone: as many bytes as characters
+    if (this.#waitingBytes + line.length > BUFFER_BYTES) this.#flush();
+    this.#waitingBytes += this.#waiting.write(line, this.#waitingBytes, "latin1");
+    this.#waitingLines += 1;
     this.#timer ??= setTimeout(() => this.#flush(), ACCESS_LOG_FLUSH_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearTimeout(this.#timer);
     this.#flush();
     await this.#writing;
     await this.#file?.close();
@@ -84,19 +90,23 @@ export class AccessLog implements AsyncDisposable {
   }
 
   #flush(): void {
+    clearTimeout(this.#timer);
     this.#timer = undefined;
-    const lines = this.#waiting;
-    if (lines.length === 0) return;
-    this.#waiting = [];
+    if (this.#waitingLines === 0) return;
+    const bytes = this.#waiting.subarray(0, this.#waitingBytes);
+    const lines = this.#waitingLines;
+    this.#waiting = Buffer.allocUnsafe(BUFFER_BYTES);
+    this.#waitingBytes = 0;
+    this.#waitingLines = 0;
+    this.#writingBytes += bytes.length;
     this.#writing = this.#writing.then(async () => {
-      const bytes = Buffer.from(lines.join(""));
       try {
-        await this.#append(bytes, lines.length);
+        await this.#append(bytes, lines);
       } catch (error) {
-        this.#dropped += lines.length;
-        this.#options.logger.error({ err: error, lines: lines.length }, "access log not written");
+        this.#dropped += lines;
+        this.#options.logger.error({ err: error, lines }, "access log not written");
       }
-      this.#waitingBytes -= lines.reduce((sum, line) => sum + line.length, 0);
+      this.#writingBytes -= bytes.length;
     });
   }
 
@@ -126,21 +136,27 @@ export class AccessLog implements AsyncDisposable {
 }
 
 function fieldsOf({ about, code, grant, inBytes, ms, outBytes, outcome, protocol, status }: ExchangeEnd): string {
-  const path = about.target?.split("?", 1)[0]?.slice(0, ACCESS_LOG_PATH_CHARACTERS);
+  const tenths = Math.round(ms * 10);
   return (
     `"requestId":${text(about.requestId)},"peer":${text(about.peerAddress)},"sandboxId":${text(about.sandboxId)},` +
-    `"tokenId":${text(grant?.id)},"protocol":"${protocol}","method":${text(about.method)},"path":${text(path)},` +
+    `"tokenId":${text(grant?.id)},"protocol":"${protocol}","method":${text(about.method)},"path":${text(pathOf(about.target))},` +
     `"status":${status},"code":${text(code)},"outcome":"${outcome}","inBytes":${inBytes},"outBytes":${outBytes},` +
-    `"ms":${Math.round(ms * 10) / 10}`
+    `"ms":${(tenths - (tenths % 10)) / 10}.${tenths % 10}`
   );
+}
+
+function pathOf(target: string | undefined): string | undefined {
+  const query = target?.indexOf("?") ?? -1;
+  return query === -1 ? target : target?.slice(0, query);
 }
 
 function text(value: string | undefined): string {
   if (value === undefined) return "null";
-  if (PLAIN.test(value)) return `"${value}"`;
-  // C1 and bidi characters too: a terminal would obey them.
-  return JSON.stringify(value).replace(
-    /[^\x20-\x7e]/g,
-    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  const short = value.length > ACCESS_LOG_TEXT_CHARACTERS ? value.slice(0, ACCESS_LOG_TEXT_CHARACTERS) : value;
+  return UNSAFE.test(short) ? escaped(short) : `"${short}"`;
+}
+
+function escaped(value: string): string {
+  const code = (one: string) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, code);
 }

@@ -47,5 +47,5 @@ export const ACCESS_LOG_DAY_BYTES = 1_073_741_824;
 export const ACCESS_LOG_WAITING_BYTES = 4_194_304;
 /** How long a line may wait to be written with others, in milliseconds. */
 export const ACCESS_LOG_FLUSH_MS = 200;
-/** Characters of a path in the access log. */
-export const ACCESS_LOG_PATH_CHARACTERS = 512;
+/** Characters of a path, and of every other text, in the access log. */
+export const ACCESS_LOG_TEXT_CHARACTERS = 512;
