@@ -1,6 +1,7 @@
 // Heads as they are written: the fields that the rules left, our framing, our Connection.
 import type { RawHeader } from "@sallyport/connect-token/verify";
-import { FIELD_VALUE, isAll, TARGET, TOKEN } from "./characters.ts";
+import { rememberedByName } from "../header-names.ts";
+import { isAll, TARGET, TOKEN } from "./characters.ts";
 import { kindOf } from "./field-names.ts";
 import type { Framing } from "./framing.ts";
 
@@ -58,16 +59,20 @@ function framingLine(framing: Framing): string {
 function lines(headers: readonly RawHeader[]): string {
   let text = "";
   for (const [name, value] of headers) {
-    checkLine(name, value);
+    const problem = problemOfName(name);
+    if (problem !== "") throw new TypeError(problem);
+    if (!VALUE.test(value)) throw new TypeError(`the value of ${name} holds a control character`);
     text += `${name}: ${value}\r\n`;
   }
   return text;
 }
 
-/** Whoever adds a header may be mistaken; a line end or a second framing must not come of it. Throws `TypeError`. */
-function checkLine(name: string, value: string): void {
-  if (!isAll(name, TOKEN) || name === "") throw new TypeError("a header's name is no token");
-  if (!isAll(value, FIELD_VALUE)) throw new TypeError(`the value of ${name} holds a control character`);
+/** The table `FIELD_VALUE`: for long values an expression takes half the time of a loop. */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Whoever adds a header may be mistaken; a line end or a second framing must not come of it. Empty: it may be written. */
+const problemOfName = rememberedByName((name) => {
+  if (!isAll(name, TOKEN) || name === "") return "a header's name is no token";
   switch (kindOf(name)) {
     case "connection":
     case "content-length":
@@ -77,14 +82,15 @@ function checkLine(name: string, value: string): void {
     case "keep-alive":
     case "transfer-encoding":
     case "upgrade":
-      throw new TypeError(`${name} is the proxy's own to write`);
+      return `${name} is the proxy's own to write`;
     case "host":
     case "sec-websocket-accept":
     case "sec-websocket-key":
     case "sec-websocket-version":
     case undefined:
+      return "";
   }
-}
+});
 
 function isDate(name: string): boolean {
   return name.length === 4 && name.toLowerCase() === "date";
