@@ -1,7 +1,7 @@
 // Who may: tokens, sandboxes, and what a stranger learns of them.
 import { takeFromCookies } from "@sallyport/connect-token/verify";
 import fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Asked } from "../test/rules/place.ts";
 import {
   answered,
@@ -18,6 +18,7 @@ import {
   START_MS,
   valuesOf,
 } from "../test/rules/place.ts";
+import type { Decision } from "./exchange.ts";
 import type { ConnectRules } from "./rules.ts";
 
 let place: Place;
@@ -174,20 +175,52 @@ describe("who holds a token that was good for the very sandbox", () => {
     expect(known.grantProblem((await forwarded(place.rules(), { lines: [bearer(token)] })).grant)).toBeDefined();
   });
 
+  /** A decision about a sandbox that is not known yet, when it has begun to wait for the route. */
+  async function early(own: Place): Promise<{ decision: Decision | Promise<Decision> }> {
+    const listening = Promise.withResolvers<undefined>();
+    const { routes } = own;
+    const ruled = own.rules({
+      routes: {
+        get: (id) => routes.get(id),
+        keys: () => routes.keys(),
+        isRevoked: (id, sandboxId) => routes.isRevoked(id, sandboxId),
+        isCurrentEpoch: (id, epoch) => routes.isCurrentEpoch(id, epoch),
+        onChange(listener) {
+          listening.resolve(undefined);
+          return routes.onChange(listener);
+        },
+      },
+    });
+    const decision = ruled.decide(facts(at(NOWHERE, [bearer(await own.token({ sandboxId: NOWHERE }))])));
+    await listening.promise;
+    return { decision };
+  }
+
   it("is let in where the route arrives a moment after the token", async () => {
     const own = await Place.start();
-    const early = await own.token({ sandboxId: NOWHERE });
-    const decision = own.rules().decide(facts(at(NOWHERE, [bearer(early)])));
-    await Promise.all([own.apply([route(OTHER)]), own.apply([route(NOWHERE)])]);
+    const { decision } = await early(own);
+    await own.apply([route(OTHER)]);
+    await own.apply([route(NOWHERE)]);
     expect(await decision).toMatchObject({ kind: "forward", route: { sandboxId: NOWHERE } });
   });
 
   it("is let in by no route that arrives with the token's revocation", async () => {
     const own = await Place.start();
-    const early = await own.token({ sandboxId: NOWHERE });
-    const decision = own.rules().decide(facts(at(NOWHERE, [bearer(early)])));
+    const { decision } = await early(own);
     await own.apply([route(NOWHERE, { tokenEpoch: 4 })]);
     expect(await decision).toMatchObject({ answer: { code: "TokenRevoked" } });
+  });
+
+  it("is told after a while that nothing comes", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const { decision } = await early(await Place.start());
+      vi.runAllTimers();
+      expect(await decision).toMatchObject({ answer: { code: "UnknownSandbox" } });
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

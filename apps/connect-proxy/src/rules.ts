@@ -158,7 +158,7 @@ export class ConnectRules implements Rules, GrantWatch {
       if (taken.carrier === "query") {
         // Another site's request sets none: it would exchange, unseen, as whom a person is known here.
         if (standing !== "foreign") setCookies = this.#cookies(grant, taken);
-        if (!facts.isWebSocket && isDocumentLoad(signs)) {
+        if (isDocumentLoad(signs)) {
           return standing === "foreign"
             ? this.#refused("ForeignOrigin", facts)
             : { kind: "answer", answer: withoutToken(facts, taken.target, setCookies) };
