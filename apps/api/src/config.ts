@@ -23,7 +23,7 @@ export interface ApiConfig {
 }
 
 /** How sandboxes are reached by connect tokens. */
-export interface ConnectConfig {
+interface ConnectConfig {
   /** Their hosts are `<sandbox id>.<domain>`. */
   readonly domain: string;
   readonly port: number;

@@ -58,7 +58,7 @@ describe("an edge", () => {
     await state(edge, later, RouteState.RUNNING);
     await end(later);
     await state(edge, later, RouteState.ENDED);
-    expect(edge.routes.get(later)?.endedAt).toBeInstanceOf(Date);
+    await eventually("when it ended", () => edge.routes.get(later)?.endedAt); // told first when it was to stop
     const count = edge.messages.length;
     const beat = await eventually("two heartbeats", () =>
       edge.messages.length > count + 1 ? edge.messages.at(-1) : undefined,

@@ -39,7 +39,7 @@ async function handshake(options: { cert: string; key: string; ca: string; serve
   try {
     return await new Promise<string>((resolve) => {
       socket.once("secureConnect", () => resolve("ok"));
-      socket.once("error", (error) => resolve(error.message));
+      socket.once("error", (error: Error) => resolve(error.message));
     });
   } finally {
     socket.destroy();
