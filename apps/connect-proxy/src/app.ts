@@ -80,7 +80,9 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
       publish: async (jwk, signal) => {
         await callUnary(client, client.publishAssertionKey, { edgeId: edge, jwk }, { signal, timeoutMs: PUBLISH_MS });
       },
-      onProblem: (error) => logger.warn({ err: fromGrpcError(error) }, "keys for assertions; trying again"),
+      onProblem: onceInARow((error) =>
+        logger.warn({ err: error }, "keys for assertions are not published; trying again"),
+      ),
     }),
   );
   const rules = new ConnectRules({
@@ -144,4 +146,14 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   for (const listener of deps.listeners) door.listen(listener);
   const running = stack.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Tells of what goes on failing in the same way once. */
+function onceInARow(tell: (error: Error) => void): (error: unknown) => void {
+  let last: string | undefined;
+  return (thrown) => {
+    const error = fromGrpcError(thrown);
+    if (error.message !== last) tell(error);
+    last = error.message;
+  };
 }

@@ -80,7 +80,7 @@ export class AssertionKeys implements AsyncDisposable {
     const { clock, onProblem } = this.#options;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      await keepTrying((stop) => this.#renewAndPublish(stop), onProblem, signal, { clock, maxMs: 30_000 });
+      await keepTrying((stop) => this.#renewAndPublish(stop), onProblem, signal, { clock, maxMs: 2_000 });
       // Its rejection is the signal's, and the loop looks at that itself.
       await clock.sleep(PUBLISH_EVERY_MS, signal).then(undefined, onlyWhen(signal));
     }
