@@ -14,6 +14,7 @@ export class Deadlines implements Disposable {
   /** No Set: as entries come and go by the request, its old tables would drag each other, and all they name, into old age. */
   readonly #timed: Timed[] = [];
   readonly #timer: NodeJS.Timeout;
+  #roughMs = performance.now();
 
   /** Limits are kept to this many milliseconds. */
   constructor(tickMs: number) {
@@ -24,6 +25,11 @@ export class Deadlines implements Disposable {
   /** Milliseconds of a clock that never goes back. */
   get nowMs(): number {
     return performance.now();
+  }
+
+  /** The same as of the last look: good enough for limits, and costs nothing. */
+  get roughMs(): number {
+    return this.#roughMs;
   }
 
   watch(one: Timed): void {
@@ -45,6 +51,7 @@ export class Deadlines implements Disposable {
   /** From the end: who is forgotten meanwhile has its place taken by one that was looked at. */
   #look(): void {
     const nowMs = this.nowMs;
+    this.#roughMs = nowMs;
     for (let at = this.#timed.length - 1; at >= 0; at -= 1) {
       const one = this.#timed[at];
       if (one !== undefined && one.deadlineMs <= nowMs) one.onDeadline();

@@ -46,7 +46,7 @@ export class ClientConnection implements Http1Owner, Timed {
     this.#place = place;
     this.#onGone = onGone;
     this.#incoming = new Incoming(place.limits);
-    this.#waitUntilMs = place.deadlines.nowMs + place.limits.headMs;
+    this.#waitUntilMs = place.deadlines.roughMs + place.limits.headMs;
     stream.on("data", this.#onData);
     stream.on("end", this.#onEnd);
     stream.on("error", this.#onBroken);
@@ -114,7 +114,7 @@ export class ClientConnection implements Http1Owner, Timed {
     }
     const { deadlines, limits } = this.#place;
     this.#isInHead = false;
-    this.#waitUntilMs = deadlines.nowMs + limits.idleMs;
+    this.#waitUntilMs = deadlines.roughMs + limits.idleMs;
     this.#pump();
     this.#settle();
   }
@@ -200,7 +200,7 @@ export class ClientConnection implements Http1Owner, Timed {
   #noteHeadBegun(): void {
     if (this.#isInHead) return;
     this.#isInHead = true;
-    this.#waitUntilMs = this.#place.deadlines.nowMs + this.#place.limits.headMs;
+    this.#waitUntilMs = this.#place.deadlines.roughMs + this.#place.limits.headMs;
   }
 
   /** Nobody knows where a next request would begin. */
@@ -216,9 +216,9 @@ export class ClientConnection implements Http1Owner, Timed {
     const { deadlines, limits } = this.#place;
     const exchange = this.#exchange;
     const readsBody = exchange?.wantsBody === true && !exchange.isBodyBlocked;
-    this.#bodyUntilMs = readsBody ? deadlines.nowMs + limits.stallMs : NEVER;
+    this.#bodyUntilMs = readsBody ? deadlines.roughMs + limits.stallMs : NEVER;
     if (!this.stream.writableNeedDrain) this.#drainUntilMs = NEVER;
-    else if (this.#drainUntilMs === NEVER) this.#drainUntilMs = deadlines.nowMs + limits.stallMs;
+    else if (this.#drainUntilMs === NEVER) this.#drainUntilMs = deadlines.roughMs + limits.stallMs;
     const isRoom = exchange?.wantsBody === true ? readsBody : this.#incoming.length < MAX_EARLY_BYTES;
     if (isRoom === !this.#isPaused) return;
     this.#isPaused = !isRoom;
@@ -234,10 +234,10 @@ export class ClientConnection implements Http1Owner, Timed {
     const { deadlines, limits } = this.#place;
     this.#waitUntilMs = NEVER;
     this.stream.end(() => {
-      this.#waitUntilMs = deadlines.nowMs + limits.lingerMs;
+      this.#waitUntilMs = deadlines.roughMs + limits.lingerMs;
       if (this.#hasEnded) this.#destroy();
     });
-    this.#drainUntilMs = this.stream.writableLength > 0 ? deadlines.nowMs + limits.stallMs : NEVER;
+    this.#drainUntilMs = this.stream.writableLength > 0 ? deadlines.roughMs + limits.stallMs : NEVER;
     if (this.#isPaused) this.stream.resume();
     this.#isPaused = false;
   }

@@ -10,8 +10,13 @@ const LF = 0x0a;
 /** Longer than any method and version with their blanks. */
 const REQUEST_LINE_MARGIN = 64;
 
+/** Of a head that is remembered for the next one. */
+const MAX_REMEMBERED_BYTES = 4_096;
+
 export class Incoming {
   readonly #limits: HeadLimits;
+  /** The last head and its bytes: many clients say the same again and again. */
+  #last: { readonly bytes: Buffer; readonly head: RequestHead } | undefined;
   #bytes: Buffer = NOTHING;
   /** Bytes in which no head ends. */
   #seen = 0;
@@ -49,7 +54,14 @@ export class Incoming {
     }
     this.#bytes = end === bytes.length ? NOTHING : bytes.subarray(end);
     this.#seen = 0;
-    return scanRequestHead(bytes.toString("latin1", 0, end), this.#limits);
+    return this.#scan(end === bytes.length ? bytes : bytes.subarray(0, end));
+  }
+
+  #scan(bytes: Buffer): RequestHead {
+    if (this.#last?.bytes.equals(bytes) === true) return this.#last.head;
+    const head = scanRequestHead(bytes.toString("latin1"), this.#limits);
+    this.#last = bytes.length <= MAX_REMEMBERED_BYTES ? { bytes: Buffer.from(bytes), head } : undefined;
+    return head;
   }
 
   /** RFC 9112, section 2.2: some clients send one after a body. One, not more. */

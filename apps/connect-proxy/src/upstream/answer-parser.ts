@@ -23,18 +23,29 @@ export interface AnswerLimits {
   readonly maxHeaders: number;
 }
 
+/** The last head that an app sent over a connection, and its bytes: most say the same again and again. */
+export interface LastAnswer {
+  bytes: Buffer | undefined;
+  head: AnswerHead | undefined;
+}
+
+/** Of a head that is remembered for the next one. */
+const MAX_REMEMBERED_BYTES = 4_096;
+
 /** For one request. After the end of its answer it takes no more bytes. */
 export class AnswerParser {
   readonly #request: AnsweredRequest;
   readonly #limits: AnswerLimits;
   readonly #events: AnswerEvents;
+  readonly #last: LastAnswer;
   #held: Buffer | undefined;
   #head: AnswerHead | undefined;
   #body: BodyReader | undefined;
   #informational = 0;
 
-  constructor(request: AnsweredRequest, limits: AnswerLimits, events: AnswerEvents) {
+  constructor(request: AnsweredRequest, limits: AnswerLimits, events: AnswerEvents, last: LastAnswer) {
     this.#request = request;
+    this.#last = last;
     this.#limits = limits;
     this.#events = events;
   }
@@ -74,7 +85,7 @@ export class AnswerParser {
       return undefined;
     }
     this.#held = undefined;
-    const head = scanAnswerHead(bytes.toString("latin1", 0, end), this.#request, this.#limits.maxHeaders);
+    const head = this.#scan(bytes.subarray(0, end));
     const rest = bytes.subarray(end);
     if (head.status === 101) {
       this.#events.onUpgrade(head, rest);
@@ -90,6 +101,19 @@ export class AnswerParser {
     if (this.#informational > MAX_INFORMATIONAL_ANSWERS) throw badAnswer("too many informational answers");
     this.#events.onInformation(head);
     return rest;
+  }
+
+  #scan(bytes: Buffer): AnswerHead {
+    const request = this.#request;
+    const last = this.#last;
+    // What a head means depends on these two alone.
+    const isPlain = request.method !== "HEAD" && request.webSocketAccept === undefined;
+    if (isPlain && last.head !== undefined && last.bytes?.equals(bytes) === true) return last.head;
+    const head = scanAnswerHead(bytes.toString("latin1"), request, this.#limits.maxHeaders);
+    const isKept = isPlain && bytes.length <= MAX_REMEMBERED_BYTES;
+    last.bytes = isKept ? Buffer.from(bytes) : undefined;
+    last.head = isKept ? head : undefined;
+    return head;
   }
 
   #pushBody(head: AnswerHead, body: BodyReader, bytes: Buffer): void {

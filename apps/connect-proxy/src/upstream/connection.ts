@@ -7,7 +7,7 @@ import type { RawHeader } from "@sallyport/connect-token/verify";
 import { BadMessage } from "../bad-message.ts";
 import type { Deadlines, Timed } from "../deadlines.ts";
 import type { AnsweredRequest, AnswerHead } from "../head/answer-head.ts";
-import type { AnswerEvents, AnswerLimits } from "./answer-parser.ts";
+import type { AnswerEvents, AnswerLimits, LastAnswer } from "./answer-parser.ts";
 import { AnswerParser } from "./answer-parser.ts";
 import type { Poolable } from "./pool.ts";
 import type { UpstreamFailure } from "./types.ts";
@@ -53,6 +53,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   #parser: AnswerParser | undefined;
   #requestDone = false;
   #isGone = false;
+  readonly #last: LastAnswer = { bytes: undefined, head: undefined };
 
   constructor(stream: Duplex, key: string, owner: ConnectionOwner) {
     this.key = key;
@@ -71,7 +72,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   begin(user: ConnectionUser, request: AnsweredRequest, head: string, hasBody: boolean): void {
     this.#user = user;
     this.#requestDone = !hasBody;
-    this.#parser = new AnswerParser(request, this.#owner.limits, this);
+    this.#parser = new AnswerParser(request, this.#owner.limits, this, this.#last);
     this.#stream.write(head, "latin1");
   }
 
@@ -153,7 +154,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     const toldMs = (head.keepAliveSeconds ?? Number.POSITIVE_INFINITY) * 1_000 - KEEP_ALIVE_MARGIN_MS;
     const idleMs = Math.min(limits.poolIdleMs, toldMs);
     const isSound = head.keepAlive && head.framing.kind !== "close" && this.#requestDone && !surplus && idleMs > 0;
-    this.idleSinceMs = deadlines.nowMs;
+    this.idleSinceMs = deadlines.roughMs;
     this.#idleUntilMs = this.idleSinceMs + idleMs;
     if (isSound && this.#owner.release(this)) this.#stream.resume();
     else this.destroy();

@@ -196,7 +196,7 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
   }
 
   #await(ms: number): void {
-    this.deadlineMs = this.#owner.deadlines.nowMs + ms;
+    this.deadlineMs = this.#owner.deadlines.roughMs + ms;
   }
 
   #leave(): void {

@@ -74,7 +74,7 @@ export class Upstream implements ConnectionOwner, OutgoingOwner, Disposable {
   }
 
   takeIdle({ port, route }: UpstreamRequest, isRepeatable: boolean): UpstreamConnection | undefined {
-    const sinceMs = isRepeatable ? 0 : this.deadlines.nowMs - SURE_IDLE_MS;
+    const sinceMs = isRepeatable ? 0 : this.deadlines.roughMs - SURE_IDLE_MS;
     return this.#pool.take(keyOf(route, port), sinceMs);
   }
 
