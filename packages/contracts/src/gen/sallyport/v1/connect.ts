@@ -13,7 +13,10 @@ import { Timestamp } from "../../google/protobuf/timestamp.ts";
 
 export interface CreateConnectTokenRequest {
   sandboxId: string;
-  /** Any JSON value; the app gets it in X-Verified-User-Data. As ASCII JSON it has fewer than 512 characters. No header when unset. */
+  /**
+   * Any JSON value, nested at most 49 deep; the app gets it in X-Verified-User-Data. As ASCII JSON it has fewer than 512
+   * characters. No header when unset.
+   */
   userMetadata?:
     | any
     | undefined;
