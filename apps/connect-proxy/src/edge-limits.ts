@@ -37,6 +37,8 @@ export const UNKNOWN_ISSUES_PER_SECOND = 2;
 export const RENEWED_BEFORE_END = 1 / 3;
 /** How often is looked for what must be renewed, and for what is over, in milliseconds. */
 export const LOOK_AT_CERTIFICATES_MS = 600_000;
+/** The same after one that did not come, at first; then twice as long each time. */
+export const LOOK_AGAIN_MS = 2_000;
 /** How often certificate files of the operator's are looked at, in milliseconds. */
 export const LOOK_AT_FILES_MS = 5_000;
 

@@ -90,6 +90,14 @@ describe("LocalCertificates", () => {
     expect(readdirSync(join(door.directory, "certificates"))).toEqual([`${hostOf(1)}.pem`]);
   });
 
+  it("asks ahead again once the api is there", async () => {
+    await using door = await startDoor({ isApiDown: true, knows: [1, 2] });
+    await shown(door, hostOf(1));
+    expect(door.refused).toEqual(["certificate"]);
+    await door.api.start();
+    await until(() => expect([...door.api.certified].sort()).toEqual([hostOf(1), hostOf(2)]));
+  });
+
   it("forgets the certificate of a route that is gone", async () => {
     let nowMs = Date.now();
     await using door = await startDoor({ now: () => nowMs });

@@ -12,6 +12,7 @@ import type { Certificates } from "./certificates.ts";
 import { CertificateUnavailable } from "./certificates.ts";
 import {
   ISSUE_MS,
+  LOOK_AGAIN_MS,
   LOOK_AT_CERTIFICATES_MS,
   MAX_CONTEXTS,
   MAX_UNKNOWN_CONTEXTS,
@@ -51,6 +52,9 @@ export class LocalCertificates implements Certificates {
   readonly #stop = new AbortController();
   readonly #subscription: Disposable;
   readonly #look: NodeJS.Timeout;
+  /** Another look before its time, since one that was asked for ahead did not come. */
+  #nextLook: NodeJS.Timeout | undefined;
+  #nextLookMs = LOOK_AGAIN_MS;
 
   constructor(options: LocalCertificatesOptions) {
     this.#options = options;
@@ -82,6 +86,7 @@ export class LocalCertificates implements Certificates {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#look);
+    clearTimeout(this.#nextLook);
     this.#subscription[Symbol.dispose]();
     this.#stop.abort(new Error("the proxy is stopping"));
     await this.#options.store[Symbol.asyncDispose]();
@@ -124,10 +129,24 @@ export class LocalCertificates implements Certificates {
   }
 
   #askPatiently(host: string): void {
-    this.#queue.ask(host, false)?.catch((error: unknown) => {
-      if (this.#stop.signal.aborted) return;
-      this.#options.logger.warn({ err: error, host }, "no certificate ahead; asked for again when it is needed");
-    });
+    this.#queue.ask(host, false)?.then(
+      () => {
+        this.#nextLookMs = LOOK_AGAIN_MS;
+      },
+      (error: unknown) => this.#lookSoon(error, host),
+    );
+  }
+
+  /** The api is away, or has had enough: later, and with growing pauses. */
+  #lookSoon(error: unknown, host: string): void {
+    if (this.#stop.signal.aborted || this.#nextLook !== undefined) return;
+    const inMs = this.#nextLookMs;
+    this.#options.logger.warn({ err: error, host, inMs }, "certificates do not come ahead; asked for again later");
+    this.#nextLookMs = Math.min(inMs * 2, LOOK_AT_CERTIFICATES_MS);
+    this.#nextLook = setTimeout(() => {
+      this.#nextLook = undefined;
+      this.#lookAtAll();
+    }, inMs);
   }
 
   async #issue(host: string): Promise<Ready> {
