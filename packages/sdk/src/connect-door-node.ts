@@ -3,7 +3,7 @@ import type { LookupAddress, LookupOptions } from "node:dns";
 import { lookup as systemLookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import type { RequestInit as UndiciInit } from "undici";
-import { Agent, Pool, WebSocket as UndiciWebSocket, fetch as undiciFetch } from "undici";
+import { Agent, WebSocket as UndiciWebSocket, fetch as undiciFetch } from "undici";
 import type { ConnectDoor, DoorOptions } from "./connect-door.ts";
 import { isLocalName, signalOf } from "./connect-door.ts";
 
@@ -13,13 +13,10 @@ const LOOPBACK: readonly LookupAddress[] = [
 ];
 
 /** See {@link ConnectDoor}. */
-export function openNodeDoor({ domain, ca, closed }: DoorOptions): ConnectDoor {
+export function openNodeDoor({ ca, closed }: DoorOptions): ConnectDoor {
   const connect = { lookup: lookupLocally, ...(ca === undefined ? {} : { ca: [...ca] }) };
-  const dispatcher = new Agent({
-    // A redirect may lead anywhere: to there, this door is a client like any other.
-    factory: (origin, options: Pool.Options) =>
-      new Pool(origin, isOf(domain, origin) ? { ...options, connect } : options),
-  });
+  // How long an answer may take is the proxy's to say (504), and the caller's by a signal.
+  const dispatcher = new Agent({ connect, headersTimeout: 0, bodyTimeout: 0 });
   const sockets = new Set<UndiciWebSocket>();
   const closeAll = () => {
     for (const socket of sockets) socket.close();
@@ -42,10 +39,6 @@ export function openNodeDoor({ domain, ca, closed }: DoorOptions): ConnectDoor {
     },
     close: () => dispatcher.destroy(),
   };
-}
-
-function isOf(domain: string, origin: string | URL): boolean {
-  return new URL(origin).hostname.endsWith(domain);
 }
 
 const lookupLocally: LookupFunction = (hostname, options, callback) => {
@@ -84,7 +77,7 @@ function asGlobal(theirs: Response): Response {
   KEPT.set(ours, theirs);
   return Object.defineProperties(ours, {
     url: { value: url, enumerable: true },
-    redirected: { value: redirected, enumerable: true },
+    redirected: { value: redirected, enumerable: true, configurable: true },
     type: { value: type, enumerable: true },
   });
 }

@@ -1,17 +1,15 @@
-// HTTP and WebSocket to the names of one connect domain, as this runtime can do it: its names resolve (RFC 6761 keeps
-// *.localhost on this machine) and its authority is trusted, while the rest of the process trusts and resolves as before.
+// HTTP and WebSocket to sandboxes, as this runtime can do it: their names resolve (RFC 6761 keeps *.localhost on this
+// machine) and their authority is trusted, while the rest of the process trusts and resolves as before.
 
 /** What {@link openDoor} opens, and how its certificates are judged. */
 export interface DoorOptions {
-  /** Of the names below which all hosts of the door lie, with its dot: `.localhost`. */
-  readonly domain: string;
-  /** Certificates (PEM) to trust for this domain. Undefined: those that the runtime trusts. */
+  /** Certificates (PEM) to trust. Undefined: those that the runtime trusts. */
   readonly ca: readonly string[] | undefined;
   /** Cuts what is under way, with its reason. */
   readonly closed: AbortSignal;
 }
 
-/** Sends requests, and opens WebSockets, with the headers that it is given. Elsewhere, after a redirect, it is as any other client. */
+/** Sends requests, and opens WebSockets, with the headers that it is given, to sandboxes alone: it follows no redirect. */
 export interface ConnectDoor {
   fetch(url: URL, init: RequestInit): Promise<Response>;
   webSocket(url: URL, protocols: readonly string[], headers: Readonly<Record<string, string>>): WebSocket;

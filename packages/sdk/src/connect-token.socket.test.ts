@@ -257,25 +257,62 @@ describe("fetch", () => {
     expect(server.seen.map(({ target }) => target)).toEqual(["/", "/items", "/items", "/items"]);
   });
 
-  it("loses the token on a redirect to another origin, keeps it on one to its own", async () => {
-    const redirect = (to: string) =>
-      token.fetch(`/redirect?to=${encodeURIComponent(to)}`, { headers: { "x-mine": "1" } });
-    const own = await redirect("/there");
-    expect(own).toMatchObject({ redirected: true, url: `${token.url}/there` });
-    expect((await seenBy(own)).headers.authorization).toBe(`Bearer ${token.token}`);
-    const sibling = await redirect(`https://elsewhere.localhost:${other.port}/there`);
-    expect((await seenBy(sibling)).headers).toMatchObject({ host: `elsewhere.localhost:${other.port}`, "x-mine": "1" });
-    expect(other.seen).toHaveLength(1);
-    expect(other.seen[0]?.headers.authorization).toBeUndefined();
-    const manual = await token.fetch("/redirect?to=/there", { redirect: "manual" });
-    expect(manual.status).toBe(307);
+  const redirect = (to: string, init: RequestInit = {}, status = 307) =>
+    token.fetch(`/redirect?status=${status}&to=${encodeURIComponent(to)}`, init);
+
+  it("follows redirects within the sandbox, with the token", async () => {
+    const response = await redirect("/there?a=1", { headers: { "x-mine": "1" } });
+    expect(response).toMatchObject({ redirected: true, url: `${token.url}/there?a=1`, status: 200 });
+    expect((await seenBy(response)).headers).toMatchObject({ authorization: `Bearer ${token.token}`, "x-mine": "1" });
+    expect(await redirect(`${token.url}/there`)).toMatchObject({ redirected: true, url: `${token.url}/there` });
+  });
+
+  it.each<[number, string, string, string]>([
+    [301, "POST", "GET", ""],
+    [302, "POST", "GET", ""],
+    [302, "PUT", "PUT", "text"],
+    [303, "PUT", "GET", ""],
+    [307, "POST", "POST", "text"],
+    [308, "DELETE", "DELETE", "text"],
+  ])("keeps or drops the body as fetch does: %i after %s", async (status, method, then, body) => {
+    const seen = await seenBy(await redirect("/there", { method, body: "text" }, status));
+    expect(seen).toMatchObject({ method: then, body });
+    expect(seen.headers["content-type"]?.startsWith("text/plain") ?? false).toBe(body !== "");
+  });
+
+  it("sends no stream twice, and gives up what goes round in circles", async () => {
+    const body = () => new Blob(["text"]).stream();
+    const stream = redirect("/there", { method: "POST", body: body(), duplex: "half" });
+    await expect(stream).rejects.toThrow(TypeError);
+    const seen = await seenBy(await redirect("/there", { method: "POST", body: body(), duplex: "half" }, 303));
+    expect(seen).toMatchObject({ method: "GET", body: "" });
+    server.seen.length = 0;
+    await expect(token.fetch("/round")).rejects.toThrow(/more than 20 redirects/);
+    expect(server.seen).toHaveLength(21);
+  });
+
+  it("asks nobody else, wherever an app would have it go", async () => {
+    const elsewhere = [
+      `https://elsewhere.localhost:${other.port}/`,
+      `//elsewhere.localhost:${other.port}/`,
+      `http://${sandbox.id}.localhost:${server.port}/`,
+      `https://user:password@${sandbox.id}.localhost:${server.port}/there`,
+      "http://127.0.0.1:9/",
+      "data:text/plain,hello",
+      "http://[",
+    ];
+    for (const to of elsewhere) {
+      await expect(redirect(to), to).rejects.toMatchObject({ code: "FailedPrecondition" });
+      await expect(redirect(to, { redirect: "error" }), to).rejects.toThrow(TypeError);
+      const manual = await redirect(to, { redirect: "manual" });
+      expect([manual.status, manual.headers.get("location")]).toEqual([307, to]);
+    }
+    expect(other.seen).toEqual([]);
+    expect(server.seen.filter(({ target }) => !target.startsWith("/redirect"))).toEqual([]);
   });
 
   it("trusts the platform's authority for its domain alone, and nothing else of the program does", async () => {
     await expect(fetch(`https://127.0.0.1:${other.port}/`)).rejects.toThrow();
-    const out = `/redirect?to=${encodeURIComponent(`https://127.0.0.1:${other.port}/`)}`;
-    await expect(token.fetch(out)).rejects.toThrow();
-    expect(other.seen).toEqual([]);
     const stranger = await makeAuthority();
     platform.connect.caPem = stranger.pem;
     const misled = await sandbox.createConnectToken();

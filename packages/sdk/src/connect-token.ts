@@ -4,6 +4,7 @@ import { callUnary } from "@sallyport/contracts/grpc";
 import type { ConnectDoor } from "./connect-door.ts";
 import { wholeNumber } from "./convert.ts";
 import { sdkError } from "./errors.ts";
+import { followWithinOrigin } from "./follow-redirects.ts";
 import type { Json } from "./json-value.ts";
 import { checkJson } from "./json-value.ts";
 import { DEFAULT_TIMEOUT_MS } from "./life-cycle.ts";
@@ -72,11 +73,13 @@ export interface ConnectToken {
    */
   readonly caPem: string | undefined;
   /**
-   * `fetch` to the sandbox, with the token in `Authorization`. A path (`/items?page=2`) is one of the sandbox's; a redirect
-   * to another origin goes without the token. Rejects as `fetch` does, e.g. with `TypeError` when nobody answers.
+   * `fetch` to the sandbox, with the token in `Authorization`. A path (`/items?page=2`) is one of the sandbox's. Redirects
+   * are followed within the sandbox's own origin; one that leads elsewhere is refused, unless `redirect` is `manual`, since
+   * code in a sandbox could have this program ask what only this program reaches. No deadline but that of `init.signal`
+   * and of the platform. Otherwise it rejects as `fetch` does, e.g. with `TypeError` when nobody answers.
    *
    * @throws SallyportError `InvalidArgument` with field `path` for a URL elsewhere, with field `init.headers` for an
-   * `Authorization` of the caller's own.
+   * `Authorization` of the caller's own; `FailedPrecondition` for a redirect elsewhere.
    */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /**
@@ -111,7 +114,7 @@ export async function createConnectToken(
   const answer = await connections.callApi(scope, ({ sandboxes }, call) =>
     callUnary(sandboxes, sandboxes.createConnectToken, request, call),
   );
-  const door = await scope.waitFor(connections.door(new URL(answer.url), answer.caPem));
+  const door = await scope.waitFor(connections.door(answer.caPem));
   return new ConnectTokenHandle(connections, sandboxId, answer, door);
 }
 
@@ -192,7 +195,7 @@ class ConnectTokenHandle implements ConnectToken {
       });
     }
     headers.set("authorization", `Bearer ${this.#token}`);
-    return this.#door.fetch(url, { ...init, headers });
+    return followWithinOrigin((next, request) => this.#door.fetch(next, request), url, { ...init, headers });
   }
 
   webSocket(path: string, protocols: string | readonly string[] = []): WebSocket {

@@ -150,18 +150,16 @@ export class Connections {
   }
 
   /**
-   * How to reach the names of a connect domain, `https://SANDBOX.DOMAIN`, whose certificates `caPem` vouches for; where it
-   * is empty, the runtime's authorities do, and those that the user named. One for all sandboxes of the domain.
+   * How to reach sandboxes whose certificates `caPem` vouches for; where it is empty, the runtime's authorities do, and those
+   * that the user named. One for all sandboxes.
    */
-  door(url: URL, caPem: string): Promise<ConnectDoor> {
-    const domain = url.hostname.slice(url.hostname.indexOf("."));
-    const key = `${domain} ${caPem}`;
-    let door = this.#doors.get(key);
+  door(caPem: string): Promise<ConnectDoor> {
+    let door = this.#doors.get(caPem);
     if (door === undefined) {
       const named = this.#config.namedRoots?.toString();
       const ca = caPem !== "" ? [caPem] : named === undefined ? undefined : [...rootCertificates, named];
-      door = openDoor({ domain, ca, closed: this.closed });
-      this.#doors.set(key, door);
+      door = openDoor({ ca, closed: this.closed });
+      this.#doors.set(caPem, door);
     }
     return door;
   }

@@ -22,7 +22,7 @@ export interface SeenRequest {
 
 /**
  * Listens on a free port of both loopbacks. Answers every request with {@link SeenRequest} as JSON, but: `/redirect?to=URL`
- * redirects there (307), `/slow` never ends its body, `/status/N` answers so. Every WebSocket gets the first protocol that
+ * redirects there (307, or as `status` says), `/round` to itself, `/slow` never ends its body, `/status/N` answers so. Every WebSocket gets the first protocol that
  * it asks for, the target and headers of its handshake as first message, and what it sends back.
  */
 export class EchoServer implements AsyncDisposable {
@@ -60,7 +60,8 @@ export class EchoServer implements AsyncDisposable {
     const seen = this.#note(request, (await buffer(request)).toString());
     const { pathname, searchParams } = new URL(seen.target, "https://host");
     const to = searchParams.get("to");
-    if (to !== null) response.writeHead(307, { location: to }).end();
+    if (to !== null) response.writeHead(Number(searchParams.get("status") ?? 307), { location: to }).end();
+    else if (pathname === "/round") response.writeHead(302, { location: "/round" }).end();
     else if (pathname === "/slow") response.writeHead(200).write("begun");
     else if (pathname.startsWith("/status/")) response.writeHead(Number(pathname.slice(8))).end();
     else

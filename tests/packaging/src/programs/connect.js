@@ -19,7 +19,11 @@ seen.fetched = [response instanceof Response, response.status, method, target, b
 seen.authorized = headers.authorization === `Bearer ${token.token}`;
 seen.redirected = await authorizationIn(await token.fetch("/redirect?to=/there"));
 const elsewhere = encodeURIComponent(process.env.ELSEWHERE ?? "");
-seen.leaked = await authorizationIn(await token.fetch(`/redirect?to=${elsewhere}`));
+seen.misled = await token.fetch(`/redirect?to=${elsewhere}`).then(
+  () => "followed",
+  (/** @type {unknown} */ error) => SallyportError.is(error) && error.code,
+);
+seen.manual = (await token.fetch(`/redirect?to=${elsewhere}`, { redirect: "manual" })).status;
 const form = new FormData();
 form.set("a", "b");
 const { body: written } = await (await token.fetch("/", { method: "POST", body: form })).json();
