@@ -1,16 +1,17 @@
 // Connect tokens from end to end: SDK and command, the proxy, the gateway, and a server under gVisor.
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { chown, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Client } from "@sallyport/sdk";
+import type { Client, LocalAuthority } from "@sallyport/sdk";
 import { Sandbox } from "@sallyport/sdk";
 import { CONNECT_APP } from "@sallyport/testkit/connect-app";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { newWorkspace } from "./workspace.ts";
 
 const exec = promisify(execFile);
+const NOBODY = 65_534;
 const SALLYPORT = "/opt/sallyport/current/bin/sallyport";
 
 interface Who {
@@ -162,6 +163,35 @@ describe("the command", () => {
       /401/,
     );
     expect(await sallyport("connect-token", "list", "web")).toMatch(new RegExp(`^${id} .*revoked 20`, "m"));
+  });
+
+  it("has a user's browsers trust the platform's authority, which is bound to its names", {
+    timeout: 60_000,
+  }, async () => {
+    const home = await mkdtemp(join(tmpdir(), "connect-user-"));
+    try {
+      // A browser to be found: it is not started.
+      await writeFile(join(home, "chromium"), "", { mode: 0o755 });
+      await chown(home, NOBODY, NOBODY);
+      const path = `${home}:${process.env["PATH"]}`;
+      const env = { PATH: path, HOME: home, SALLYPORT_API_URL: inject("apiUrl"), SALLYPORT_TOKEN: apiToken };
+      const asNobody = async (...argv: string[]) => {
+        const user = ["--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups", SALLYPORT];
+        return (await exec("setpriv", [...user, ...argv], { env, cwd: home })).stdout;
+      };
+      const { domains, fingerprint } = JSON.parse(await asNobody("ca", "print", "--json")) as LocalAuthority;
+      expect(domains).toEqual(["localhost"]);
+      const trusted = await asNobody("ca", "trust");
+      expect(trusted).toContain(`the authority of localhost, SHA-256 ${fingerprint}`);
+      expect(trusted).toMatch(/^skipped \/usr\/local\/share\/ca-certificates: .*\n +type: /m);
+      expect(trusted).toContain(`done    ${home}/.pki/nssdb: `);
+      const listed = (await exec("certutil", ["-L", "-d", `sql:${home}/.pki/nssdb`])).stdout;
+      expect(listed).toContain(`Sallyport local authority ${fingerprint.slice(0, 16)}`);
+      expect(await asNobody("ca", "untrust")).toContain(`done    ${home}/.pki/nssdb: `);
+      expect((await exec("certutil", ["-L", "-d", `sql:${home}/.pki/nssdb`])).stdout).not.toContain("Sallyport");
+    } finally {
+      await rm(home, { recursive: true, force: true });
+    }
   });
 
   it("knows the proxy and the keys, and changes the key without breaking a token", { timeout: 60_000 }, async () => {
