@@ -58,34 +58,40 @@ export function refusedFor(error: unknown): Refused {
   return { refused: REFUSED[error.code] };
 }
 
+/** Who is asked about a token. */
+export interface Judges {
+  readonly verifier: ConnectTokenVerifier;
+  readonly routes: Routes;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
 /** What a token grants at the sandbox of a request: at once if it is remembered, good, and the sandbox is there. */
 export function authenticate(
   token: string,
-  { sandboxId }: RequestFacts,
-  { now, routes, verifier }: { verifier: ConnectTokenVerifier; routes: Routes; now: () => number },
+  facts: RequestFacts,
+  judges: Judges,
 ): Granted | Refused | Promise<Granted | Refused> {
-  const remembered = verifier.peek(token, { sandboxId });
-  if (remembered !== undefined) {
-    const way = wayFor(remembered, routes);
-    if (way !== undefined) return way;
-  }
-  return prove();
+  const remembered = judges.verifier.peek(token, facts);
+  const way = remembered === undefined ? undefined : wayFor(remembered, judges.routes);
+  return way ?? prove(token, facts.sandboxId, judges);
+}
 
-  async function prove(): Promise<Granted | Refused> {
-    let grant: ConnectGrant;
-    try {
-      grant = await verifier.verify(token, { sandboxId });
-    } catch (error) {
-      return refusedFor(error);
-    }
-    const way = wayFor(grant, routes);
-    if (way !== undefined) return way;
-    if (now() - grant.issuedAtMs < YOUNG_MS) await isThere(sandboxId, routes);
-    // The wait may have brought its revocation, too.
-    const problem = verifier.problemOf(grant);
-    if (problem !== undefined) return { refused: REFUSED[problem] };
-    return wayFor(grant, routes) ?? { refused: "UnknownSandbox" };
+async function prove(token: string, sandboxId: string, judges: Judges): Promise<Granted | Refused> {
+  const { now, routes, verifier } = judges;
+  let grant: ConnectGrant;
+  try {
+    grant = await verifier.verify(token, { sandboxId });
+  } catch (error) {
+    return refusedFor(error);
   }
+  const way = wayFor(grant, routes);
+  if (way !== undefined) return way;
+  if (now() - grant.issuedAtMs < YOUNG_MS) await isThere(sandboxId, routes);
+  // The wait may have brought its revocation, too.
+  const problem = verifier.problemOf(grant);
+  if (problem !== undefined) return { refused: REFUSED[problem] };
+  return wayFor(grant, routes) ?? { refused: "UnknownSandbox" };
 }
 
 /** The way that a grant opens; undefined where none is known. */

@@ -1,7 +1,16 @@
 // Addresses as apps are told them, and the operator's list of proxies.
+
+import type { RawHeader } from "@sallyport/connect-token/verify";
 import { describe, expect, it } from "vitest";
 import { facts } from "../test/rules/place.ts";
-import { forwardedHeaders, plainAddress, trustedPeers } from "./forwarded.ts";
+import { addForwarded, plainAddress, trustedPeers } from "./forwarded.ts";
+
+const forwardedHeaders = (...args: Tail<Parameters<typeof addForwarded>>) => {
+  const headers: RawHeader[] = [];
+  addForwarded(headers, ...args);
+  return headers;
+};
+type Tail<List> = List extends [unknown, ...infer Rest] ? Rest : never;
 
 describe("where a request comes from", () => {
   it.each([
@@ -13,7 +22,7 @@ describe("where a request comes from", () => {
     ['"; x', '"; x', "for=unknown"],
   ])("%s", (peerAddress, plain, node) => {
     expect(plainAddress(peerAddress)).toBe(plain);
-    const [, , , forwarded] = forwardedHeaders(facts({ peerAddress, host: "a:1" }), undefined);
+    const [, , , forwarded] = forwardedHeaders(facts({ peerAddress, host: "a:1" }));
     expect(forwarded).toEqual(["Forwarded", `${node};host="a:1";proto=https`]);
   });
 

@@ -13,24 +13,25 @@ export interface ToldSoFar {
   readonly forwarded: string[];
 }
 
-/** The headers for the app; `told` is what a trusted peer said, undefined where the peer is none. */
-export function forwardedHeaders(facts: RequestFacts, told: ToldSoFar | undefined): RawHeader[] {
-  const address = plainAddress(facts.peerAddress);
-  const own = `for=${node(address)};host="${facts.host}";proto=${facts.scheme}`;
+/** Adds the headers for the app; `told` is what a trusted peer said, undefined where the peer is none. */
+export function addForwarded(to: RawHeader[], { host, peerAddress, scheme }: RequestFacts, told?: ToldSoFar): void {
+  const address = plainAddress(peerAddress);
+  const own = `for=${node(address)};host="${host}";proto=${scheme}`;
   if (told === undefined) {
-    return [
+    to.push(
       ["X-Forwarded-For", address],
-      ["X-Forwarded-Proto", facts.scheme],
-      ["X-Forwarded-Host", facts.host],
+      ["X-Forwarded-Proto", scheme],
+      ["X-Forwarded-Host", host],
       ["Forwarded", own],
-    ];
+    );
+    return;
   }
-  return [
+  to.push(
     ["X-Forwarded-For", joined([...told.for, address])],
-    ["X-Forwarded-Proto", joined(told.proto) || facts.scheme],
-    ["X-Forwarded-Host", joined(told.host) || facts.host],
+    ["X-Forwarded-Proto", joined(told.proto) || scheme],
+    ["X-Forwarded-Host", joined(told.host) || host],
     ["Forwarded", joined([...told.forwarded, own])],
-  ];
+  );
 }
 
 /** An address without its interface, and an IPv4 address as such even where an IPv6 socket saw it (`::ffff:…`). */

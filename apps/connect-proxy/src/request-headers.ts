@@ -4,7 +4,7 @@ import type { ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
 import { ASSERTION_HEADER, takeFromQuery, USER_DATA_HEADER } from "@sallyport/connect-token/verify";
 import type { RequestFacts } from "./exchange.ts";
 import type { ToldSoFar } from "./forwarded.ts";
-import { forwardedHeaders } from "./forwarded.ts";
+import { addForwarded } from "./forwarded.ts";
 import { flatName, rememberedByName } from "./header-names.ts";
 
 /**
@@ -64,16 +64,16 @@ export interface ForApp {
  */
 export function requestHeaders(facts: RequestFacts, { assertion, grant, headers, isTrustedPeer }: ForApp): RawHeader[] {
   const result: RawHeader[] = [];
-  const told: ToldSoFar = { for: [], proto: [], host: [], forwarded: [] };
+  const told: ToldSoFar | undefined = isTrustedPeer ? { for: [], proto: [], host: [], forwarded: [] } : undefined;
   for (const header of headers) {
     const fate = fateOf(header[0]);
     if (fate === "keep") result.push(header);
-    else if (fate === "drop" || !isTrustedPeer) continue;
+    else if (fate === "drop" || told === undefined) continue;
     else if (fate === "peer") result.push(header);
     else if (fate === "peer-url") result.push([header[0], takeFromQuery(header[1]).rest]);
     else told[fate].push(header[1]);
   }
-  result.push(...forwardedHeaders(facts, isTrustedPeer ? told : undefined));
+  addForwarded(result, facts, told);
   result.push(["X-Request-Id", facts.requestId]);
   if (grant.userData !== undefined) result.push([USER_DATA_HEADER, grant.userData]);
   if (assertion !== undefined) result.push([ASSERTION_HEADER, assertion]);

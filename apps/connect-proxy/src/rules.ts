@@ -1,9 +1,9 @@
 // The rules of the proxy in their order: token, on whose behalf, sandbox, and what is changed on the way in and out.
 
-import type { ConnectGrant, KeySet, RawHeader, TakenToken } from "@sallyport/connect-token/verify";
+import type { Carrier, ConnectGrant, KeySet, RawHeader, TakenToken } from "@sallyport/connect-token/verify";
 import { ConnectTokenVerifier, setTokenCookies, takeConnectToken } from "@sallyport/connect-token/verify";
 import { answerHeaders } from "./answer-rules.ts";
-import type { Granted, Refused, Routes } from "./authenticate.ts";
+import type { Granted, Judges, Refused, Routes } from "./authenticate.ts";
 import { authenticate, refusedFor } from "./authenticate.ts";
 import type { BrowserSigns, Standing } from "./browser.ts";
 import { isDocumentLoad, isRootServiceWorker, ownOrigin, readSigns, standingOf } from "./browser.ts";
@@ -47,9 +47,11 @@ export interface RulesOptions {
   readonly onFault: (error: unknown, facts: RequestFacts) => void;
 }
 
-/** What the browser's part of a request calls for, once its token is proven. */
+/** A token that may count, and what its way here calls for once it is proven. */
 interface Carried {
-  readonly taken: TakenToken & { readonly token: string; readonly carrier: NonNullable<TakenToken["carrier"]> };
+  readonly taken: TakenToken;
+  readonly token: string;
+  readonly carrier: Carrier;
   /** Undefined where nothing came that a browser adds by itself, or shows to scripts. */
   readonly browser: { readonly signs: BrowserSigns; readonly standing: Standing } | undefined;
 }
@@ -57,6 +59,7 @@ interface Carried {
 export class ConnectRules implements Rules, GrantWatch {
   readonly #options: RulesOptions;
   readonly #verifier: ConnectTokenVerifier;
+  readonly #judges: Judges;
 
   constructor(options: RulesOptions) {
     const { issuer, maxCachedTokens, now, routes } = options;
@@ -71,6 +74,7 @@ export class ConnectRules implements Rules, GrantWatch {
       isCurrentEpoch: (sandboxId, epoch) =>
         routes.get(sandboxId) === undefined || routes.isCurrentEpoch(sandboxId, epoch),
     });
+    this.#judges = { verifier: this.#verifier, routes, now };
   }
 
   /** How many tokens are remembered. */
@@ -114,11 +118,7 @@ export class ConnectRules implements Rules, GrantWatch {
   #decide(facts: RequestFacts): Decision | Promise<Decision> {
     const carried = this.#take(facts);
     if ("kind" in carried) return carried;
-    const outcome = authenticate(carried.taken.token, facts, {
-      verifier: this.#verifier,
-      routes: this.#options.routes,
-      now: this.#options.now,
-    });
+    const outcome = authenticate(carried.token, facts, this.#judges);
     return outcome instanceof Promise
       ? outcome.then((settled) => this.#admit(facts, carried, settled))
       : this.#admit(facts, carried, outcome);
@@ -137,17 +137,18 @@ export class ConnectRules implements Rules, GrantWatch {
       const preflight = this.#options.preflight === "answer" ? preflightAnswer(facts) : undefined;
       return preflight === undefined ? this.#refused("NoToken", facts) : { kind: "answer", answer: preflight };
     }
-    if (carrier === "authorization") return { taken: { ...taken, token, carrier }, browser: undefined };
+    if (carrier === "authorization") return { taken, token, carrier, browser: undefined };
     const signs = readSigns(facts.headers);
     const standing = standingOf(facts, signs);
     // Before the token is looked at, so that another site cannot find out whether a person's cookie is good.
     if (carrier === "cookie" && standing === "foreign") return this.#refused("ForeignOrigin", facts);
-    return { taken: { ...taken, token, carrier }, browser: { signs, standing } };
+    return { taken, token, carrier, browser: { signs, standing } };
   }
 
-  #admit(facts: RequestFacts, { browser, taken }: Carried, outcome: Granted | Refused): Decision | Promise<Decision> {
+  #admit(facts: RequestFacts, carried: Carried, outcome: Granted | Refused): Decision | Promise<Decision> {
     if ("refused" in outcome) return this.#refused(outcome.refused, facts);
-    const { grant } = outcome;
+    const { grant, route } = outcome;
+    const { browser, carrier, taken } = carried;
     let setCookies = NO_COOKIES;
     if (browser !== undefined) {
       const { signs, standing } = browser;
@@ -155,9 +156,9 @@ export class ConnectRules implements Rules, GrantWatch {
       if (!this.#options.rootServiceWorkers && isRootServiceWorker(facts, signs)) {
         return this.#refused("RootServiceWorker", facts);
       }
-      if (taken.carrier === "query") {
+      if (carrier === "query") {
         // Another site's request sets none: it would exchange, unseen, as whom a person is known here.
-        if (standing !== "foreign") setCookies = this.#cookies(grant, taken);
+        if (standing !== "foreign") setCookies = this.#cookies(grant, carried);
         if (isDocumentLoad(signs)) {
           return standing === "foreign"
             ? this.#refused("ForeignOrigin", facts)
@@ -165,11 +166,11 @@ export class ConnectRules implements Rules, GrantWatch {
         }
       }
     }
-    const answer = { setCookies, carrier: taken.carrier, requestId: facts.requestId };
+    const answer = { setCookies, carrier, requestId: facts.requestId };
     const forward = (assertion: string | undefined): Forward => {
       const isTrustedPeer = this.#options.isTrustedPeer(facts.peerAddress);
       const headers = requestHeaders(facts, { headers: taken.headers, grant, assertion, isTrustedPeer });
-      return { kind: "forward", ...outcome, target: taken.target, headers, answer };
+      return { kind: "forward", grant, route, target: taken.target, headers, answer };
     };
     const assertion = this.#options.assertions.assertionFor(grant);
     if (!(assertion instanceof Promise)) return forward(assertion);
@@ -180,7 +181,8 @@ export class ConnectRules implements Rules, GrantWatch {
     });
   }
 
-  #cookies({ embed, expiresAtMs }: ConnectGrant, { cookies, name = "", token }: Carried["taken"]): readonly string[] {
+  #cookies({ embed, expiresAtMs }: ConnectGrant, { taken, token }: Carried): readonly string[] {
+    const { cookies, name = "" } = taken;
     return setTokenCookies({ name, token, cookies, embed, maxAgeMs: expiresAtMs - this.#options.now() });
   }
 
