@@ -1,6 +1,4 @@
 // What outlives what: an api that is restarted or killed, a database that goes away, a schema that is newer than we are.
-import type { ChildProcess } from "node:child_process";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,6 +29,7 @@ import {
   startTestApi,
 } from "../test/fixtures.ts";
 import { health } from "../test/health.ts";
+import { KilledApi } from "../test/killed-api.ts";
 import { startApi } from "./app.ts";
 import type { ApiConfig } from "./config.ts";
 import { openDatabase } from "./store/database.ts";
@@ -112,74 +111,6 @@ async function tokenFrom(config: ApiConfig): Promise<string> {
   const { secret } = await callUnary(admin, admin.createApiToken, { workspaceName: "default", name: "x" });
   admin.close();
   return secret;
-}
-
-/** The real program as a child process, to be killed. */
-class KilledApi {
-  readonly #config: ApiConfig;
-  #child: ChildProcess | undefined;
-  #port = 0;
-
-  constructor(config: ApiConfig) {
-    this.#config = config;
-  }
-
-  async start(): Promise<void> {
-    const { database, stateDir, operatorSocket, workerSocket, gatewaySocket, edgeSocket, platformId } = this.#config;
-    if (database.kind !== "socket") throw new Error("tests use a socket");
-    const env = {
-      PATH: process.env["PATH"],
-      SALLYPORT_DB_SOCKET_DIR: database.socketDir,
-      SALLYPORT_DB_NAME: database.name,
-      SALLYPORT_DB_USER: database.user,
-      SALLYPORT_API_LISTEN: "127.0.0.1:0",
-      SALLYPORT_API_HTTP_LISTEN: "127.0.0.1:0",
-      SALLYPORT_API_STATE: stateDir,
-      SALLYPORT_OPERATOR_SOCKET: operatorSocket,
-      SALLYPORT_WORKER_SOCKET: workerSocket,
-      SALLYPORT_GATEWAY_SOCKET: gatewaySocket,
-      SALLYPORT_EDGE_SOCKET: edgeSocket,
-      SALLYPORT_PLATFORM_ID: platformId,
-    };
-    const main = join(import.meta.dirname, "main.ts");
-    const child = spawn(process.execPath, ["--conditions=@sallyport/source", main], {
-      env,
-      stdio: ["ignore", "pipe", "inherit", "ipc"],
-    });
-    this.#child = child;
-    let log = "";
-    child.stdout?.on("data", (chunk: Buffer) => {
-      log += chunk.toString();
-    });
-    await once(child, "message");
-    this.#port = await eventually("the port", () => {
-      const port = /"port":(\d+)/.exec(log)?.[1];
-      return port === undefined ? undefined : Number(port);
-    });
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.kill();
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    await gone;
-  }
-
-  async create(token: string, idempotencyKey: string): Promise<string> {
-    const client = new SandboxServiceClient(`127.0.0.1:${this.#port}`, credentials.createInsecure());
-    try {
-      const options = { metadata: bearer(token), timeoutMs: 10_000 };
-      const answer = await callUnary(client, client.createSandbox, createRequest({ idempotencyKey }), options);
-      return answer.sandbox?.id ?? "";
-    } finally {
-      client.close();
-    }
-  }
 }
 
 describe("a database that goes away", () => {
