@@ -283,6 +283,20 @@ describe("too much", () => {
     });
   }
 
+  it("of a head that unpacks to more than it seems is not taken", async () => {
+    const peer = await start();
+    // One field that is remembered (RFC 7541, section 6.2.1), then named again and again, an octet each (section 6.1).
+    const big = headerBlock([["x-a", "a".repeat(3_900)]]);
+    big[0] = 0x40;
+    const bomb = (times: number) => Buffer.concat([headerBlock(world.head()), big, Buffer.alloc(times, 0x80 | 62)]);
+    const whole = FLAG.endHeaders | FLAG.endStream;
+    peer.send(frame(FRAME.headers, whole, 1, bomb(100)));
+    expect((await peer.answer(1)).status).toBe(431);
+    peer.send(frame(FRAME.headers, whole, 3, bomb(10_000)));
+    expect(await peer.answer(3)).toMatchObject({ status: undefined, reset: ERROR.enhanceYourCalm });
+    await stillServes(peer, 5);
+  });
+
   it("of an answer waits until the client takes it", async () => {
     const peer = await start({ limits: { stallMs: 60_000 } });
     peer.send(headersFrame(1, world.head({ ":path": "/much" })));
