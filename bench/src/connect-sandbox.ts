@@ -27,7 +27,8 @@ export async function benchConnectSandbox({ say, signal }: Run, world: ConnectWo
   await sandbox.fs.upload(await compileApp(world.directory, { isStatic: true }), APP);
   await sandbox.run(["chmod", "755", APP], { check: true });
   // It ends with its standard input.
-  await sandbox.exec(["sh", "-c", `sleep 1000000 | ${APP} serve ${PORT}`]);
+  const server = await sandbox.exec(["sh", "-c", `sleep 1000000 | ${APP} serve ${PORT}`]);
+  await server.stdout.getReader().read(); // it is ready
   const ways = {
     inside: async () => {
       const { stdout } = await sandbox.run([APP, "ask", String(PORT), String(REQUESTS)], { check: true });
