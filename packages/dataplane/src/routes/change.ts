@@ -12,6 +12,14 @@ export interface RevokedToken {
   readonly expiresAtMs: number;
 }
 
+/** A sandbox with too many revoked tokens: all of its tokens up to this epoch are refused. */
+export interface ClosedSandbox {
+  readonly sandboxId: string;
+  readonly epoch: number;
+  /** Milliseconds since the epoch. */
+  readonly untilMs: number;
+}
+
 /** What is applied in one step. */
 export interface RouteChange {
   readonly revision: number;
@@ -19,6 +27,8 @@ export interface RouteChange {
   readonly reset: boolean;
   readonly routes: readonly Route[];
   readonly revoked: readonly RevokedToken[];
+  /** What this edge has closed by itself: it stands in its own snapshots alone. */
+  readonly closed?: readonly ClosedSandbox[] | undefined;
   /** A JWK set as JSON; unset: as before. */
   readonly keySet?: string | undefined;
 }
@@ -104,6 +114,7 @@ const stored = z.object({
     }),
   ),
   revoked: z.array(z.object({ tokenId: z.string(), sandboxId: idOf("sandbox"), expiresAtMs: count })),
+  closed: z.array(z.object({ sandboxId: idOf("sandbox"), epoch: count, untilMs: count })).optional(),
   keySet: z.string().max(MAX_KEY_SET_CHARACTERS).optional(),
 });
 

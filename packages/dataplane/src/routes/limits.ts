@@ -2,10 +2,14 @@
 
 /** Ended routes are known for so long, in milliseconds: one hour. */
 export const ENDED_ROUTE_KEPT_MS = 3_600_000;
-/** The most routes of a table; beyond, nothing of the part that brings them is taken. */
+/** The most routes of a table. Beyond, ended ones are forgotten early; if that is not enough, the step is not taken. */
 export const MAX_ROUTES = 262_144;
-/** The most revoked tokens of a table. */
+/**
+ * The most revoked tokens of a table, and of one sandbox. Beyond, all tokens that the sandbox with most of them has so far
+ * are refused. The api lets a sandbox have fewer.
+ */
 export const MAX_REVOKED_TOKENS = 262_144;
+export const MAX_REVOKED_TOKENS_PER_SANDBOX = 16_384;
 /** The most routes, and the most revoked tokens, of one part. */
 export const MAX_ENTRIES_PER_PART = 16_384;
 /** The most parts before one that is complete. */

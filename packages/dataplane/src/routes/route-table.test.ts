@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { id, keySetOf } from "../../test/keys.ts";
 import type { RouteChange } from "./change.ts";
+import { MAX_REVOKED_TOKENS, MAX_REVOKED_TOKENS_PER_SANDBOX, MAX_ROUTES } from "./limits.ts";
 import type { Route } from "./route.ts";
 import type { TableChange } from "./route-table.ts";
 import { RouteTable } from "./route-table.ts";
@@ -122,13 +123,93 @@ describe("RouteTable", () => {
     ["a key set that is none", change(6, { routes: [route(2)], keySet: '{"keys":[{"d":"x"}]}' })],
     [
       "more than it holds",
-      change(6, { routes: Array.from({ length: 262_145 }, (_, number) => route(number + 10)), revoked: [] }),
+      change(6, { routes: Array.from({ length: MAX_ROUTES + 1 }, (_, number) => route(number + 10)), revoked: [] }),
     ],
   ])("refuses %s wholly", async (_name, bad) => {
     const { changes, table } = makeTable();
     await table.apply(change(5, { routes: [route(1)] }));
     await expect(table.apply(bad)).rejects.toThrow(/revision|key|routes/);
     expect([table.revision, table.size, changes.length]).toEqual([5, 1, 1]);
+  });
+
+  describe("with too many revoked tokens", () => {
+    const revoke = (sandbox: number, from: number, count: number, expiresAtMs: number) =>
+      Array.from({ length: count }, (_, at) => ({
+        tokenId: id("ct", from + at),
+        sandboxId: id("sb", sandbox),
+        expiresAtMs,
+      }));
+
+    it("refuses all tokens of that sandbox, and takes everything else", async () => {
+      const { table, time, changes } = makeTable();
+      const endMs = time.nowMs + 1_000;
+      await table.apply(change(1, { routes: [route(1, { tokenEpoch: 3 }), route(2)] }));
+      const many = revoke(1, 0, MAX_REVOKED_TOKENS_PER_SANDBOX + 1, endMs);
+      await table.apply(change(2, { routes: [route(3)], revoked: [...many, ...revoke(2, 900_000, 1, endMs)] }));
+      expect(table.revision).toBe(2);
+      expect([3, 4].map((epoch) => table.isCurrentEpoch(id("sb", 1), epoch))).toEqual([false, true]);
+      expect([...(changes.at(-1)?.sandboxIds ?? [])]).toContain(id("sb", 1));
+      expect(table.get(id("sb", 3))?.state).toBe("running");
+      expect([table.isRevoked(id("ct", 900_000), id("sb", 2)), table.isCurrentEpoch(id("sb", 2), 0)]).toEqual([
+        true,
+        true,
+      ]);
+
+      // A restart knows it, too.
+      const again = makeTable().table;
+      await again.apply(table.snapshot());
+      expect(again.isCurrentEpoch(id("sb", 1), 3)).toBe(false);
+
+      // Over with the last of them, or with all tokens of the epoch.
+      await again.apply(change(3, { routes: [route(1, { tokenEpoch: 4 })] }));
+      expect(again.isCurrentEpoch(id("sb", 1), 4)).toBe(true);
+      time.nowMs = endMs;
+      table.forgetWhatIsOver();
+      expect(table.isCurrentEpoch(id("sb", 1), 3)).toBe(true);
+    });
+
+    it("closes the sandbox that has most, when all of them together have too many", async () => {
+      const { table, time } = makeTable();
+      const endMs = time.nowMs + 1_000;
+      const each = MAX_REVOKED_TOKENS / 32 - 1;
+      await table.apply(change(1, { routes: Array.from({ length: 40 }, (_, number) => route(number)) }));
+      await table.apply(change(2, { revoked: revoke(39, 9_000_000, each + 20, endMs) }));
+      for (let sandbox = 0; sandbox < 34; sandbox += 1) {
+        await table.apply(change(3, { revoked: revoke(sandbox, sandbox * each, each, endMs) }));
+      }
+      expect(table.isCurrentEpoch(id("sb", 39), 0)).toBe(false);
+      for (let sandbox = 0; sandbox < 34; sandbox += 1) {
+        const isRefused =
+          table.isRevoked(id("ct", sandbox * each), id("sb", sandbox)) || !table.isCurrentEpoch(id("sb", sandbox), 0);
+        expect(isRefused, `sandbox ${sandbox}`).toBe(true);
+      }
+      expect(table.isCurrentEpoch(id("sb", 35), 0)).toBe(true);
+    });
+
+    it("keeps none for what has ended or is not known", async () => {
+      const { table } = makeTable();
+      await table.apply(change(1, { routes: [route(1), route(2, { state: "ended" })] }));
+      const revoked = [1, 2, 3].flatMap((sandbox) => revoke(sandbox, sandbox * 10, 5, 2_000_000));
+      await table.apply(change(2, { revoked }));
+      expect(table.snapshot().revoked).toHaveLength(5);
+      await table.apply(change(3, { routes: [route(1, { state: "ended" })] }));
+      expect(table.snapshot().revoked).toEqual([]);
+    });
+  });
+
+  it("forgets ended routes early where there are too many", async () => {
+    const { changes, table } = makeTable();
+    await table.apply(change(1, { routes: [route(1, { state: "ended" }), route(2)] }));
+    const most = Array.from({ length: MAX_ROUTES - 2 }, (_, number) => route(number + 10));
+    await table.apply(change(2, { routes: most }));
+    expect(table.get(id("sb", 1))?.state).toBe("ended");
+    await table.apply(change(3, { routes: [route(3)] }));
+    expect([table.get(id("sb", 1)), table.get(id("sb", 3))?.state, table.size]).toEqual([
+      undefined,
+      "running",
+      MAX_ROUTES,
+    ]);
+    expect([...(changes.at(-1)?.sandboxIds ?? [])].sort()).toEqual([id("sb", 1), id("sb", 3)]);
   });
 
   it("stops telling whom it was told to", async () => {

@@ -3,8 +3,9 @@
 
 import type { KeySet } from "@sallyport/connect-token/verify";
 import { parseKeySet } from "@sallyport/connect-token/verify";
-import type { RevokedToken, RouteChange } from "./change.ts";
-import { ENDED_ROUTE_KEPT_MS, MAX_REVOKED_TOKENS, MAX_ROUTES } from "./limits.ts";
+import type { RouteChange } from "./change.ts";
+import { ENDED_ROUTE_KEPT_MS, MAX_ROUTES } from "./limits.ts";
+import { Revocations } from "./revocations.ts";
 import type { Route } from "./route.ts";
 
 /** What a step changed. */
@@ -30,8 +31,7 @@ export class RouteTable {
   readonly platformId: string;
   readonly #now: () => number;
   #routes = new Map<string, Route>();
-  /** By token id. */
-  #revoked = new Map<string, RevokedToken>();
+  #revoked = new Revocations();
   #keys = NO_KEYS;
   #keySet: string | undefined;
   #revision = 0;
@@ -65,14 +65,14 @@ export class RouteTable {
 
   /** Whether this one token is revoked. */
   isRevoked(tokenId: string, sandboxId: string): boolean {
-    return this.#revoked.get(tokenId)?.sandboxId === sandboxId;
+    return this.#revoked.has(tokenId, sandboxId);
   }
 
   /** Whether tokens of this epoch count for the sandbox; of one that is not known none does. */
   isCurrentEpoch(sandboxId: string, epoch: number): boolean {
     const route = this.get(sandboxId);
     // A later one than is known here: the api has issued it after a change that is still on its way.
-    return route !== undefined && epoch >= route.tokenEpoch;
+    return route !== undefined && epoch >= route.tokenEpoch && !this.#revoked.closes(sandboxId, epoch);
   }
 
   /** The keys of connect tokens that count. */
@@ -87,45 +87,32 @@ export class RouteTable {
   }
 
   /**
-   * Applies a step, wholly or not at all. Rejects for a key set that is none, for more than the table holds, and for an
-   * earlier revision than its own that does not begin anew.
+   * Applies a step, wholly or not at all. Rejects for a key set that is none, for more routes than the table holds, and for
+   * an earlier revision than its own that does not begin anew. Revoked tokens are never too many for it.
    */
   async apply(change: RouteChange): Promise<void> {
     if (!change.reset && change.revision < this.#revision) {
       throw new Error(`revision ${change.revision} comes after ${this.#revision}`);
     }
     const keys = await this.#newKeys(change);
-    const routes = change.reset ? new Map<string, Route>() : this.#routes;
-    const revoked = change.reset ? new Map<string, RevokedToken>() : this.#revoked;
-    const grown = (known: ReadonlyMap<string, unknown>, ids: readonly string[]) =>
-      known.size + ids.filter((id) => !known.has(id)).length;
-    if (
-      grown(
-        routes,
-        change.routes.map((route) => route.sandboxId),
-      ) > MAX_ROUTES
-    ) {
-      throw new Error(`more than ${MAX_ROUTES} routes`);
-    }
-    if (
-      grown(
-        revoked,
-        change.revoked.map((token) => token.tokenId),
-      ) > MAX_REVOKED_TOKENS
-    ) {
-      throw new Error(`more than ${MAX_REVOKED_TOKENS} revoked tokens`);
-    }
     const touched = new Set<string>(change.reset ? this.#routes.keys() : []);
+    const routes = change.reset ? new Map<string, Route>() : this.#routes;
+    this.#makeRoom(routes, change.routes, touched);
+    if (change.reset) this.#revoked = new Revocations();
+    this.#routes = routes;
     for (const route of change.routes) {
-      routes.set(route.sandboxId, Object.freeze(this.#withEnd(route)));
+      this.#set(route);
       touched.add(route.sandboxId);
     }
+    for (const closed of change.closed ?? []) this.#revoked.close(closed);
+    const epochOf = (sandboxId: string) => routes.get(sandboxId)?.tokenEpoch ?? 0;
     for (const token of change.revoked) {
-      revoked.set(token.tokenId, token);
+      // A token for what has ended, or is not known, leads nowhere anyway.
+      const route = routes.get(token.sandboxId);
+      if (route === undefined || route.state === "ended") continue;
+      this.#revoked.add(token, epochOf);
       touched.add(token.sandboxId);
     }
-    this.#routes = routes;
-    this.#revoked = revoked;
     if (keys !== undefined) [this.#keys, this.#keySet] = [keys, change.keySet];
     this.#revision = change.revision;
     this.#tell({ sandboxIds: touched, keysChanged: keys !== undefined });
@@ -138,7 +125,8 @@ export class RouteTable {
       revision: this.#revision,
       reset: true,
       routes: [...this.#routes.values()],
-      revoked: [...this.#revoked.values()],
+      revoked: this.#revoked.tokens(),
+      closed: this.#revoked.closed(),
       keySet: this.#keySet,
     };
   }
@@ -151,10 +139,7 @@ export class RouteTable {
       this.#routes.delete(route.sandboxId);
       gone.add(route.sandboxId);
     }
-    const now = this.#now();
-    for (const { expiresAtMs, tokenId } of this.#revoked.values()) {
-      if (expiresAtMs <= now) this.#revoked.delete(tokenId);
-    }
+    this.#revoked.forgetExpired(this.#now());
     if (gone.size > 0) this.#tell({ sandboxIds: gone, keysChanged: false });
   }
 
@@ -162,6 +147,27 @@ export class RouteTable {
   async #newKeys({ keySet, reset }: RouteChange): Promise<KeySet | undefined> {
     if (keySet === undefined) return reset ? NO_KEYS : undefined;
     return keySet === this.#keySet ? undefined : await parseKeySet(keySet);
+  }
+
+  #set(route: Route): void {
+    const before = this.#routes.get(route.sandboxId);
+    this.#routes.set(route.sandboxId, Object.freeze(this.#withEnd(route)));
+    const isNewEpoch = before !== undefined && before.tokenEpoch < route.tokenEpoch;
+    if (route.state === "ended" || isNewEpoch) this.#revoked.forget(route.sandboxId);
+  }
+
+  /** Throws when not even forgetting ended routes makes room. */
+  #makeRoom(routes: Map<string, Route>, coming: readonly Route[], touched: Set<string>): void {
+    const fresh = coming.filter(({ sandboxId }) => !routes.has(sandboxId)).length;
+    let excess = routes.size + fresh - MAX_ROUTES;
+    if (excess <= 0) return;
+    const ended = [...routes.values()].filter(({ state }) => state === "ended").slice(0, excess);
+    if (ended.length < excess) throw new Error(`more than ${MAX_ROUTES} routes`);
+    for (const { sandboxId } of ended) {
+      routes.delete(sandboxId);
+      touched.add(sandboxId);
+      excess -= 1;
+    }
   }
 
   /** An ended route has an end, from which its hour counts. */
