@@ -157,8 +157,14 @@ describe("what is shown of it", () => {
     await new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }));
     socket.close();
     const failure = await token.fetch("/", { signal: AbortSignal.abort() }).catch((error: unknown) => error);
+    platform.connect.caPem = (await makeAuthority()).pem;
+    const misled = await sandbox.createConnectToken();
+    const distrust = await misled.fetch("/").catch((error: unknown) => error);
+    const refused = await token.fetch("//elsewhere.localhost/").catch((error: unknown) => error);
     const options = { depth: 20, showHidden: true, getters: true };
-    const shown = [token, response, socket, failure, sandbox, client].map((one) => inspect(one, options));
+    const shown = [token, response, socket, failure, distrust, refused, sandbox, client].map((one) =>
+      inspect(one, options),
+    );
     shown.push(
       JSON.stringify(token),
       JSON.stringify({ token }),
