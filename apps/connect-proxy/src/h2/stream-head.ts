@@ -2,7 +2,6 @@
 // there means the same one thing.
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { BadMessage, malformed } from "../bad-message.ts";
-import { FIELD_VALUE, isAll, TOKEN } from "../head/characters.ts";
 import { endToEnd } from "../head/connection-options.ts";
 import { kindOf } from "../head/field-names.ts";
 import type { Framing } from "../head/framing.ts";
@@ -10,6 +9,7 @@ import { CHUNKED, FramingFields, NO_BODY } from "../head/framing.ts";
 import type { HeadLimits } from "../head/request-head.ts";
 import { FRAMING_PROBLEMS } from "../head/request-head.ts";
 import { parseTarget } from "../head/target.ts";
+import { rememberedByName } from "../header-names.ts";
 
 export interface StreamHead {
   readonly method: string;
@@ -140,14 +140,15 @@ function sort(raw: readonly string[], limits: HeadLimits): Fields {
 }
 
 const PSEUDO: ReadonlySet<string> = new Set([":method", ":scheme", ":path", ":authority"]);
-const UPPER_CASE = /[A-Z]/;
-const OUTER_BLANK = /^[ \t]|[ \t]$/;
+/** A token in lower case. */
+const isName = rememberedByName((name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name));
+/** Printable ASCII, obs-text, blanks only inside. */
+const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
 
 /** Section 8.2.1. The library drops such fields before anybody sees them; here nothing depends on that. */
 function check(name: string, value: string): void {
-  if (name === "" || !isAll(name, TOKEN) || UPPER_CASE.test(name)) throw malformed("a header's name is malformed");
-  if (!isAll(value, FIELD_VALUE)) throw malformed("a header's value holds a control character");
-  if (OUTER_BLANK.test(value)) throw malformed("a header's value begins or ends with a blank");
+  if (!isName(name)) throw malformed("a header's name is malformed");
+  if (!VALUE.test(value)) throw malformed("a header's value holds a control character, or a blank at one of its ends");
 }
 
 function expectsContinue(expectations: readonly string[]): boolean {
