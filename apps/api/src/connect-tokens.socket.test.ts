@@ -204,6 +204,33 @@ describe("revoking", () => {
     expect(tokens.map(({ revokedAt }) => revokedAt !== undefined)).toEqual([false, true, true]);
   });
 
+  it("one by one has a bound for a workspace, and all of a sandbox has none", { timeout: 60_000 }, async () => {
+    const crowd = await makeWorkspace(api, "crowd");
+    const [busy, other] = [await sandboxOf(crowd), await sandboxOf(crowd)];
+    await api.sql(
+      `INSERT INTO connect_tokens (id, sandbox_id, workspace_id, epoch, port, embed, created_at, expires_at)
+       SELECT 'ct-01je0000000000000000' || lpad(number::text, 6, '0'), $1, $2, 0, 8080, true, now(), now() + interval '1 hour'
+       FROM generate_series(1, 9999) AS number`,
+      [busy, crowd.id],
+    );
+    await api.sql("UPDATE connect_tokens SET revoked_at = now() WHERE sandbox_id = $1", [busy]);
+    const tokens = [await mint(crowd, other), await mint(crowd, other)] as const;
+    await revoke(crowd, other, tokens[0].tokenId);
+    const refused = await refusal(revoke(crowd, other, tokens[1].tokenId));
+    expect(refused).toMatchObject({ code: "ResourceExhausted", field: "token_id" });
+    await revoke(crowd, other, tokens[0].tokenId); // it is
+    const alien = await sandboxOf(mine);
+    await revoke(mine, alien, (await mint(mine, alien)).tokenId); // others have their own room
+    await revokeAll(crowd, busy);
+    await revoke(crowd, other, tokens[1].tokenId);
+    await using edge = await new FakeEdge(api, { id: "fresh" }).ready();
+    expect([...edge.revoked].filter((id) => id.startsWith("ct-01je"))).toEqual([]);
+    expect([...edge.revoked]).toEqual(expect.arrayContaining(tokens.map(({ tokenId }) => tokenId)));
+    await callUnary(api.sandboxes, api.sandboxes.terminateSandbox, { sandboxId: other, waitMs: 10_000 }, crowd.auth);
+    await using later = await new FakeEdge(api, { id: "later" }).ready();
+    for (const { tokenId } of tokens) expect(later.revoked.has(tokenId)).toBe(false);
+  });
+
   it("names an edge that says nothing, and waits for it no longer than it was fresh", { timeout: 30_000 }, async () => {
     await using edge = await new FakeEdge(api, { id: "mute" }).ready();
     const sandboxId = await sandboxOf(mine);

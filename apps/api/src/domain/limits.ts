@@ -65,6 +65,11 @@ export const ENDED_SANDBOX_LIFE_MS = 7 * 24 * 60 * 60 * 1_000;
 
 /** Connect tokens of one sandbox that have not expired. */
 export const MAX_CONNECT_TOKENS = 10_000;
+/**
+ * Connect tokens of one workspace that were revoked one by one and have not expired: every edge keeps them in mind. Those
+ * of sandboxes that ended, or of which all were revoked since, do not count.
+ */
+export const MAX_REVOCATIONS = 10_000;
 /** Keys of connect tokens that are published: those that sign, and those whose tokens still count. */
 export const MAX_CONNECT_KEYS = 8;
 /** How long edges that can be reached may take to know a new key before it signs; afterwards it signs anyhow. */

@@ -14,11 +14,12 @@ import {
 import { INIT_PORT } from "@sallyport/contracts";
 import { newId } from "../domain/ids.ts";
 import { sandboxState } from "../domain/instance-state.ts";
-import { MAX_CONNECT_TOKENS, REVOKE_WAIT_MS } from "../domain/limits.ts";
+import { MAX_CONNECT_TOKENS, MAX_REVOCATIONS, REVOKE_WAIT_MS } from "../domain/limits.ts";
 import type { EventDetail } from "../domain/sandbox-event.ts";
 import type { ConnectTokenRow, InsertedToken } from "../store/connect-tokens.ts";
 import {
   insertConnectToken,
+  isTokenRevoked,
   listConnectTokens,
   lockSandbox,
   raiseTokenEpoch,
@@ -171,16 +172,17 @@ export async function revokeToken(
 ): Promise<readonly string[]> {
   const id = checkId("connectToken", "token_id", request.tokenId);
   const sandboxId = checkId("sandbox", "sandbox_id", request.sandboxId);
-  const isRevoked = await inTransaction(deps.db, async (tx) => {
+  await inTransaction(deps.db, async (tx) => {
     const isLiving = await lockSandbox(workspaceId, tx, sandboxId);
     if (isLiving === undefined) throw unknownSandbox(sandboxId);
-    const isNew = await revokeConnectToken(workspaceId, tx, { sandboxId, id });
-    if (isNew === true && isLiving) await tell(tx, sandboxId, "connect_token_revoked", { tokenId: id });
-    return isNew !== undefined;
+    const isRevoked = await isTokenRevoked(workspaceId, tx, { sandboxId, id });
+    if (isRevoked === undefined) {
+      throw new AppError("NotFound", `${sandboxId} has no connect token ${id}`, { field: "token_id" });
+    }
+    if (isRevoked || !isLiving) return; // with its sandbox it has ended already
+    if (!(await revokeConnectToken(workspaceId, tx, { sandboxId, id }, MAX_REVOCATIONS))) throw tooManyRevoked();
+    await tell(tx, sandboxId, "connect_token_revoked", { tokenId: id });
   });
-  if (!isRevoked) {
-    throw new AppError("NotFound", `${sandboxId} has no connect token ${id}`, { field: "token_id" });
-  }
   return atEdges(deps, sandboxId, signal);
 }
 
@@ -212,6 +214,14 @@ function tell(tx: Db, sandboxId: string, type: TokenEvent, detail: EventDetail):
 async function atEdges(deps: ServiceDeps, sandboxId: string, signal: AbortSignal): Promise<readonly string[]> {
   deps.hub.wake(sandboxTopic(sandboxId));
   return staleEdges(deps, await readHead(deps.db), REVOKE_WAIT_MS, signal);
+}
+
+function tooManyRevoked(): AppError {
+  const problem = `a workspace has at most ${MAX_REVOCATIONS} revoked tokens that have not expired`;
+  return new AppError("ResourceExhausted", problem, {
+    field: "token_id",
+    hint: "revoke all tokens of the sandbox, which needs no room; and let tokens live for a shorter time",
+  });
 }
 
 function unknownSandbox(sandboxId: string): AppError {

@@ -140,23 +140,40 @@ export async function lockSandbox(workspaceId: string, tx: Db, sandboxId: string
   return row === undefined ? undefined : row.ended_at === null;
 }
 
-/** Revokes a token of a sandbox of this workspace; false when it was already. Undefined when there is none. */
+/** Whether a token of a sandbox of this workspace is revoked already, alone or with all of its time. Undefined when there is none. */
+export async function isTokenRevoked(
+  workspaceId: string,
+  db: Db,
+  token: { readonly sandboxId: string; readonly id: string },
+): Promise<boolean | undefined> {
+  const row = await db
+    .selectFrom("connect_tokens as token")
+    .innerJoin("sandboxes", "sandboxes.id", "token.sandbox_id")
+    .select(sql<boolean>`token.revoked_at IS NOT NULL OR token.epoch < sandboxes.token_epoch`.as("revoked"))
+    .where("token.workspace_id", "=", workspaceId)
+    .where("token.sandbox_id", "=", token.sandboxId)
+    .where("token.id", "=", token.id)
+    .executeTakeFirst();
+  return row?.revoked;
+}
+
+/** Revokes a token of a locked sandbox of this workspace, where there is room among what edges keep in mind of it. */
 export async function revokeConnectToken(
   workspaceId: string,
   tx: Db,
   token: { readonly sandboxId: string; readonly id: string },
-): Promise<boolean | undefined> {
-  const row = await tx
-    .selectFrom("connect_tokens")
-    .select("revoked_at")
-    .where("workspace_id", "=", workspaceId)
-    .where("sandbox_id", "=", token.sandboxId)
-    .where("id", "=", token.id)
-    .forUpdate()
-    .executeTakeFirst();
-  if (row === undefined || row.revoked_at !== null) return row === undefined ? undefined : false;
-  await tx.updateTable("connect_tokens").set({ revoked_at: sql<Date>`now()` }).where("id", "=", token.id).execute();
-  return true;
+  limit: number,
+): Promise<boolean> {
+  const { rows } = await sql<{ id: string }>`
+    UPDATE connect_tokens SET revoked_at = now()
+    WHERE workspace_id = ${workspaceId} AND sandbox_id = ${token.sandboxId} AND id = ${token.id} AND ${limit} > (
+      SELECT count(*) FROM (
+        SELECT 1 FROM revocations JOIN sandboxes ON sandboxes.id = revocations.sandbox_id
+        WHERE sandboxes.workspace_id = ${workspaceId} AND sandboxes.ended_at IS NULL AND revocations.expires_at > now()
+        LIMIT ${limit}
+      ) AS kept
+    ) RETURNING id`.execute(tx);
+  return rows.length > 0;
 }
 
 /** Revokes all tokens that a sandbox of this workspace has so far; answers with the epoch of those to come. */
@@ -168,6 +185,8 @@ export async function raiseTokenEpoch(workspaceId: string, tx: Db, sandboxId: st
     .where("id", "=", sandboxId)
     .returning("token_epoch")
     .executeTakeFirstOrThrow();
+  // The epoch says the same of all of them: nobody needs to keep them in mind any longer.
+  await tx.deleteFrom("revocations").where("sandbox_id", "=", sandboxId).execute();
   return row.token_epoch;
 }
 
@@ -180,11 +199,13 @@ export async function deleteExpiredTokens(db: Db, before: Date, limit: number): 
   return Number(numAffectedRows);
 }
 
-/** The same for revocations, which count for nothing once their token has expired. */
+/** The same for revocations, which count for nothing once their token has expired or its sandbox has ended. */
 export async function deleteExpiredRevocations(db: Db, before: Date, limit: number): Promise<number> {
   const { numAffectedRows = 0n } = await sql`
     DELETE FROM revocations WHERE ctid = ANY (ARRAY(
-      SELECT ctid FROM revocations WHERE expires_at < ${before} LIMIT ${limit} FOR UPDATE SKIP LOCKED
+      SELECT revocations.ctid FROM revocations LEFT JOIN sandboxes ON sandboxes.id = revocations.sandbox_id
+      WHERE expires_at < ${before} OR sandboxes.id IS NULL OR ended_at < ${before}
+      LIMIT ${limit} FOR UPDATE OF revocations SKIP LOCKED
     ))`.execute(db);
   return Number(numAffectedRows);
 }

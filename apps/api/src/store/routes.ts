@@ -75,8 +75,8 @@ export async function readChanges(db: Db, after: number, limit: number): Promise
         WHERE revision > ${after} ORDER BY revision LIMIT ${limit})
       ORDER BY revision LIMIT ${limit}
     ) AS changed ON true
-    LEFT JOIN sandboxes ON changed.token_id IS NULL AND sandboxes.id = changed.sandbox_id
-    LEFT JOIN instances ON instances.sandbox_id = sandboxes.id AND instances.generation = sandboxes.generation
+    LEFT JOIN sandboxes ON sandboxes.id = changed.sandbox_id
+    LEFT JOIN instances ON changed.token_id IS NULL AND instances.sandbox_id = sandboxes.id AND instances.generation = sandboxes.generation
     ORDER BY changed.revision`.execute(db);
   const [first] = rows;
   if (first === undefined) throw new Error("the sequence of routes has no row");
@@ -111,7 +111,8 @@ function toRoute(row: Row): RouteRow[] {
 }
 
 function toRevocation(row: Row): RevocationRow[] {
-  if (row.token_id === null) return [];
+  // The end of a sandbox is the end of its tokens.
+  if (row.token_id === null || row.sandbox_id === null || row.ended_at !== null) return [];
   return [{ tokenId: row.token_id, sandboxId: row.changed_id, expiresAt: row.token_expires_at }];
 }
 
