@@ -145,3 +145,29 @@ describe("connect-token list and revoke", () => {
     expect(platform.calls.filter((call) => call.startsWith("revoke"))).toEqual([]);
   });
 });
+
+// No authority here is one that could be taken up.
+describe("ca trust", () => {
+  const trust = (...options: string[]) =>
+    cli(platform, ["ca", "trust", ...options], { env: { SALLYPORT_HOME: join(root, "none") } });
+
+  it("refuses an authority that is not bound, whoever says so", async () => {
+    platform.connect.caPem = (await makeAuthority()).pem;
+    const refused = await trust();
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toContain('not bound to "localhost"');
+  });
+
+  it("trusts a platform elsewhere for no domain that the user has not named", async () => {
+    platform.connect.authorityDomains = ["sandboxes.example.com"];
+    const unnamed = await trust();
+    expect(unnamed).toMatchObject({ code: 1, stdout: "" });
+    expect(unnamed.stderr).toMatch(/for sandboxes\.example\.com[^]*--domain NAME/);
+    expect((await trust("--domain", "other.example.com")).stderr).toContain("not for other.example.com");
+    expect((await trust("--domain", "sandboxes.example.com")).stderr).toContain('not bound to "sandboxes.example.com"');
+    platform.connect.authorityDomains = ["localhost", "example.com"];
+    expect((await trust()).stderr).toContain("for 2 domains");
+    platform.connect.authorityDomains = [];
+    expect((await trust()).code).toBe(1);
+  });
+});

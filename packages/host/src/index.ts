@@ -2,6 +2,8 @@
 
 export type { BaseImage } from "./base-image.ts";
 export { defaultImage, findDefaultImage } from "./base-image.ts";
+export type { BoundAuthority } from "./bound-authority.ts";
+export { readBoundAuthority } from "./bound-authority.ts";
 export type { DoctorReport, FindingReport } from "./doctor.ts";
 export { describeFindings, examine, reportOf } from "./doctor.ts";
 export { findEngine } from "./engine.ts";
@@ -20,7 +22,7 @@ export type { Runsc } from "./runsc.ts";
 export { findRunsc, mustHideNetSysctls, parseRunscVersion, usableRunsc } from "./runsc.ts";
 export type { SetupOptions, SetupReporter, SetupResult, SetupStep } from "./setup.ts";
 export { allNeeds, probeAll, setUp } from "./setup.ts";
-export type { TrustedAuthority, TrustOptions, TrustStep } from "./trust.ts";
+export type { TrustOptions, TrustStep } from "./trust.ts";
 export { homeOfUser, trustAuthority, untrustAuthorities } from "./trust.ts";
 export type { SystemUser, SystemUserRole, SystemUsers } from "./users.ts";
 export { SYSTEM_USERS, systemUsers } from "./users.ts";

@@ -3,15 +3,16 @@ import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { BoundAuthority } from "./bound-authority.ts";
 import { run, runOk } from "./command.ts";
-import type { TrustedAuthority, TrustOptions } from "./trust.ts";
+import type { TrustOptions } from "./trust.ts";
 import { trustAuthority, untrustAuthorities } from "./trust.ts";
 
 const NOBODY = 65_534;
 let root: string;
 let home: string;
 let options: TrustOptions;
-let authority: TrustedAuthority;
+let authority: BoundAuthority;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "trust-"));
   home = await mkdtemp(join(tmpdir(), "trust-home-"));
@@ -27,11 +28,9 @@ beforeEach(async () => {
     path,
     systemStore: { from: join(root, "from"), to: join(root, "to") },
   };
-  const constraints =
-    "nameConstraints=critical,permitted;DNS:localhost,excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0";
   const made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test"];
-  const { stdout } = await runOk("openssl", [...made, "-keyout", join(root, "key.pem"), "-addext", constraints]);
-  authority = { certificatePem: stdout, domains: ["localhost"] };
+  const { stdout } = await runOk("openssl", [...made, "-keyout", join(root, "key.pem")]);
+  authority = { certificatePem: stdout, fingerprint: "0123456789abcdef".repeat(4), domain: "localhost" };
 });
 afterEach(async () => {
   await rm(root, { recursive: true, force: true });

@@ -1,19 +1,11 @@
 // Trust in a platform's own certificate authority, on this machine: the system's store, and the stores of browsers, which
 // do not look there. Only an authority that can vouch for its own names and no others is taken up.
-import { X509Certificate } from "node:crypto";
 import { access, constants, mkdir, readdir, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { isThere, replaceFile } from "./atomic.ts";
+import type { BoundAuthority } from "./bound-authority.ts";
 import { runOk } from "./command.ts";
-import { HostError, isNoSuchFile, messageOf } from "./errors.ts";
-
-/** An authority, as the platform describes it. */
-export interface TrustedAuthority {
-  /** PEM. */
-  readonly certificatePem: string;
-  /** Names that it may vouch for. */
-  readonly domains: readonly string[];
-}
+import { isNoSuchFile, messageOf } from "./errors.ts";
 
 /** Whose browsers, and where the system's store is. */
 export interface TrustOptions {
@@ -40,8 +32,6 @@ export interface TrustStep {
 
 const SYSTEM_STORE = { from: "/usr/local/share/ca-certificates", to: "/etc/ssl/certs" };
 const FILE_NAME = /^sallyport-[0-9a-f]{16}\.crt$/;
-/** Of IPv4 and of IPv6, as openssl prints them. */
-const EVERY_ADDRESS = ["IP:0.0.0.0/0.0.0.0", "IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0"];
 const NICKNAME = "Sallyport local authority";
 /** Where browsers on Linux keep a store, below the home of their user: one each, or one in every profile. */
 const STORES = [".pki/nssdb", "snap/chromium/current/.pki/nssdb"];
@@ -49,23 +39,19 @@ const PROFILE_FOLDERS = [".mozilla/firefox", ".config/mozilla/firefox", "snap/fi
 /** They make their store at their first start; for them it is made ahead. */
 const STORELESS_BROWSERS = ["chromium", "google-chrome", "google-chrome-stable", "brave-browser", "microsoft-edge"];
 
-/**
- * Has system and browsers trust it. Throws HostError `BadDownload` for an authority that could vouch for more than its
- * domains. Idempotent.
- */
+/** Has system and browsers trust it. Idempotent. */
 export async function trustAuthority(
-  authority: TrustedAuthority,
+  { certificatePem, fingerprint }: BoundAuthority,
   options: TrustOptions,
 ): Promise<readonly TrustStep[]> {
-  await assertConstrained(authority, options.signal);
-  const id = shortFingerprint(authority.certificatePem);
+  const id = fingerprint.slice(0, 16);
   const system = await inSystemStore(options, [], async (folder) => {
     await mkdir(folder, { recursive: true });
-    await replaceFile(join(folder, `sallyport-${id}.crt`), authority.certificatePem);
+    await replaceFile(join(folder, `sallyport-${id}.crt`), certificatePem);
   });
   const browsers = await inBrowserStores(options, true, async (store) => {
     const args = ["-A", "-a", "-d", `sql:${store}`, "-n", `${NICKNAME} ${id}`, "-t", "C,,"];
-    await certutil(args, { ...options, input: authority.certificatePem });
+    await certutil(args, { ...options, input: certificatePem });
     return "the browser's store";
   });
   return [system, ...browsers];
@@ -96,39 +82,6 @@ export async function homeOfUser(name: string): Promise<string> {
 export function nicknamesIn(list: string): readonly string[] {
   const lines = list.split("\n").map((line) => line.replace(/\s+\S*,\S*,\S*\s*$/, ""));
   return lines.filter((line) => new RegExp(`^${NICKNAME} [0-9a-f]{16}$`).test(line));
-}
-
-/**
- * What `openssl x509 -ext nameConstraints` prints → the names that are permitted; undefined unless they bind every verifier
- * and no address is permitted: a form of name that is not mentioned would be free (RFC 5280, section 4.2.1.10). Pure.
- */
-export function permittedNames(text: string): readonly string[] | undefined {
-  const [head, ...lines] = text.split("\n").map((line) => line.trim());
-  const at = lines.indexOf("Excluded:");
-  if (head !== "X509v3 Name Constraints: critical" || lines[0] !== "Permitted:" || at === -1) return undefined;
-  const [permitted, excluded] = [lines.slice(1, at), lines.slice(at + 1)];
-  if (!EVERY_ADDRESS.every((address) => excluded.includes(address))) return undefined;
-  if (!permitted.every((entry) => /^DNS:[a-z0-9]/.test(entry))) return undefined;
-  return permitted.map((entry) => entry.slice("DNS:".length));
-}
-
-async function assertConstrained({ certificatePem, domains }: TrustedAuthority, signal?: AbortSignal): Promise<void> {
-  const args = ["x509", "-noout", "-ext", "nameConstraints"];
-  const { stdout } = await runOk("openssl", args, { input: certificatePem, signal });
-  const permitted = permittedNames(stdout) ?? [];
-  const isSame = permitted.length > 0 && [...permitted].sort().join() === [...domains].sort().join();
-  // A whole top-level domain is nobody's own; localhost is everybody's.
-  const isOwn = domains.every((domain) => domain === "localhost" || domain.includes("."));
-  if (isSame && isOwn && new X509Certificate(certificatePem).ca) return;
-  throw new HostError(
-    "BadDownload",
-    `this authority is not bound to ${domains.join(", ") || "any name"}: whoever has its key could pose as any host`,
-    { hint: "nothing was changed; ask whoever runs the platform" },
-  );
-}
-
-function shortFingerprint(certificatePem: string): string {
-  return new X509Certificate(certificatePem).fingerprint256.replaceAll(":", "").toLowerCase().slice(0, 16);
 }
 
 async function inSystemStore(

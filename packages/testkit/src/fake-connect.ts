@@ -19,6 +19,8 @@ export class FakeConnect {
   domain = "localhost:7443";
   /** Certificates that clients must trust; "" for none. */
   caPem = "";
+  /** Of the local authority. */
+  authorityDomains: string[] = ["localhost"];
   /** Told with each token. */
   warnings: string[] = [];
   /** Told with each revocation. */
@@ -28,8 +30,8 @@ export class FakeConnect {
 }
 
 /** As a workspace sees it. */
-export function authorityOf({ caPem }: FakeConnect): GetLocalAuthorityResponse {
-  return { certificatePem: caPem, fingerprint: "00".repeat(32), domains: ["localhost"] };
+export function authorityOf({ authorityDomains, caPem }: FakeConnect): GetLocalAuthorityResponse {
+  return { certificatePem: caPem, fingerprint: "00".repeat(32), domains: authorityDomains };
 }
 
 export function connectHandlers(
