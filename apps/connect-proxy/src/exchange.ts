@@ -4,6 +4,11 @@ import type { Route } from "@sallyport/dataplane/routes";
 
 export type { Route } from "@sallyport/dataplane/routes";
 
+/** Room for what the rules make of a head by itself. */
+export interface HeadNotes {
+  carried: object | undefined;
+}
+
 /** A request whose head is read and sound. Texts are latin1, as they came. */
 export interface RequestFacts {
   readonly method: string;
@@ -26,6 +31,8 @@ export interface RequestFacts {
   /** A complete handshake (RFC 6455, section 4.2.1). Any other `Upgrade` is as good as not there. */
   readonly isWebSocket: boolean;
   readonly requestId: string;
+  /** The same for each request of a connection whose head has the very same bytes as the one before. */
+  readonly notes?: HeadNotes | undefined;
 }
 
 /** What becomes of a request. */

@@ -224,6 +224,37 @@ describe("who holds a token that was good for the very sandbox", () => {
   });
 });
 
+describe("a head that comes again", () => {
+  it("is made out once, and decided upon each time", async () => {
+    const own = await Place.start();
+    const good = await own.token();
+    const ruled = own.rules();
+    const notes = { carried: undefined };
+    const ask = (requestId: string) => ruled.decide(facts({ lines: [cookie(good), "X-A: 1"], notes, requestId }));
+    const first = await ask("rq-1");
+    expect(notes.carried).toBeDefined();
+    const second = await ask("rq-2");
+    expect(first).toMatchObject({ kind: "forward", answer: { requestId: "rq-1" } });
+    expect(second).toMatchObject({ kind: "forward", answer: { requestId: "rq-2" } });
+    const told = (decision: Decision, id: string) =>
+      decision.kind === "forward" ? JSON.stringify(decision.headers).replace(id, "") : "";
+    expect(told(second, "rq-2")).toBe(told(first, "rq-1"));
+    await own.apply([], ["ct-1"]);
+    expect(await ask("rq-3")).toMatchObject({ kind: "answer", answer: { code: "TokenRevoked" } });
+  });
+
+  it("is refused anew each time", async () => {
+    const notes = { carried: undefined };
+    for (const lines of [[], ["Origin: https://a.example", cookie(token)]]) {
+      for (const requestId of ["rq-1", "rq-2"]) {
+        const { headers } = await answered(rules, { lines, notes, requestId });
+        expect(valuesOf(headers, "X-Request-Id")).toEqual([requestId]);
+      }
+    }
+    expect(notes.carried).toBeUndefined();
+  });
+});
+
 describe("a grant that is watched", () => {
   it("holds until it is revoked, or its sandbox ends or goes", async () => {
     const own = await Place.start();

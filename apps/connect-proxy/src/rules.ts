@@ -116,12 +116,23 @@ export class ConnectRules implements Rules, GrantWatch {
   }
 
   #decide(facts: RequestFacts): Decision | Promise<Decision> {
-    const carried = this.#take(facts);
+    const carried = this.#carriedBy(facts);
     if ("kind" in carried) return carried;
     const outcome = authenticate(carried.token, facts, this.#judges);
     return outcome instanceof Promise
       ? outcome.then((settled) => this.#admit(facts, carried, settled))
       : this.#admit(facts, carried, outcome);
+  }
+
+  /** What a head carries depends on the head alone, and is made out once for it. A refusal is this request's own. */
+  #carriedBy(facts: RequestFacts): Carried | Decision {
+    const { notes } = facts;
+    // Nobody else writes there.
+    const noted = notes?.carried as Carried | undefined;
+    if (noted !== undefined) return noted;
+    const carried = this.#take(facts);
+    if (notes !== undefined && !("kind" in carried)) notes.carried = carried;
+    return carried;
   }
 
   /** The token, if there is one and it may count here; else the answer. */

@@ -50,6 +50,7 @@ describe("a request's head", () => {
       expectsContinue: false,
       keepAlive: true,
       webSocketKey: undefined,
+      notes: { carried: undefined },
     });
   });
 

@@ -1,6 +1,7 @@
 // A request's head, read strictly (RFC 9112): it means one thing, to us and to whoever reads what we write, or is refused.
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { BadMessage, malformed } from "../bad-message.ts";
+import type { HeadNotes } from "../exchange.ts";
 import { connectionOptions, endToEnd } from "./connection-options.ts";
 import { kindOf } from "./field-names.ts";
 import type { FieldProblem } from "./fields.ts";
@@ -33,6 +34,7 @@ export interface RequestHead {
   readonly keepAlive: boolean;
   /** The key of a complete WebSocket handshake. */
   readonly webSocketKey: string | undefined;
+  readonly notes: HeadNotes;
 }
 
 /** Upper case only: servers differ in what they take `get` for. */
@@ -76,6 +78,7 @@ export function scanRequestHead(text: string, limits: HeadLimits): RequestHead {
     expectsContinue: !isHttp10 && expectsContinue(fields.expectations),
     keepAlive: !options.has("close") && (!isHttp10 || options.has("keep-alive")),
     webSocketKey: isUpgrade ? handshakeKey(fields) : undefined,
+    notes: { carried: undefined },
   };
 }
 

@@ -253,6 +253,7 @@ export class Http1Exchange implements AnswerSink {
       scheme: "https",
       isWebSocket,
       requestId,
+      notes: head.notes,
     };
     this.#about = facts;
     return facts;
