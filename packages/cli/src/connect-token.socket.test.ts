@@ -162,7 +162,7 @@ describe("ca trust", () => {
     platform.connect.authorityDomains = ["sandboxes.example.com"];
     const unnamed = await trust();
     expect(unnamed).toMatchObject({ code: 1, stdout: "" });
-    expect(unnamed.stderr).toMatch(/for sandboxes\.example\.com[^]*--domain NAME/);
+    expect(unnamed.stderr).toMatch(/for sandboxes\.example\.com[\s\S]*--domain NAME/);
     expect((await trust("--domain", "other.example.com")).stderr).toContain("not for other.example.com");
     expect((await trust("--domain", "sandboxes.example.com")).stderr).toContain('not bound to "sandboxes.example.com"');
     platform.connect.authorityDomains = ["localhost", "example.com"];
