@@ -4,7 +4,7 @@ import type { RequestListener } from "node:http";
 import { createServer as createHttpServer } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import { createSecureContext } from "node:tls";
 import { silentLogger } from "@sallyport/appkit/logger";
@@ -105,8 +105,12 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
     onRefused: () => {},
     logger: silentLogger,
   });
-  const listener = await listen(createServer());
-  stack.defer(() => closeServer(listener));
+  const sockets = new Set<Socket>();
+  const listener = await listen(createServer((socket) => sockets.add(socket)));
+  stack.defer(() => {
+    for (const socket of sockets) socket.destroy(); // whatever a test has left
+    return closeServer(listener);
+  });
   tlsDoor.listen(listener);
   const port = portOf(listener);
   const token = await place.token();
