@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "@sallyport/appkit/logger";
+import type { ConnectGrant } from "@sallyport/connect-token/verify";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AccessLog } from "./access-log.ts";
-import { ACCESS_LOG_DAYS, ACCESS_LOG_TEXT_CHARACTERS } from "./edge-limits.ts";
+import { ACCESS_LOG_DAY_BYTES, ACCESS_LOG_DAYS, ACCESS_LOG_TEXT_CHARACTERS } from "./edge-limits.ts";
 import type { ExchangeEnd } from "./exchange.ts";
 
 const START_MS = Date.parse("2026-11-29T23:59:59.007Z");
@@ -16,6 +17,19 @@ async function openLog() {
   const log = await AccessLog.open({ directory, now: () => time.nowMs, logger: silentLogger });
   return { directory, log, time };
 }
+
+const GRANT: ConnectGrant = {
+  id: "ct-1",
+  sandboxId: "sb-1",
+  workspaceId: "ws-1",
+  port: 8_080,
+  userData: undefined,
+  epoch: 0,
+  embed: false,
+  issuedAtMs: START_MS,
+  expiresAtMs: START_MS + 1_000,
+  keyId: "k",
+};
 
 function end(more: Partial<ExchangeEnd> = {}): ExchangeEnd {
   return {
@@ -95,6 +109,27 @@ describe("AccessLog", () => {
         outcome: "complete",
       });
     }
+  });
+
+  it("keeps half of a day's room for requests with a good token", async () => {
+    const { directory, log: first } = await openLog();
+    first.write(end());
+    await first[Symbol.asyncDispose]();
+    await truncate(join(directory, "access-2026-11-29.log"), ACCESS_LOG_DAY_BYTES / 2 + 1);
+    const time = { nowMs: START_MS };
+    const log = await AccessLog.open({ directory, now: () => time.nowMs, logger: silentLogger });
+    log.write(end());
+    log.write(end({ grant: GRANT }));
+    expect(log.dropped).toBe(1);
+    time.nowMs += 1_000; // another day
+    await log[Symbol.asyncDispose]();
+    const text = await readFile(join(directory, "access-2026-11-30.log"), "utf8");
+    expect(
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as { tokenId: string }).tokenId),
+    ).toEqual(["ct-1"]);
   });
 
   it("keeps so many days, and nothing but its own files away", async () => {

@@ -1,5 +1,6 @@
 // One line for each exchange, as JSON, in a file per day. No token, no query (an app's own secrets may be in it), no
 // header. Lines are written some at a time, and those that the disk does not take in time are counted instead.
+import { statSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -38,6 +39,8 @@ export class AccessLog implements AsyncDisposable {
   #day = "";
   #file: FileHandle | undefined;
   #fileBytes = 0;
+  /** Of the day's, those of requests without a good token: they get no more than half, whoever sends them. */
+  #strangersBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #second = -1;
@@ -49,7 +52,11 @@ export class AccessLog implements AsyncDisposable {
 
   static async open(options: AccessLogOptions): Promise<AccessLog> {
     await mkdir(options.directory, { recursive: true, mode: 0o700 });
-    return new AccessLog(options);
+    const log = new AccessLog(options);
+    // Of what an earlier life has written today nobody knows whose it was.
+    log.#day = dayOf(options.now());
+    log.#strangersBytes = statSync(join(options.directory, fileOf(log.#day)), { throwIfNoEntry: false })?.size ?? 0;
+    return log;
   }
 
   /** Lines that were not written, since the start. */
@@ -58,11 +65,16 @@ export class AccessLog implements AsyncDisposable {
   }
 
   write(end: ExchangeEnd): void {
-    if (this.#waitingBytes + this.#writingBytes > ACCESS_LOG_WAITING_BYTES) {
+    const isStranger = end.grant === undefined;
+    if (
+      this.#waitingBytes + this.#writingBytes > ACCESS_LOG_WAITING_BYTES ||
+      (isStranger && this.#strangersBytes > ACCESS_LOG_DAY_BYTES / 2)
+    ) {
       this.#dropped += 1;
       return;
     }
     const line = `{"time":"${this.#time()}",${fieldsOf(end)}}\n`; // ASCII alone: as many bytes as characters
+    if (isStranger) this.#strangersBytes += line.length;
     if (this.#waitingBytes + line.length > BUFFER_BYTES) this.#flush();
     this.#waitingBytes += this.#waiting.write(line, this.#waitingBytes, "latin1");
     this.#waitingLines += 1;
@@ -122,17 +134,27 @@ export class AccessLog implements AsyncDisposable {
 
   /** Opens the day's file, and removes those that are too old. */
   async #turn(): Promise<void> {
-    const day = new Date(this.#options.now()).toISOString().slice(0, 10);
+    const day = dayOf(this.#options.now());
     if (day === this.#day && this.#file !== undefined) return;
     const { directory } = this.#options;
     await this.#file?.close();
     this.#file = undefined;
-    this.#file = await open(join(directory, `access-${day}.log`), "a", 0o600);
+    this.#file = await open(join(directory, fileOf(day)), "a", 0o600);
     this.#fileBytes = (await this.#file.stat()).size;
+    if (day !== this.#day) this.#strangersBytes = 0;
     this.#day = day;
     const days = (await readdir(directory)).filter((name) => DAY_FILE.test(name)).sort();
     for (const old of days.slice(0, -ACCESS_LOG_DAYS)) await rm(join(directory, old), { force: true });
   }
+}
+
+/** "2026-11-29", in UTC. */
+function dayOf(nowMs: number): string {
+  return new Date(nowMs).toISOString().slice(0, 10);
+}
+
+function fileOf(day: string): string {
+  return `access-${day}.log`;
 }
 
 function fieldsOf({ about, code, grant, inBytes, ms, outBytes, outcome, protocol, status }: ExchangeEnd): string {

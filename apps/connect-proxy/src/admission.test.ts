@@ -22,30 +22,64 @@ describe("groupOf", () => {
 });
 
 describe("Admission", () => {
+  /** What was ended to make room. */
+  const make = (limits: Partial<typeof DEFAULT_EDGE_LIMITS>) => {
+    const shed: string[] = [];
+    const admission = new Admission({ ...DEFAULT_EDGE_LIMITS, ...limits });
+    return { admission, shed, tell: (name: string) => () => shed.push(name) };
+  };
+
   it("counts addresses of one /64 together, and others apart", () => {
-    const admission = new Admission({ ...DEFAULT_EDGE_LIMITS, connectionsPerAddress: 1 });
-    held(admission.connection("2001:db8::1"));
-    expect(admission.connection("2001:db8::2")).toBe("address");
-    held(admission.connection("2001:db8:0:1::2"));
-    held(admission.connection("198.51.100.1"));
-    expect(admission.connection("::ffff:198.51.100.1")).toBe("address");
+    const { admission, tell } = make({ connectionsPerAddress: 1 });
+    const come = (address: string) => admission.connection(address, tell(address));
+    held(come("2001:db8::1"));
+    expect(come("2001:db8::2")).toBe("address");
+    held(come("2001:db8:0:1::2"));
+    held(come("198.51.100.1"));
+    expect(come("::ffff:198.51.100.1")).toBe("address");
   });
 
   it("gives each place back once", () => {
-    const admission = new Admission({ ...DEFAULT_EDGE_LIMITS, connectionsPerSandbox: 1 });
-    const place = held(admission.toSandbox("sb-1"));
+    const { admission, tell } = make({ connectionsPerSandbox: 1 });
+    const come = () => admission.toSandbox("sb-1", "198.51.100.1", tell("x"));
+    const place = held(come());
     place[Symbol.dispose]();
-    const next = held(admission.toSandbox("sb-1"));
+    const next = held(come());
     place[Symbol.dispose]();
-    expect(admission.toSandbox("sb-1")).toBe("sandbox");
+    expect(come()).toBe("sandbox");
     next[Symbol.dispose]();
-    held(admission.toSandbox("sb-1"));
+    held(come());
+  });
+
+  it("takes no handshake of all from one address that has them all", () => {
+    const { admission, shed, tell } = make({ handshakes: 3 });
+    for (const name of ["1", "2", "3"]) held(admission.handshake("198.51.100.1", tell(name)));
+    expect(admission.handshake("198.51.100.1", tell("4"))).toBe("handshakes");
+    held(admission.handshake("198.51.100.2", tell("5")));
+    expect(shed).toEqual(["1"]);
+  });
+
+  it("makes room at a sandbox for others than those without a token, and not from those with one", () => {
+    const { admission, shed, tell } = make({ connectionsPerSandbox: 3 });
+    const come = (address: string) => admission.toSandbox("sb-1", address, tell(address));
+    held(come("198.51.100.1"));
+    admission.prove("198.51.100.1", "sb-1");
+    held(come("198.51.100.9"));
+    held(come("198.51.100.9"));
+    expect(come("198.51.100.9")).toBe("sandbox");
+    held(come("198.51.100.2"));
+    held(come("198.51.100.1"));
+    expect(shed).toEqual(["198.51.100.9", "198.51.100.9"]);
+    // Proof for another sandbox is none for this one.
+    admission.prove("198.51.100.2", "sb-2");
+    held(come("198.51.100.3"));
+    expect(shed).toHaveLength(3);
   });
 
   it("tells when nobody is left, or that the time is over", async () => {
-    const admission = new Admission(DEFAULT_EDGE_LIMITS);
+    const { admission, tell } = make({});
     await admission.empty(60_000);
-    const place = held(admission.connection("198.51.100.1"));
+    const place = held(admission.connection("198.51.100.1", tell("x")));
     await admission.empty(1);
     expect(admission.open).toBe(1);
     const empty = admission.empty(60_000);

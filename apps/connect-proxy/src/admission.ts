@@ -1,74 +1,94 @@
-// Who may connect: how many connections there are, in all, of one address, to one sandbox.
+// Who may connect: how many connections there are, in all, of one address, to one sandbox, and how many of them are still
+// shaking hands. Who has shown a good token for a sandbox keeps its places there; who has not makes room for others.
 import { isIPv6 } from "node:net";
+import type { Member } from "./crowd.ts";
+import { Crowd } from "./crowd.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
+import { OWN_HANDSHAKE_SHED_MS } from "./edge-limits.ts";
 
-/** Which bound a connection met. */
-export type Refused = "connections" | "address" | "handshakes" | "sandbox";
+/** Which bound a connection met, or that it made room for another one. */
+export type Refused = "connections" | "address" | "handshakes" | "sandbox" | "shed";
 
-/** Counts connections. Every place that is taken is given back once, by whoever holds it. */
 export class Admission {
   readonly #limits: EdgeLimits;
-  readonly #byAddress = new Map<string, number>();
-  readonly #bySandbox = new Map<string, number>();
-  #open = 0;
-  #handshakes = 0;
+  readonly #connections: Crowd;
+  readonly #handshakes: Crowd;
+  readonly #bySandbox = new Map<string, Crowd>();
   #onEmpty: (() => void)[] = [];
 
   constructor(limits: EdgeLimits) {
     this.#limits = limits;
+    this.#connections = new Crowd({ max: limits.connections, maxPerGroup: limits.connectionsPerAddress });
+    this.#handshakes = new Crowd({ max: limits.handshakes, ownAfterMs: OWN_HANDSHAKE_SHED_MS });
   }
 
   get open(): number {
-    return this.#open;
+    return this.#connections.size;
   }
 
   get handshakes(): number {
-    return this.#handshakes;
+    return this.#handshakes.size;
   }
 
-  /** A connection of this address, from its acceptance to its end; or why not. */
-  connection(address: string): Disposable | Refused {
+  /** A connection of this address, from its acceptance to its end; or why not. `shed` ends it, to make room. */
+  connection(address: string, shed: () => void): Disposable | Refused {
+    const member = memberOf(address, shed);
+    if (this.#connections.isFullFor(member.group)) return "address";
+    if (!this.#connections.admit(member)) return "connections";
+    return {
+      [Symbol.dispose]: () => {
+        this.#connections.leave(member);
+        if (this.open === 0) for (const tell of this.#onEmpty.splice(0)) tell();
+      },
+    };
+  }
+
+  /** A handshake under way, or that there is no place for it. */
+  handshake(address: string, shed: () => void): Disposable | Refused {
+    const member = memberOf(address, shed);
+    if (!this.#handshakes.admit(member)) return "handshakes";
+    return { [Symbol.dispose]: () => this.#handshakes.leave(member) };
+  }
+
+  /** A connection to this sandbox, or why not. */
+  toSandbox(sandboxId: string, address: string, shed: () => void): Disposable | Refused {
+    const crowd = this.#bySandbox.get(sandboxId) ?? new Crowd({ max: this.#limits.connectionsPerSandbox });
+    this.#bySandbox.set(sandboxId, crowd);
+    const member = memberOf(address, shed);
+    if (!crowd.admit(member)) return "sandbox";
+    return {
+      [Symbol.dispose]: () => {
+        crowd.leave(member);
+        if (crowd.size === 0 && this.#bySandbox.get(sandboxId) === crowd) this.#bySandbox.delete(sandboxId);
+      },
+    };
+  }
+
+  /** Somebody at this address has shown a good token for the sandbox. */
+  prove(address: string, sandboxId: string): void {
     const group = groupOf(address);
-    if (this.#open >= this.#limits.connections) return "connections";
-    if (this.#handshakes >= this.#limits.handshakes) return "handshakes";
-    if ((this.#byAddress.get(group) ?? 0) >= this.#limits.connectionsPerAddress) return "address";
-    this.#open += 1;
-    add(this.#byAddress, group, 1);
-    return once(() => {
-      this.#open -= 1;
-      add(this.#byAddress, group, -1);
-      if (this.#open === 0) for (const tell of this.#onEmpty.splice(0)) tell();
-    });
+    this.#connections.prove(group);
+    this.#bySandbox.get(sandboxId)?.prove(group);
   }
 
   /** Resolves when no connection is open, at the latest after so many milliseconds. */
   async empty(timeoutMs: number): Promise<void> {
-    if (this.#open === 0) return;
+    if (this.open === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmpty.push(resolve);
     const timer = setTimeout(resolve, timeoutMs);
     await promise;
     clearTimeout(timer);
   }
+}
 
-  /** A handshake under way. Bounded by {@link connection}. */
-  handshake(): Disposable {
-    this.#handshakes += 1;
-    return once(() => {
-      this.#handshakes -= 1;
-    });
-  }
-
-  /** A connection to this sandbox, or why not. */
-  toSandbox(sandboxId: string): Disposable | Refused {
-    if ((this.#bySandbox.get(sandboxId) ?? 0) >= this.#limits.connectionsPerSandbox) return "sandbox";
-    add(this.#bySandbox, sandboxId, 1);
-    return once(() => add(this.#bySandbox, sandboxId, -1));
-  }
+function memberOf(address: string, shed: () => void): Member {
+  return { group: groupOf(address), sinceMs: performance.now(), shed };
 }
 
 /** Whose connections count together: of IPv6 a /64, since whoever has one address has them all. */
 export function groupOf(address: string): string {
+  if (!isIPv6(address)) return address;
   const plain = address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
   if (!isIPv6(plain)) return plain;
   const [head = "", tail] = (plain.split("%")[0] ?? "").split("::");
@@ -77,20 +97,4 @@ export function groupOf(address: string): string {
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
   const groups = [...left, ...Array.from({ length: zeros }, () => "0"), ...right];
   return `${groups.slice(0, 4).join(":")}::/64`;
-}
-
-function add(counts: Map<string, number>, name: string, change: 1 | -1): void {
-  const count = (counts.get(name) ?? 0) + change;
-  if (count === 0) counts.delete(name);
-  else counts.set(name, count);
-}
-
-function once(release: () => void): Disposable {
-  let isHeld = true;
-  return {
-    [Symbol.dispose]() {
-      if (isHeld) release();
-      isHeld = false;
-    },
-  };
 }

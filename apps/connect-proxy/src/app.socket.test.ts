@@ -216,6 +216,11 @@ describe("the connect-proxy", () => {
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404);
   });
 
+  it("does not start in a folder in which another one runs", async () => {
+    await start();
+    await expect(start()).rejects.toThrow("another proxy runs in this folder");
+  });
+
   it("keeps its name, and what it keeps is its own alone", async () => {
     const names = async () => await readFile(join(home, "state", "edge-id"), "utf8");
     const first = await start();

@@ -25,6 +25,7 @@ import { TICK_MS } from "./limits.ts";
 import { LocalCertificates } from "./local-certificates.ts";
 import { Metrics } from "./metrics.ts";
 import { openMetricsDoor } from "./metrics-door.ts";
+import { provingRules } from "./proving-rules.ts";
 import { ConnectRules } from "./rules.ts";
 import { TlsDoor } from "./tls.ts";
 import { Upstream } from "./upstream/upstream.ts";
@@ -56,6 +57,8 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const { connectDomain, coreLimits: limits, edgeLimits, platformId, stateDirectory, streamLimits } = config;
   await using stack = new AsyncDisposableStack();
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const metrics = new Metrics();
+  stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics)); // first: the folder is ours alone
   const edge = edgeId(stateDirectory);
   const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
   stack.defer(() => client.close());
@@ -97,7 +100,6 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     onFault: (error, { requestId }) => logger.error({ err: error, requestId }, "a request could not be decided upon"),
   });
 
-  const metrics = new Metrics();
   const accessLog = config.accessLog
     ? stack.use(await AccessLog.open({ directory: join(stateDirectory, "access"), now: Date.now, logger }))
     : undefined;
@@ -109,7 +111,8 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const upstream = stack.use(
     new Upstream({ limits, deadlines, currentRoute: (sandboxId) => rules.currentRoute(sandboxId) }),
   );
-  const common = { rules, watch: rules, upstream, limits, connectDomain, deadlines, observe };
+  const proving = provingRules(rules, (address, sandboxId) => door.admission.prove(address, sandboxId));
+  const common = { rules: proving, watch: rules, upstream, limits, connectDomain, deadlines, observe };
   const http1 = stack.use(new Http1Front({ ...common, keepWebSockets: config.keepWebSockets }));
   const http2 = stack.use(new Http2Front({ ...common, streamLimits }));
   const certificates: Certificates = stack.use(
@@ -141,7 +144,6 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     await door.admission.empty(config.drainMs);
   });
   addGauges(metrics, { admission: door.admission, table, watch, rules, upstream, http1, accessLog });
-  stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
   if (config.metricsPort !== undefined) stack.use(await openMetricsDoor(config.metricsPort, metrics));
   for (const listener of deps.listeners) door.listen(listener);
   const running = stack.move();

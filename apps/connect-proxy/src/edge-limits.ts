@@ -7,7 +7,7 @@ export interface EdgeLimits {
   readonly connectionsPerSandbox: number;
   /** TLS handshakes under way. */
   readonly handshakes: number;
-  /** From the connection to the end of its handshake, a certificate's issue included. */
+  /** From the ClientHello to the end of the handshake, a certificate's issue included. */
   readonly handshakeMs: number;
 }
 
@@ -19,6 +19,10 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   handshakeMs: 10_000,
 };
 
+/** How long an address that has most handshakes under way waits before it may begin others in their place, in milliseconds. */
+export const OWN_HANDSHAKE_SHED_MS = 1_000;
+/** From the connection to the whole ClientHello, in milliseconds: whoever wants to talk says so at once. */
+export const HELLO_MS = 3_000;
 /** TLS contexts that are kept ready; those used least lately are made again from the certificate. */
 export const MAX_CONTEXTS = 1_024;
 /** Contexts for hosts of sandboxes that are not known. */

@@ -111,6 +111,7 @@ export class LocalCertificates implements Certificates {
   #lookAtAll(): void {
     const { connectDomain, store, table } = this.#options;
     this.#askAhead({ sandboxIds: new Set([...table.routes()].map(({ sandboxId }) => sandboxId)), keysChanged: false });
+    if (table.revision === 0) return; // nothing is known, which is not that nothing is there
     for (const [host] of store.hosts()) {
       const sandboxId = sandboxOf(host, connectDomain);
       if (sandboxId === undefined || table.get(sandboxId) === undefined) this.#forget(host);

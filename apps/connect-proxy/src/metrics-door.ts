@@ -4,9 +4,13 @@ import { chmod, rm } from "node:fs/promises";
 import type { Server } from "node:http";
 import { createServer } from "node:http";
 import type { ListenOptions } from "node:net";
+import { connect } from "node:net";
 import type { Metrics } from "./metrics.ts";
 
-/** GET /metrics at a path, for the proxy's own user and root; at a port for every user of the machine. */
+/**
+ * GET /metrics at a path, for the proxy's own user and root: rejects where another process answers at it already. At a port,
+ * for every user of the machine.
+ */
 export async function openMetricsDoor(where: string | number, metrics: Metrics): Promise<AsyncDisposable> {
   const server = createServer((request, response) => {
     const found = request.method === "GET" && request.url === "/metrics";
@@ -14,6 +18,7 @@ export async function openMetricsDoor(where: string | number, metrics: Metrics):
     response.end(found ? metrics.text() : "GET /metrics\n");
   });
   if (typeof where === "string") {
+    if (await isAnswered(where)) throw new Error(`another proxy runs in this folder: it answers at ${where}`);
     await rm(where, { force: true }); // a killed predecessor leaves its socket file behind
     await listen(server, { path: where });
     await chmod(where, 0o600);
@@ -27,6 +32,14 @@ export async function openMetricsDoor(where: string | number, metrics: Metrics):
       await closed;
     },
   };
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const probe = connect({ path });
+  probe.once("connect", () => resolve(true));
+  probe.once("error", () => resolve(false));
+  return promise.finally(() => probe.destroy());
 }
 
 function listen(server: Server, options: ListenOptions): Promise<void> {

@@ -9,12 +9,15 @@ import { DOMAIN, sandbox, startDoor } from "../test/door.ts";
 
 const HOST = `${sandbox(1)}.${DOMAIN}`;
 
-function dial({ authority, port }: TestDoor, options: ConnectionOptions): TLSSocket {
+/** From another address of the loopback, if the test says so. */
+type Options = ConnectionOptions & { readonly localAddress?: string };
+
+function dial({ authority, port }: TestDoor, options: Options): TLSSocket {
   return connect({ host: "127.0.0.1", port, ca: authority.pem, ...options });
 }
 
 /** The first text that comes through, or the error's code. */
-async function greet(door: TestDoor, options: ConnectionOptions): Promise<string> {
+async function greet(door: TestDoor, options: Options): Promise<string> {
   const socket = dial(door, options);
   try {
     const [text] = (await once(socket, "data")) as [Buffer];
@@ -26,8 +29,8 @@ async function greet(door: TestDoor, options: ConnectionOptions): Promise<string
   }
 }
 
-async function rawDial({ port }: TestDoor): Promise<Socket> {
-  const socket = connectTcp({ host: "127.0.0.1", port });
+async function rawDial({ port }: TestDoor, localAddress = "127.0.0.1"): Promise<Socket> {
+  const socket = connectTcp({ host: "127.0.0.1", port, localAddress });
   await once(socket, "connect");
   return socket;
 }
@@ -192,6 +195,33 @@ describe("TlsDoor", () => {
     silent.destroy();
     await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(0));
     expect(await greet(door, { servername: HOST })).toContain("hello");
+  });
+
+  it("lets nobody in by silence: who says nothing makes room for others", async () => {
+    await using door = await startDoor({ limits: { handshakes: 4 } });
+    const silent = await Promise.all(Array.from({ length: 4 }, () => rawDial(door, "127.0.0.9")));
+    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(4));
+    expect(await greet(door, { servername: HOST })).toContain("hello");
+    expect(door.refused).toEqual(["shed"]);
+    for (const socket of silent) socket.destroy();
+  });
+
+  it("lets nobody without a token keep a sandbox to himself", async () => {
+    await using door = await startDoor({ limits: { connectionsPerSandbox: 3 } });
+    const held = Array.from({ length: 3 }, () => dial(door, { servername: HOST, localAddress: "127.0.0.9" }));
+    for (const socket of held) await once(socket, "data");
+    expect(await greet(door, { servername: HOST, localAddress: "127.0.0.9" })).not.toContain("hello");
+    const cut = once(held[0] as TLSSocket, "close");
+    held[0]?.on("error", () => held[0]?.destroy()); // as the test wants it
+    expect(await greet(door, { servername: HOST })).toContain("hello");
+    await cut;
+    expect(door.refused).toEqual(["sandbox", "shed"]);
+    door.door.admission.prove("127.0.0.9", HOST.split(".")[0] ?? "");
+    const mine = dial(door, { servername: HOST });
+    await once(mine, "data");
+    expect(await greet(door, { servername: HOST })).not.toContain("hello");
+    expect(held.slice(1).some(({ destroyed }) => destroyed)).toBe(false);
+    for (const socket of [...held, mine]) socket.destroy();
   });
 
   it("lets those who came through stay when it closes, and nobody else in", async () => {

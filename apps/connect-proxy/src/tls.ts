@@ -10,8 +10,10 @@ import type { Refused } from "./admission.ts";
 import { Admission } from "./admission.ts";
 import type { Certificates } from "./certificates.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
+import { HELLO_MS } from "./edge-limits.ts";
 import { plainAddress } from "./forwarded.ts";
 import { sandboxOf } from "./head/host.ts";
+import { RareWarning } from "./rare-warning.ts";
 
 /** A connection whose handshake is done. */
 interface SecureConnection {
@@ -57,13 +59,14 @@ const PLAIN_HTTP_ANSWER =
 /** Listens no more when disposed of, and cuts the handshakes under way; what has come through it leaves alone. */
 export class TlsDoor implements Disposable {
   readonly admission: Admission;
-  readonly #options: TlsDoorOptions;
+  readonly #options: EntrantOptions;
   readonly #listeners = new Set<Server>();
   readonly #entrants = new Set<Entrant>();
 
   constructor(options: TlsDoorOptions) {
-    this.#options = options;
     this.admission = new Admission(options.limits);
+    const noCertificate = new RareWarning(options.logger, "no certificate for a host");
+    this.#options = { ...options, admission: this.admission, noCertificate };
   }
 
   /** Takes connections from a listener that somebody else made. */
@@ -84,15 +87,22 @@ export class TlsDoor implements Disposable {
 
   readonly #accept = (socket: Socket): void => {
     const peerAddress = plainAddress(socket.remoteAddress ?? "");
-    const place = this.admission.connection(peerAddress);
-    if (typeof place === "string") {
-      this.#options.onRefused(place);
+    const { onRefused } = this.#options;
+    const shed = () => {
+      onRefused("shed");
+      socket.destroy();
+    };
+    const place = this.admission.connection(peerAddress, shed);
+    const handshake =
+      typeof place === "string" ? place : this.admission.handshake(peerAddress, () => entrant.refuse("shed"));
+    if (typeof place !== "string") socket.once("close", () => place[Symbol.dispose]());
+    if (typeof handshake === "string") {
+      onRefused(handshake);
+      socket.on("error", () => socket.destroy());
       socket.destroy();
       return;
     }
-    socket.once("close", () => place[Symbol.dispose]());
-    const handshake = this.admission.handshake();
-    const entrant = new Entrant(this.#options, this.admission, socket, peerAddress, () => {
+    const entrant: Entrant = new Entrant(this.#options, socket, peerAddress, () => {
       handshake[Symbol.dispose]();
       this.#entrants.delete(entrant);
     });
@@ -100,30 +110,27 @@ export class TlsDoor implements Disposable {
   };
 }
 
+interface EntrantOptions extends TlsDoorOptions {
+  readonly admission: Admission;
+  readonly noCertificate: RareWarning;
+}
+
 /** One connection, from its acceptance to the end of its handshake. */
 class Entrant {
-  readonly #options: TlsDoorOptions;
-  readonly #admission: Admission;
+  readonly #options: EntrantOptions;
   readonly #socket: Socket;
   readonly #peerAddress: string;
   readonly #onSettled: () => void;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   #received: Buffer = Buffer.alloc(0);
   #isSettled = false;
 
-  constructor(
-    options: TlsDoorOptions,
-    admission: Admission,
-    socket: Socket,
-    peerAddress: string,
-    onSettled: () => void,
-  ) {
+  constructor(options: EntrantOptions, socket: Socket, peerAddress: string, onSettled: () => void) {
     this.#options = options;
-    this.#admission = admission;
     this.#socket = socket;
     this.#peerAddress = peerAddress;
     this.#onSettled = onSettled;
-    this.#timer = setTimeout(() => this.refuse("timeout"), options.limits.handshakeMs);
+    this.#timer = setTimeout(this.#onTimeout, Math.min(HELLO_MS, options.limits.handshakeMs));
     socket.setNoDelay(true);
     socket.allowHalfOpen = true; // who has sent all it had to say still gets an answer
     socket.on("error", () => socket.destroy());
@@ -140,6 +147,8 @@ class Entrant {
     else this.#socket.end(lastWord, () => this.#socket.destroy());
   }
 
+  readonly #onTimeout = (): void => this.refuse("timeout");
+
   readonly #onEarlyEnd = (): void => this.refuse("broken");
 
   /** Reads the ClientHello. */
@@ -147,6 +156,8 @@ class Entrant {
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
     const hello = parseClientHello(this.#received.subarray(0, MAX_CLIENT_HELLO_BYTES));
     if (hello.kind === "incomplete") return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onTimeout, this.#options.limits.handshakeMs);
     this.#socket.pause();
     this.#socket.off("data", this.#onData);
     this.#socket.off("end", this.#onEarlyEnd);
@@ -154,7 +165,7 @@ class Entrant {
   };
 
   #answer(hello: ClientHello): void {
-    const { certificates, connectDomain, logger } = this.#options;
+    const { certificates, connectDomain } = this.#options;
     if (hello.kind !== "hello") {
       const isHttp = /^[A-Z]{3}/.test(this.#received.toString("latin1", 0, 3));
       this.refuse("not-tls", isHttp ? PLAIN_HTTP_ANSWER : alert("decode_error"));
@@ -174,7 +185,7 @@ class Entrant {
     certificates.contextFor(host).then(
       (late) => this.#proceed(late, host, sandboxId),
       (error: unknown) => {
-        logger.warn({ err: error, host }, "no certificate for a host");
+        this.#options.noCertificate.tell({ err: error, host });
         this.refuse("certificate", alert("internal_error"));
       },
     );
@@ -184,7 +195,11 @@ class Entrant {
   #proceed(context: SecureContext, host: string, sandboxId: string): void {
     const socket = this.#socket;
     if (this.#isSettled) return;
-    const place = this.#admission.toSandbox(sandboxId);
+    const shed = () => {
+      this.#options.onRefused("shed");
+      socket.destroy();
+    };
+    const place = this.#options.admission.toSandbox(sandboxId, this.#peerAddress, shed);
     if (typeof place === "string") {
       this.refuse(place, alert("internal_error"));
       return;
