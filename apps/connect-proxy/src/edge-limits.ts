@@ -1,7 +1,7 @@
 // Bounds of what strangers may do before a request is read: named, with defaults. Those of requests are in limits.ts.
 
 export interface EdgeLimits {
-  /** Client connections that are open at the same time: in all, of one address (IPv6: of a /64), to one sandbox. */
+  /** Client connections that are open at the same time (each may need two descriptors): in all, of one address (IPv6: of a /64), to one sandbox. */
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerSandbox: number;
@@ -12,7 +12,7 @@ export interface EdgeLimits {
 }
 
 export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
-  connections: 16_384,
+  connections: 8_192,
   connectionsPerAddress: 2_048,
   connectionsPerSandbox: 1_024,
   handshakes: 512,

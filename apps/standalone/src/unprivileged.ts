@@ -3,6 +3,9 @@
 /** As a user with its own group and nothing else: no capability can be had, none regained by a set-user-id program. */
 export function unprivileged(user: string, argv: readonly string[]): [string, ...string[]] {
   return [
+    // A core would have keys in it.
+    "prlimit",
+    "--core=0",
     "setpriv",
     `--reuid=${user}`,
     `--regid=${user}`,
