@@ -8,6 +8,7 @@
 
 import type { ConnectGrant, ConnectTokenErrorCode, ConnectTokenVerifier } from "@sallyport/connect-token/verify";
 import { ConnectTokenError } from "@sallyport/connect-token/verify";
+import type { TableChange } from "@sallyport/dataplane/routes";
 import type { RefusalCode, RequestFacts, Route } from "./exchange.ts";
 
 /** What the rules ask of the route table. */
@@ -17,7 +18,7 @@ export interface Routes {
   /** Whether tokens of this epoch count for a sandbox that is known. */
   isCurrentEpoch(sandboxId: string, epoch: number): boolean;
   /** Called after each change. */
-  onChange(listener: () => void): Disposable;
+  onChange(listener: (change: TableChange) => void): Disposable;
 }
 
 /** A refusal; as a value, since most strangers are refused and a throw costs more. */
@@ -51,6 +52,23 @@ const REFUSED: Readonly<Record<ConnectTokenErrorCode, RefusalCode>> = {
   InvalidArgument: "InternalError",
   InvalidKeySet: "InternalError",
 };
+
+/** Why a grant no longer holds; of several reasons, expiry is the last one. */
+export type GrantProblem = "UnknownKey" | "NotYetValid" | "Revoked" | "UnknownSandbox" | "SandboxEnded" | "Expired";
+
+/** Why a grant no longer holds, the end of its sandbox included; undefined while it does. */
+export function grantProblem(grant: ConnectGrant, { routes, verifier }: Judges): GrantProblem | undefined {
+  const problem = verifier.problemOf(grant);
+  if (problem !== undefined && problem !== "Expired") return problem;
+  const route = routes.get(grant.sandboxId);
+  if (route === undefined) return "UnknownSandbox";
+  return route.state === "ended" ? "SandboxEnded" : problem;
+}
+
+/** What a request is refused for whose grant holds no longer. */
+export function refusalOf(problem: GrantProblem): RefusalCode {
+  return problem === "UnknownSandbox" || problem === "SandboxEnded" ? problem : REFUSED[problem];
+}
 
 /** What a request is refused for by the error of its token. Rethrows whatever is no such error. */
 export function refusedFor(error: unknown): Refused {

@@ -1,6 +1,6 @@
 // What the parts of the proxy tell each other about one exchange: what came, what is done with it, how it ended.
 import type { Carrier, ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
-import type { Route } from "@sallyport/dataplane/routes";
+import type { Route, TableChange } from "@sallyport/dataplane/routes";
 
 export type { Route } from "@sallyport/dataplane/routes";
 
@@ -80,6 +80,8 @@ export interface LocalAnswer {
 type RuleRefusal =
   /** 400: two tokens where one counts. */
   | "AmbiguousToken"
+  /** 400: the token stands in the path, where the app would see it. */
+  | "MisplacedToken"
   /** 401: no token. */
   | "NoToken"
   /** 401: none of this platform's, or none that can be judged here. */
@@ -162,12 +164,12 @@ export interface Rules {
 
 /** What connections ask that outlive their request. */
 export interface GrantWatch {
-  /** Why a grant no longer holds, its route's end included; undefined while it does. */
+  /** Why a grant no longer holds, its route's end included; undefined while it does. `Expired` only where nothing else is. */
   grantProblem(grant: ConnectGrant): string | undefined;
   /** The way to a sandbox as it is by now. */
   currentRoute(sandboxId: string): Route | undefined;
   /** Called after each change of routes, revocations or keys. */
-  onChange(listener: () => void): Disposable;
+  onChange(listener: (change: TableChange) => void): Disposable;
 }
 
 /** How one exchange ended: for the access log and metrics. Holds no token. */

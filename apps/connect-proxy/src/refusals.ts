@@ -34,6 +34,12 @@ const REFUSALS: Readonly<Record<RefusalCode, Refusal>> = {
     hint: "Send one token. In a browser, remove the cookies of this host and open the link again.",
     challenge: 'error="invalid_request"',
   },
+  MisplacedToken: {
+    status: 400,
+    message: "The connect token stands where the app would see it.",
+    hint: "Send it as Authorization: Bearer TOKEN, or as a parameter of its own in the query, behind ? or &.",
+    challenge: 'error="invalid_request"',
+  },
   NoToken: {
     status: 401,
     message: "A connect token is needed here.",

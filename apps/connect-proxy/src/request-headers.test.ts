@@ -62,6 +62,23 @@ describe("an app is told", () => {
     expect(valuesOf(headers, "Referer")).toEqual([`https://${HOST}/?a=%zz#b`]);
   });
 
+  it("of the token nothing, wherever else it stands, and of the rest what can be told from it", async () => {
+    for (const [line, left] of [
+      [`X-Token: ${token}`, undefined],
+      [`X-Url: https://a/?next=1&_connect_token=${token}`, "https://a/?next=1"],
+      [`Referer: https://a/?next=https%3A%2F%2Fb%2F%3F_connect_token%3D${token}`, undefined],
+      [`Cookie: a=1; other=${token}; b=2`, "a=1; b=2"],
+      [`Cookie: other=${token}`, undefined],
+      [`Sec-WebSocket-Protocol: bearer, ${token}`, undefined],
+    ] as const) {
+      const name = line.slice(0, line.indexOf(":"));
+      expect(valuesOf(await told([line]), name)).toEqual(left === undefined ? [] : [left]);
+    }
+    // Another one is a value like any other: an app may be told of a sandbox to call.
+    const other = await place.token({ id: "ct-7" });
+    expect(valuesOf(await told([`X-Token: ${other}`]), "X-Token")).toEqual([other]);
+  });
+
   it("an Authorization of its own, where the token came otherwise", async () => {
     const { headers } = await forwarded(rules, { lines: ["Authorization: Basic YTpi", cookie(token)] });
     expect(valuesOf(headers, "Authorization")).toEqual(["Basic YTpi"]);
@@ -90,6 +107,18 @@ describe("a client does not say", () => {
     "X-Original-URL",
     "X-Rewrite-URL",
     "X-Forwarded-Uri",
+    "X-Forwarded",
+    "Forwarded-For",
+    "Client-IP",
+    "X-Envoy-External-Address",
+    "Remote-User",
+    "X-Remote-User",
+    "X-Remote-Addr",
+    "X-WEBAUTH-USER",
+    "X-Auth-Request-Email",
+    "X-Authenticated-User",
+    "X-Client-Cert",
+    "X-SSL-Client-Verify",
   ];
   const spellings = (name: string) => [
     name,

@@ -12,10 +12,10 @@ import { flatName, rememberedByName } from "./header-names.ts";
  *
  * - `keep`: goes on byte for byte.
  * - `drop`: said by the platform alone, whoever the client is.
- * - `peer`: apps believe it since only proxies say it; goes on if a trusted peer says it. `peer-url` may quote the token.
+ * - `peer`: apps believe it since only proxies say it; goes on if a trusted peer says it.
  * - the rest: what `forwardedHeaders` continues.
  */
-type Fate = "keep" | "drop" | "peer" | "peer-url" | "for" | "proto" | "host" | "forwarded";
+type Fate = "keep" | "drop" | "peer" | "for" | "proto" | "host" | "forwarded";
 
 const FATES: Readonly<Record<string, Fate>> = {
   "x-request-id": "drop",
@@ -28,15 +28,34 @@ const FATES: Readonly<Record<string, Fate>> = {
   "x-real-ip": "peer",
   "x-client-ip": "peer",
   "x-cluster-client-ip": "peer",
+  "x-envoy-external-address": "peer",
+  "x-host": "peer",
+  "x-original-forwarded-for": "peer",
+  "x-original-host": "peer",
+  "x-originating-ip": "peer",
+  "x-proxyuser-ip": "peer",
+  "x-appengine-user-ip": "peer",
+  "x-azure-clientip": "peer",
+  "client-ip": "peer",
+  "forwarded-for": "peer",
+  "proxy-client-ip": "peer",
+  "wl-proxy-client-ip": "peer",
   "true-client-ip": "peer",
   "cf-connecting-ip": "peer",
   "fastly-client-ip": "peer",
+  "fly-client-ip": "peer",
+  "remote-user": "peer",
+  "x-authenticated-user": "peer",
   // Frameworks take the path from these instead of from the request line.
-  "x-original-uri": "peer-url",
-  "x-original-url": "peer-url",
-  "x-rewrite-url": "peer-url",
-  "x-forwarded-uri": "peer-url",
+  "x-original-uri": "peer",
+  "x-original-url": "peer",
+  "x-rewrite-url": "peer",
+  "x-forwarded-uri": "peer",
 };
+
+/** Beginnings of names under which proxies tell apps of clients, and of people whom they have authenticated. */
+const PEERS =
+  /^x-(?:client-cert|(?:forwarded|remote|webauth|auth-request|ssl-client|goog-authenticated|ms-client|amzn-oidc)(?:-|$))/;
 
 /** Headers that are read here under their one name: another spelling is for a reader who takes it for the same. */
 const ONE_SPELLING: ReadonlySet<string> = new Set(["authorization", "cookie", "host", "origin", "referer"]);
@@ -45,7 +64,7 @@ const fateOf = rememberedByName<Fate>((name) => {
   const flat = flatName(name);
   if (Object.hasOwn(FATES, flat)) return FATES[flat] ?? "drop";
   if (flat.includes("x-verified-")) return "drop";
-  if (flat.startsWith("x-forwarded-")) return "peer";
+  if (PEERS.test(flat)) return "peer";
   return ONE_SPELLING.has(flat) && flat !== name.toLowerCase() ? "drop" : "keep";
 });
 
@@ -53,6 +72,8 @@ export interface ForApp {
   /** End to end, without the token. */
   readonly headers: readonly RawHeader[];
   readonly grant: ConnectGrant;
+  /** That was taken out: whatever else holds it stays behind, too. */
+  readonly token: string;
   /** Undefined: none can be made, since no key for it is published. */
   readonly assertion: string | undefined;
   readonly isTrustedPeer: boolean;
@@ -62,15 +83,16 @@ export interface ForApp {
  * The headers for the app, complete but for framing and `Connection`. What is added comes last, so that nothing a client
  * says can take it away again.
  */
-export function requestHeaders(facts: RequestFacts, { assertion, grant, headers, isTrustedPeer }: ForApp): RawHeader[] {
+export function requestHeaders(facts: RequestFacts, forApp: ForApp): RawHeader[] {
+  const { assertion, grant, headers, isTrustedPeer, token } = forApp;
   const result: RawHeader[] = [];
   const told: ToldSoFar | undefined = isTrustedPeer ? { for: [], proto: [], host: [], forwarded: [] } : undefined;
-  for (const header of headers) {
-    const fate = fateOf(header[0]);
-    if (fate === "keep") result.push(header);
-    else if (fate === "drop" || told === undefined) continue;
-    else if (fate === "peer") result.push(header);
-    else if (fate === "peer-url") result.push([header[0], takeFromQuery(header[1]).rest]);
+  for (const came of headers) {
+    const fate = fateOf(came[0]);
+    if (fate === "drop" || (fate !== "keep" && told === undefined)) continue;
+    const header = came[1].length >= token.length ? withoutToken(came, token) : came;
+    if (header === undefined) continue;
+    if (told === undefined || fate === "keep" || fate === "peer") result.push(header);
     else told[fate].push(header[1]);
   }
   addForwarded(result, facts, told);
@@ -78,4 +100,22 @@ export function requestHeaders(facts: RequestFacts, { assertion, grant, headers,
   if (grant.userData !== undefined) result.push([USER_DATA_HEADER, grant.userData]);
   if (assertion !== undefined) result.push([ASSERTION_HEADER, assertion]);
   return result;
+}
+
+/**
+ * A header without the token where that stands in some other way than the known ones: in a cookie of another name, in a
+ * URL, inside another value. Undefined if it cannot be told from the rest.
+ */
+function withoutToken(header: RawHeader, token: string): RawHeader | undefined {
+  const [name, value] = header;
+  if (!value.includes(token)) return header;
+  const rest =
+    name.toLowerCase() === "cookie"
+      ? value
+          .split(";")
+          .filter((pair) => !pair.includes(token))
+          .join(";")
+          .trimStart()
+      : takeFromQuery(value).rest;
+  return rest === "" || rest.includes(token) ? undefined : [name, rest];
 }

@@ -80,6 +80,16 @@ describe("a good token", () => {
   });
 });
 
+describe("a token in the path", () => {
+  it("goes nowhere: the app would see it, and logs would keep it", async () => {
+    for (const target of [`/${token}`, `/a?b=1;_connect_token=${token}`, `/?next=%2F%3F_connect_token%3D${token}`]) {
+      const answer = await answered(rules, { target, lines: [bearer(token)] });
+      expect(answer).toMatchObject({ status: 400, code: "MisplacedToken" });
+      expect(answer.body.toString()).not.toContain(token);
+    }
+  });
+});
+
 describe("a stranger", () => {
   const STRANGERS: Readonly<Record<string, (sandboxId: string) => Promise<Asked>>> = {
     "without a token": async (id) => at(id, []),
@@ -267,8 +277,43 @@ describe("a grant that is watched", () => {
     await own.apply([route(SANDBOX, { tokenEpoch: 9 })]);
     await own.apply([route(SANDBOX)], ["ct-1"]);
     expect(told).toEqual([undefined, "SandboxEnded", "Revoked", "Revoked"]);
+    // Of several reasons the token's expiry is the last: it may be that it is no reason to end what has begun.
+    own.nowMs = grant.expiresAtMs;
+    expect(ruled.grantProblem(grant)).toBe("Revoked");
+    const other = await forwarded(ruled, { lines: [bearer(await own.token({ id: "ct-2" }))] });
+    own.nowMs = other.grant.expiresAtMs;
+    expect(ruled.grantProblem(other.grant)).toBe("Expired");
+    await own.apply([route(SANDBOX, { state: "ended", endedAtMs: own.nowMs })]);
+    expect(ruled.grantProblem(other.grant)).toBe("SandboxEnded");
+    await own.apply([route(SANDBOX)]);
     expect(ruled.currentRoute(SANDBOX)?.state).toBe("running");
     expect(ruled.currentRoute(NOWHERE)).toBeUndefined();
+  });
+});
+
+describe("while an assertion is signed", () => {
+  it.each<[string, (own: Place) => Promise<void>]>([
+    ["TokenRevoked", (own) => own.apply([], ["ct-1"])],
+    ["TokenRevoked", (own) => own.apply([route(SANDBOX, { tokenEpoch: 4 })])],
+    ["SandboxEnded", (own) => own.apply([route(SANDBOX, { state: "ended", endedAtMs: own.nowMs })])],
+  ])("%s: what does not hold any more does not go on", async (code, change) => {
+    const own = await Place.start();
+    const good = await own.token();
+    const signing = Promise.withResolvers<string>();
+    const asked = Promise.withResolvers<undefined>();
+    const ruled = own.rules({
+      assertions: {
+        assertionFor: () => {
+          asked.resolve(undefined);
+          return signing.promise;
+        },
+      },
+    });
+    const decision = ruled.decide(facts({ lines: [bearer(good)] }));
+    await asked.promise;
+    await change(own);
+    signing.resolve("assertion");
+    expect(await decision).toMatchObject({ answer: { code } });
   });
 });
 

@@ -99,15 +99,18 @@ export class ConnectTokenVerifier {
     return grant;
   }
 
-  /** Why a grant no longer holds; undefined while it does. For connections that outlive their request. */
+  /**
+   * Why a grant no longer holds; undefined while it does. For connections that outlive their request. Of several reasons
+   * the token's revocation, or its key's, comes before its expiry.
+   */
   problemOf(grant: ConnectGrant): "UnknownKey" | "NotYetValid" | "Expired" | "Revoked" | undefined {
     const { isCurrentEpoch, isRevoked, keys, now } = this.#options;
     const time = now();
     if (!keys().has(grant.keyId, "connect-token")) return "UnknownKey";
-    if (time >= grant.expiresAtMs) return "Expired";
-    if (grant.issuedAtMs > time + CLOCK_SKEW_MS) return "NotYetValid";
+    // First what was done on purpose: it ends also what may outlive its token.
     if (isRevoked(grant.id, grant.sandboxId) || !isCurrentEpoch(grant.sandboxId, grant.epoch)) return "Revoked";
-    return undefined;
+    if (time >= grant.expiresAtMs) return "Expired";
+    return grant.issuedAtMs > time + CLOCK_SKEW_MS ? "NotYetValid" : undefined;
   }
 
   #proveOnce(token: string): Promise<ConnectGrant> {

@@ -1,8 +1,10 @@
 // The core alone, over plain TCP: rules that let everyone in, a gateway's door, and apps of the test's own.
+
 import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { connect, createServer } from "node:net";
 import type { ConnectGrant } from "@sallyport/connect-token/verify";
+import type { TableChange } from "@sallyport/dataplane/routes";
 import type { GatewayDoor } from "@sallyport/testkit/gateway-door";
 import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
 import { Deadlines } from "../../src/deadlines.ts";
@@ -38,7 +40,7 @@ export class World implements AsyncDisposable {
   readonly appSockets: Socket[] = [];
   route: Route;
   grantProblem: string | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(change: TableChange) => void>();
   readonly #port: number;
   readonly #stack = new AsyncDisposableStack();
   readonly #onEnd = new Set<() => void>();
@@ -121,7 +123,7 @@ export class World implements AsyncDisposable {
 
   /** Routes, revocations or keys have changed. */
   change(): void {
-    for (const tell of this.#listeners) tell();
+    for (const tell of this.#listeners) tell({ sandboxIds: new Set([SANDBOX_ID]), keysChanged: false });
   }
 
   /** When so many exchanges are over. */
