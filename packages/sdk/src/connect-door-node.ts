@@ -1,9 +1,9 @@
 // Node and Deno: undici, of this package's own version, with connections of its own.
 import type { LookupAddress, LookupOptions } from "node:dns";
 import { lookup as systemLookup } from "node:dns";
-import type { LookupFunction } from "node:net";
+import type { LookupFunction, Socket } from "node:net";
 import type { RequestInit as UndiciInit } from "undici";
-import { Agent, WebSocket as UndiciWebSocket, fetch as undiciFetch } from "undici";
+import { Agent, buildConnector, WebSocket as UndiciWebSocket, fetch as undiciFetch } from "undici";
 import type { ConnectDoor, DoorOptions } from "./connect-door.ts";
 import { isLocalName, signalOf } from "./connect-door.ts";
 
@@ -14,7 +14,19 @@ const LOOPBACK: readonly LookupAddress[] = [
 
 /** See {@link ConnectDoor}. */
 export function openNodeDoor({ ca, closed }: DoorOptions): ConnectDoor {
-  const connect = { lookup: lookupLocally, ...(ca === undefined ? {} : { ca: [...ca] }) };
+  const connector = buildConnector({ lookup: lookupLocally, ...(ca === undefined ? {} : { ca: [...ca] }) });
+  const connections = new Set<Socket>();
+  const connect: buildConnector.connector = (options, callback) => {
+    connector(options, (...[error, socket]) => {
+      if (error !== null) {
+        callback(error, null);
+        return;
+      }
+      connections.add(socket);
+      socket.once("close", () => connections.delete(socket));
+      callback(null, socket);
+    });
+  };
   // How long an answer may take is the proxy's to say (504), and the caller's by a signal.
   const dispatcher = new Agent({ connect, headersTimeout: 0, bodyTimeout: 0 });
   const sockets = new Set<UndiciWebSocket>();
@@ -37,7 +49,11 @@ export function openNodeDoor({ ca, closed }: DoorOptions): ConnectDoor {
       socket.addEventListener("close", () => sockets.delete(socket), { once: true });
       return socket as unknown as WebSocket;
     },
-    close: () => dispatcher.destroy(),
+    async close() {
+      await dispatcher.destroy();
+      // What was upgraded is nobody's but the app's, which need not answer a closing.
+      for (const socket of connections) socket.destroy();
+    },
   };
 }
 

@@ -404,4 +404,13 @@ describe("webSocket", () => {
     await client[Symbol.asyncDispose]();
     await closed;
   });
+
+  it("is cut with its client, though the app never answers its closing", async () => {
+    const socket = (await sandbox.createConnectToken()).webSocket("/deaf");
+    await new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }));
+    expect(server.upgraded).toBe(1);
+    await client[Symbol.asyncDispose]();
+    await expect.poll(() => server.upgraded).toBe(0);
+    expect(socket.readyState).toBe(socket.CLOSED);
+  });
 });

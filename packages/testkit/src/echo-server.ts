@@ -23,7 +23,8 @@ export interface SeenRequest {
 /**
  * Listens on a free port of both loopbacks. Answers every request with {@link SeenRequest} as JSON, but: `/redirect?to=URL`
  * redirects there (307, or as `status` says), `/round` to itself, `/slow` never ends its body, `/status/N` answers so. Every WebSocket gets the first protocol that
- * it asks for, the target and headers of its handshake as first message, and what it sends back.
+ * it asks for, the target and headers of its handshake as first message, and what it sends back; one to `/deaf`
+ * is never closed.
  */
 export class EchoServer implements AsyncDisposable {
   /** Of all requests and handshakes, in order. */
@@ -46,6 +47,11 @@ export class EchoServer implements AsyncDisposable {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** WebSockets that are open. */
+  get upgraded(): number {
+    return this.#upgraded.size;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,6 +105,7 @@ export class EchoServer implements AsyncDisposable {
       rest = Buffer.concat([rest, chunk]);
       for (let one = readFrame(rest); one !== undefined; one = readFrame(rest)) {
         rest = rest.subarray(one.length);
+        if (one.opcode === 8 && seen.target === "/deaf") return;
         socket.write(frame(one.opcode, one.payload));
         if (one.opcode === 8) socket.end();
       }
