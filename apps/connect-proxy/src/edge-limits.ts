@@ -1,7 +1,10 @@
 // Bounds of what strangers may do before a request is read: named, with defaults. Those of requests are in limits.ts.
 
 export interface EdgeLimits {
-  /** Client connections that are open at the same time (each may need two descriptors): in all, of one address (IPv6: of a /64), to one sandbox. */
+  /**
+   * Client connections that are open at the same time, in all (each may need two descriptors), of one address (IPv6: of a
+   * /64), to one sandbox.
+   */
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerSandbox: number;
@@ -19,7 +22,7 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   handshakeMs: 10_000,
 };
 
-/** How long an address that has most handshakes under way waits before it may begin others in their place, in milliseconds. */
+/** The address that has most handshakes under way may replace those of its own that are older, in milliseconds. */
 export const OWN_HANDSHAKE_SHED_MS = 1_000;
 /** From the connection to the whole ClientHello, in milliseconds: whoever wants to talk says so at once. */
 export const HELLO_MS = 3_000;
