@@ -14,6 +14,8 @@ export {
 } from "./connect-request.ts";
 export type { OpenErrorCode, OpenOptions } from "./open.ts";
 export { OpenError, openPort } from "./open.ts";
+export type { DirectPort } from "./open-direct.ts";
+export { openPortDirect } from "./open-direct.ts";
 export { readHead } from "./read-head.ts";
 export type { RelayEnd, RelayOptions, RelayResult } from "./relay.ts";
 export { relay } from "./relay.ts";

@@ -55,6 +55,11 @@ export class OpenError extends Error {
   }
 }
 
+/** What the gateway's refusal means. */
+export function refusalOf(status: Exclude<ConnectStatus, 200>): OpenError {
+  return new OpenError(CODES[status]);
+}
+
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
   /** For the whole opening. 15,000 ms when unset. */
@@ -79,7 +84,7 @@ export async function openPort(socketPath: string, target: ConnectRequest, optio
     const head = await readHead(socket, MAX_CONNECT_HEAD_BYTES, signal);
     const status = parseConnectAnswer(head ?? "");
     if (status === undefined) throw new OpenError("GatewayUnavailable", { cause });
-    if (status !== 200) throw new OpenError(CODES[status]);
+    if (status !== 200) throw refusalOf(status);
     return socket;
   } catch (error) {
     socket.destroy();

@@ -9,6 +9,7 @@ import type { Duplex } from "node:stream";
 import { afterEach, describe, expect, it } from "vitest";
 import { formatConnectAnswer } from "./connect-request.ts";
 import { openPort } from "./open.ts";
+import { openPortDirect } from "./open-direct.ts";
 import { readHead } from "./read-head.ts";
 import { relay } from "./relay.ts";
 
@@ -122,7 +123,30 @@ describe("openPort", () => {
     expect((await readAll(stream)).toString()).toBe("hello");
     stream.destroy();
   });
+});
 
+describe("openPortDirect", () => {
+  it("gives the bytes behind the answer, those that came early too, and keeps none of a slow taker's", async () => {
+    const large = "0123456789abcdef".repeat(64 * 1_024);
+    const { read, socket } = await openPortDirect(await answering(`${formatConnectAnswer(200, "")}${large}`), TARGET);
+    const ended = once(socket, "end");
+    const taken: Buffer[] = [];
+    read((bytes) => {
+      taken.push(bytes);
+      socket.pause();
+      setTimeout(() => socket.resume(), 1);
+    });
+    socket.resume();
+    await ended;
+    expect(Buffer.concat(taken).toString() === large).toBe(true);
+    socket.destroy();
+  });
+});
+
+describe.each([
+  ["openPort", openPort],
+  ["openPortDirect", openPortDirect],
+])("%s", (_name, open) => {
   it.each([
     ["BadRequest", formatConnectAnswer(400, "x")],
     ["NotGranted", formatConnectAnswer(403, "x")],
@@ -134,18 +158,18 @@ describe("openPort", () => {
     ["GatewayUnavailable", "a".repeat(10_000)],
     ["GatewayUnavailable", ""],
   ])("rejects with %s (%#)", async (code, answer) => {
-    await expect(openPort(await answering(answer), TARGET)).rejects.toMatchObject({ code });
+    await expect(open(await answering(answer), TARGET)).rejects.toMatchObject({ code });
   });
 
   it("rejects when nobody is there, when no answer comes, and when it is cancelled", async () => {
     const nowhere = join(tmpdir(), "no-such-folder", "open.sock");
-    await expect(openPort(nowhere, TARGET)).rejects.toMatchObject({ code: "GatewayUnavailable" });
+    await expect(open(nowhere, TARGET)).rejects.toMatchObject({ code: "GatewayUnavailable" });
     const silent = await answering(undefined);
-    await expect(openPort(silent, TARGET, { timeoutMs: 30 })).rejects.toMatchObject({ code: "Timeout" });
+    await expect(open(silent, TARGET, { timeoutMs: 30 })).rejects.toMatchObject({ code: "Timeout" });
     const cancelled = AbortSignal.abort(new Error("mine"));
-    await expect(openPort(silent, TARGET, { signal: cancelled })).rejects.toThrow("mine");
+    await expect(open(silent, TARGET, { signal: cancelled })).rejects.toThrow("mine");
     const later = new AbortController();
-    const opening = openPort(silent, TARGET, { signal: later.signal });
+    const opening = open(silent, TARGET, { signal: later.signal });
     later.abort(new Error("mine too"));
     await expect(opening).rejects.toThrow("mine too");
   });

@@ -41,7 +41,7 @@ it.each([
   expect(whole.content).toBe(content);
   expect(whole.events.at(-1)).toEqual(["end", text.includes("X-A") ? [["X-A", "b"]] : [], false]);
   for (let at = 1; at < text.length; at += 1) expect(told([text.slice(0, at), text.slice(at)])).toEqual(whole);
-  expect(told([...text.split("")])).toEqual(whole);
+  expect(told(text.split(""))).toEqual(whole);
 });
 
 it("what follows an answer is surplus", () => {

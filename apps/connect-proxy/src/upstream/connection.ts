@@ -9,6 +9,7 @@ import type { Deadlines, Timed } from "../deadlines.ts";
 import type { AnsweredRequest, AnswerHead } from "../head/answer-head.ts";
 import type { AnswerEvents, AnswerLimits, LastAnswer } from "./answer-parser.ts";
 import { AnswerParser } from "./answer-parser.ts";
+import type { OpenedPort } from "./open-route.ts";
 import type { Poolable } from "./pool.ts";
 import type { UpstreamFailure } from "./types.ts";
 
@@ -55,22 +56,27 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   #isGone = false;
   readonly #last: LastAnswer = { bytes: undefined, head: undefined };
 
-  constructor(stream: Duplex, key: string, owner: ConnectionOwner) {
+  constructor({ read, stream }: OpenedPort, key: string, owner: ConnectionOwner) {
     this.key = key;
     this.#stream = stream;
     this.#owner = owner;
-    stream.on("data", this.#onData);
     stream.on("end", this.#onEnd);
     stream.on("error", this.#onError);
     stream.on("close", this.#onClose);
     stream.on("drain", this.#onDrain);
     owner.deadlines.watch(this);
+    if (read === undefined) stream.on("data", this.#onData);
+    else read(this.#onData);
     stream.resume();
   }
 
   /** Begins an exchange on an idle connection. `head` is written at once. */
   begin(user: ConnectionUser, request: AnsweredRequest, head: string, hasBody: boolean): void {
     this.#user = user;
+    if (this.#isGone) {
+      setImmediate(() => this.#break({ code: "BadAnswer", problem: "the app spoke first" }, false));
+      return;
+    }
     this.#requestDone = !hasBody;
     this.#parser = new AnswerParser(request, this.#owner.limits, this, this.#last);
     this.#stream.write(head, "latin1");

@@ -2,7 +2,7 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OpenErrorCode } from "@sallyport/dataplane";
-import { OpenError, openPort } from "@sallyport/dataplane";
+import { OpenError, openPort, openPortDirect } from "@sallyport/dataplane";
 import type { RefusalCode, Route } from "../exchange.ts";
 import type { UpstreamFailure } from "./types.ts";
 
@@ -38,6 +38,12 @@ export class OpenFailed extends Error implements UpstreamFailure {
   }
 }
 
+/** A paused stream into a sandbox. `read`: its bytes go there and not by "data"; unset for one that was opened plainly. */
+export interface OpenedPort {
+  readonly stream: Duplex;
+  readonly read: ((take: (bytes: Buffer) => void) => void) | undefined;
+}
+
 export interface RouteOpenerOptions {
   readonly currentRoute: (sandboxId: string) => Route | undefined;
   readonly openMs: number;
@@ -53,19 +59,23 @@ export class RouteOpener {
     this.#options = options;
   }
 
-  /** A paused stream to a port, of the route as it is by then. Rejects with {@link OpenFailed}, or the signal's reason. */
+  /**
+   * Opens a port, of the route as it is by then. `plain`: for somebody who needs a stream like any other. Rejects with
+   * {@link OpenFailed}, or the signal's reason.
+   */
   async open(
     first: Route,
     port: number,
+    plain: boolean,
     signal: AbortSignal,
-  ): Promise<{ readonly stream: Duplex; readonly route: Route }> {
+  ): Promise<OpenedPort & { readonly route: Route }> {
     const askedMs = performance.now();
     let route = first;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
-      const failure = await this.#try(route, port, signal);
-      if (!(failure instanceof OpenError)) return { stream: failure, route };
-      if (!PASSING.has(failure.code) || performance.now() + pauseMs > this.#retryUntilMs(route, port, askedMs)) {
-        throw new OpenFailed(FAILURES[failure.code], failure.message, { cause: failure });
+      const opened = await this.#try(route, port, plain, signal);
+      if (!(opened instanceof OpenError)) return { ...opened, route };
+      if (!PASSING.has(opened.code) || performance.now() + pauseMs > this.#retryUntilMs(route, port, askedMs)) {
+        throw new OpenFailed(FAILURES[opened.code], opened.message, { cause: opened });
       }
       await sleep(pauseMs, undefined, { signal });
       route = this.#options.currentRoute(route.sandboxId) ?? route;
@@ -73,12 +83,15 @@ export class RouteOpener {
     }
   }
 
-  async #try(route: Route, port: number, signal: AbortSignal): Promise<Duplex | OpenError> {
+  async #try(route: Route, port: number, plain: boolean, signal: AbortSignal): Promise<OpenedPort | OpenError> {
     const { instanceId, sandboxId } = route;
     if (instanceId === "") return new OpenError("NotReady");
     try {
       const target = { sandboxId, instanceId, port, grantPort: port };
-      return await openPort(route.gateway, target, { signal, timeoutMs: this.#options.openMs });
+      const options = { signal, timeoutMs: this.#options.openMs };
+      if (plain) return { stream: await openPort(route.gateway, target, options), read: undefined };
+      const { read, socket } = await openPortDirect(route.gateway, target, options);
+      return { stream: socket, read };
     } catch (error) {
       if (error instanceof OpenError) return error;
       throw error;

@@ -59,7 +59,8 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
   }
 
   start(): void {
-    const idle = this.#owner.takeIdle(this.#request, this.#isRepeatable);
+    const isHandshake = this.#request.webSocketKey !== undefined;
+    const idle = isHandshake ? undefined : this.#owner.takeIdle(this.#request, this.#isRepeatable);
     if (idle === undefined) this.#open();
     else this.#begin(idle);
   }

@@ -81,8 +81,10 @@ export class Upstream implements ConnectionOwner, OutgoingOwner, Disposable {
   async connect(request: UpstreamRequest, opening: AbortController): Promise<UpstreamConnection> {
     this.#opening.add(opening);
     try {
-      const { route, stream } = await this.#opener.open(request.route, request.port, opening.signal);
-      const connection = new UpstreamConnection(stream, keyOf(route, request.port), this);
+      // A WebSocket's stream is handed over to whoever splices it.
+      const isPlain = request.webSocketKey !== undefined;
+      const { route, ...opened } = await this.#opener.open(request.route, request.port, isPlain, opening.signal);
+      const connection = new UpstreamConnection(opened, keyOf(route, request.port), this);
       this.#connections.add(connection);
       return connection;
     } finally {

@@ -308,6 +308,12 @@ describe("a connection of the app", () => {
     expect(peer.text).not.toContain("next one");
   });
 
+  it("on which the app speaks first is none to speak HTTP over", async () => {
+    await using world = await World.start({ app: (socket) => socket.resume().write("SSH-2.0-app\r\n") });
+    expect(await world.say(head("GET /"))).toContain("BadAnswer 8080");
+    expect(world.upstream.idleConnections).toBe(0);
+  });
+
   it("that cannot be made is asked for again while its server may be starting", async () => {
     await using world = await World.start({ app: answering(ok("x")), limits: { startRetryMs: 10_000 } });
     const { appPort } = world;

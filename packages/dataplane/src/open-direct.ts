@@ -1,0 +1,101 @@
+// Opens a port as `openPort` does, for whoever takes its bytes as they are read: into one buffer per connection, past a
+// stream's own buffers. For a proxy that answers thousands of requests each second that is a fifth of its work.
+import type { Socket } from "node:net";
+import { connect } from "node:net";
+import type { ConnectRequest } from "./connect-request.ts";
+import { formatConnectRequest, MAX_CONNECT_HEAD_BYTES, parseConnectAnswer } from "./connect-request.ts";
+import type { OpenOptions } from "./open.ts";
+import { OpenError, refusalOf } from "./open.ts";
+
+/** An open port. Paused. It tells of everything that a socket does but of "data". */
+export interface DirectPort {
+  readonly socket: Socket;
+  /** From now on bytes go to this function, each time a copy that is its own. At once those that came already. */
+  read(take: (bytes: Buffer) => void): void;
+}
+
+/** Of one read. */
+const BUFFER_BYTES = 65_536;
+
+/** Rejects as `openPort` does. */
+export async function openPortDirect(
+  socketPath: string,
+  target: ConnectRequest,
+  options: OpenOptions = {},
+): Promise<DirectPort> {
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? 15_000);
+  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+  options.signal?.throwIfAborted();
+  const answered = Promise.withResolvers<string | undefined>();
+  const head = new HeadReader((text) => answered.resolve(text));
+  let take = (bytes: Buffer): void => head.take(bytes);
+  const socket = connect({
+    path: socketPath,
+    allowHalfOpen: true,
+    onread: {
+      buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES),
+      callback: (count, buffer) => {
+        take(Buffer.from(buffer.subarray(0, count)));
+        return true;
+      },
+    },
+  });
+  let cause: unknown;
+  const onEnd = () => answered.resolve(undefined);
+  const onAbort = () => answered.reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+  socket.on("error", (error) => {
+    cause = error;
+  });
+  socket.once("end", onEnd);
+  socket.once("close", onEnd);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    socket.write(formatConnectRequest(target));
+    const status = parseConnectAnswer((await answered.promise) ?? "");
+    if (status === undefined) throw new OpenError("GatewayUnavailable", { cause });
+    if (status !== 200) throw refusalOf(status);
+    socket.pause();
+    return {
+      socket,
+      read(taker) {
+        take = taker;
+        const early = head.rest();
+        if (early.length > 0) taker(early);
+      },
+    };
+  } catch (error) {
+    socket.destroy();
+    options.signal?.throwIfAborted();
+    throw error instanceof OpenError ? error : new OpenError("Timeout", { cause: error });
+  } finally {
+    socket.off("end", onEnd);
+    socket.off("close", onEnd);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Gathers bytes up to the end of a head. */
+class HeadReader {
+  readonly #onHead: (text: string | undefined) => void;
+  #bytes = Buffer.alloc(0);
+  #end = -1;
+
+  constructor(onHead: (text: string | undefined) => void) {
+    this.#onHead = onHead;
+  }
+
+  take(bytes: Buffer): void {
+    const searchFrom = Math.max(0, this.#bytes.length - 3);
+    this.#bytes = Buffer.concat([this.#bytes, bytes]);
+    if (this.#end !== -1) return;
+    this.#end = this.#bytes.indexOf("\r\n\r\n", searchFrom);
+    const headBytes = this.#end === -1 ? this.#bytes.length : this.#end;
+    if (headBytes > MAX_CONNECT_HEAD_BYTES) this.#onHead(undefined);
+    else if (this.#end !== -1) this.#onHead(this.#bytes.toString("latin1", 0, this.#end));
+  }
+
+  /** What came behind the head. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#end + 4);
+  }
+}
