@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "@sallyport/appkit/logger";
 import type { ConnectGrant } from "@sallyport/connect-token/verify";
+import { TOKEN_PREFIX } from "@sallyport/connect-token/verify";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AccessLog } from "./access-log.ts";
 import { ACCESS_LOG_DAY_BYTES, ACCESS_LOG_DAYS, ACCESS_LOG_TEXT_CHARACTERS } from "./edge-limits.ts";
@@ -83,6 +84,7 @@ describe("AccessLog", () => {
     ["quotes and backslashes", '/"\\', '/"\\'],
     ["line ends", '/\n{"forged":true}', '/\n{"forged":true}'],
     ["what terminals obey", "/\u001b[2J\u009b\u202e", "/\u001b[2J\u009b\u202e"],
+    ["a token in a path", `/a/${TOKEN_PREFIX}abc.def`, "/a/"],
     ["a long path", `/${"x".repeat(2_000)}`, `/${"x".repeat(ACCESS_LOG_TEXT_CHARACTERS - 1)}`],
   ])("keeps %s from making a mess", async (_name, target, path) => {
     const { directory, log } = await openLog();

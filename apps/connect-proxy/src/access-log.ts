@@ -5,6 +5,7 @@ import type { FileHandle } from "node:fs/promises";
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "@sallyport/appkit/logger";
+import { TOKEN_PREFIX } from "@sallyport/connect-token/verify";
 import {
   ACCESS_LOG_DAY_BYTES,
   ACCESS_LOG_DAYS,
@@ -167,9 +168,12 @@ function fieldsOf({ about, code, grant, inBytes, ms, outBytes, outcome, protocol
   );
 }
 
+/** Without its query, and up to a connect token that somebody has put into it. */
 function pathOf(target: string | undefined): string | undefined {
   const query = target?.indexOf("?") ?? -1;
-  return query === -1 ? target : target?.slice(0, query);
+  const path = query === -1 ? target : target?.slice(0, query);
+  const token = path?.indexOf(TOKEN_PREFIX) ?? -1;
+  return token === -1 ? path : path?.slice(0, token);
 }
 
 function text(value: string | undefined): string {
