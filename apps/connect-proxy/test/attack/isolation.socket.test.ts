@@ -11,7 +11,7 @@ import type { Program } from "./raw-app.ts";
 import { targetOf } from "./strict-http.ts";
 
 const LANES = 12;
-const ROUNDS = 120;
+const ROUNDS = 60;
 const MAX_BYTES = 300_000;
 
 let place: Place;
@@ -87,8 +87,8 @@ describe("two sandboxes of two workspaces", () => {
     expect(place.b.app.problems).toEqual([]);
     // All that could go wrong did, and most went well.
     expect(tally.whole).toBeGreaterThan(LANES * ROUNDS);
-    expect(tally.broken).toBeGreaterThan(100);
-    expect(tally.aborted).toBeGreaterThan(100);
+    expect(tally.broken).toBeGreaterThan(50);
+    expect(tally.aborted).toBeGreaterThan(50);
     expect(place.a.app.connections.length).toBeLessThan(place.a.app.requests.length);
   }, 120_000);
 });
