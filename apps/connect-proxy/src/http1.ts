@@ -1,6 +1,8 @@
 // The front of HTTP/1.1 and HTTP/1.0: takes connections whose TLS handshake is done.
 import type { Duplex } from "node:stream";
+import type { TableChange } from "@sallyport/dataplane/routes";
 import type { GrantWatch } from "./exchange.ts";
+import { concerns } from "./grant-change.ts";
 import { ClientConnection } from "./http1/client-connection.ts";
 import type { Client, Http1Place } from "./http1/place.ts";
 import { WebSockets } from "./websocket.ts";
@@ -24,7 +26,7 @@ export class Http1Front implements Disposable {
     this.#watch = options.watch;
     this.#webSockets = new WebSockets(options);
     this.#place = { ...options, webSockets: this.#webSockets };
-    this.#changes = options.watch.onChange(() => this.#cutRevoked());
+    this.#changes = options.watch.onChange((change) => this.#cutRevoked(change));
   }
 
   /** How many connections are open, WebSockets apart. */
@@ -59,10 +61,11 @@ export class Http1Front implements Disposable {
   }
 
   /** A token that is only too old lets what it began come to its end; one that is revoked does not. */
-  #cutRevoked(): void {
+  #cutRevoked(change: TableChange): void {
     for (const { exchange } of this.#connections) {
       const grant = exchange?.forward?.grant;
-      const problem = grant === undefined ? undefined : this.#watch.grantProblem(grant);
+      if (grant === undefined || !concerns(change, grant)) continue;
+      const problem = this.#watch.grantProblem(grant);
       if (problem !== undefined && problem !== "Expired" && problem !== "SandboxEnded") exchange?.revoke(problem);
     }
   }

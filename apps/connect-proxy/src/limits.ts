@@ -13,6 +13,10 @@ export interface CoreLimits extends HeadLimits {
   readonly answerMs: number;
   /** Between two pieces of an answer. */
   readonly answerIdleMs: number;
+  /** A client that has closed its half is taken for gone when no answer, or no more of it, comes within this. */
+  readonly halfClosedMs: number;
+  /** How long an exchange may outlive its token that has expired; one that is revoked ends it at once. */
+  readonly outliveMs: number;
   /** How long bytes of a client are still read after the last answer of its connection, so that it gets that answer. */
   readonly lingerMs: number;
   /** How long a connection into a sandbox may take to be made. */
@@ -41,6 +45,9 @@ export const DEFAULT_LIMITS: CoreLimits = {
   stallMs: 60_000,
   answerMs: 300_000,
   answerIdleMs: 3_600_000,
+  // Browsers and most programs close their half when they go, not when they have asked.
+  halfClosedMs: 10_000,
+  outliveMs: 900_000,
   lingerMs: 2_000,
   openMs: 15_000,
   startRetryMs: 3_000,

@@ -1,5 +1,7 @@
 // All WebSockets that are open: how many each sandbox may have, and their end when a token does not hold any more.
+import type { ConnectGrant } from "@sallyport/connect-token/verify";
 import type { GrantWatch } from "./exchange.ts";
+import { concerns } from "./grant-change.ts";
 import type { CoreLimits } from "./limits.ts";
 import { Places } from "./upstream/places.ts";
 import { GOING_AWAY, POLICY_VIOLATION } from "./websocket/close-frame.ts";
@@ -36,9 +38,9 @@ export class WebSockets implements Disposable {
     const { limits, watch } = options;
     this.#options = options;
     this.#places = new Places(limits.maxWebSocketsPerSandbox, limits.maxWebSockets);
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer = setInterval(() => this.#checkThose((grant) => grant.expiresAtMs <= Date.now()), LOOK_MS);
     this.#timer.unref();
-    this.#changes = watch.onChange(() => this.#look());
+    this.#changes = watch.onChange((change) => this.#checkThose((grant) => concerns(change, grant)));
   }
 
   get size(): number {
@@ -84,8 +86,8 @@ export class WebSockets implements Disposable {
     for (const splice of this.#open) splice.destroy();
   }
 
-  #look(): void {
-    for (const splice of this.#open) this.#check(splice);
+  #checkThose(which: (grant: ConnectGrant) => boolean): void {
+    for (const splice of this.#open) if (which(splice.grant)) this.#check(splice);
   }
 
   #check(splice: Splice): void {

@@ -25,7 +25,7 @@ export interface AnswerHead {
   readonly framing: Framing;
   /** Of an answer to HEAD, or a 304: the length that a GET's body has. */
   readonly absentLength: number | undefined;
-  /** The app lets the connection live on. */
+  /** The app lets the connection live on, and no bytes of this answer can come that its end is not the end of. */
   readonly keepAlive: boolean;
   /** For how long it says to keep an idle connection, at most. */
   readonly keepAliveSeconds: number | undefined;
@@ -53,15 +53,25 @@ export function scanAnswerHead(text: string, request: AnsweredRequest, maxHeader
   if (status === 101) checkUpgrade(request, fields, options);
   const hasBody = request.method !== "HEAD" && status >= 200 && status !== 204 && status !== 304;
   const mayTellLength = !hasBody && status !== 204 && status >= 200;
+  const mayFollow = !hasBody && status >= 200 && mayBringBody(request.method, said);
   return {
     status,
     reason,
     endToEnd: endToEnd(headers, options),
     framing: hasBody ? (said ?? UNTIL_CLOSE) : NO_BODY,
     absentLength: mayTellLength && said?.kind === "length" ? said.length : undefined,
-    keepAlive: !options.has("close") && (!isHttp10 || options.has("keep-alive")),
+    keepAlive: !mayFollow && !options.has("close") && (!isHttp10 || options.has("keep-alive")),
     keepAliveSeconds: keepAliveSeconds(fields.keepAlives),
   };
+}
+
+/**
+ * Whether an app may send a body all the same with an answer that has none: to HEAD many do, and what one client stored in
+ * it would be the answer to the next.
+ */
+function mayBringBody(method: string, said: Framing | undefined): boolean {
+  if (said === undefined) return method === "HEAD";
+  return said.kind !== "length" || said.length > 0;
 }
 
 function sort(headers: readonly RawHeader[]) {

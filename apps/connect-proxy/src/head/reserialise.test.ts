@@ -8,7 +8,7 @@ import { BadMessage } from "../bad-message.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { RequestHead } from "./request-head.ts";
 import { scanRequestHead } from "./request-head.ts";
-import { writeRequestHead } from "./write-head.ts";
+import { hasContent, writeRequestHead } from "./write-head.ts";
 
 const HOST = "sb-01jz0000000000000000000001.localhost";
 
@@ -99,7 +99,8 @@ it("reads as the same message", { timeout: 60_000 }, async () => {
         chunked: ["Transfer-Encoding", "chunked"],
         length: ["Content-Length", String(head.framing.kind === "length" ? head.framing.length : "")],
       };
-      const rawHeaders = [...head.endToEnd.flat(), ...(framing[head.framing.kind] ?? [])];
+      const close = hasContent(head.framing) ? ["Connection", "close"] : [];
+      const rawHeaders = [...head.endToEnd.flat(), ...(framing[head.framing.kind] ?? []), ...close];
       expect(read).toEqual({ method, url, rawHeaders });
     }),
     { numRuns: 600 },

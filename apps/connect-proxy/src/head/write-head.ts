@@ -5,15 +5,23 @@ import { isAll, TARGET, TOKEN } from "./characters.ts";
 import { kindOf } from "./field-names.ts";
 import type { Framing } from "./framing.ts";
 
-/** For the app: always HTTP/1.1, to be kept alive. */
+/**
+ * For the app: always HTTP/1.1. To be kept alive, but behind a body: many servers leave one unread that they do not expect,
+ * and take it for the next request, whose headers the client has written and not the proxy.
+ */
 export function writeRequestHead(
   request: { readonly method: string; readonly target: string; readonly headers: readonly RawHeader[] },
   framing: Framing,
   isWebSocket: boolean,
 ): string {
   if (!isAll(request.target, TARGET)) throw new TypeError("a target holds a blank or a control character");
-  const upgrade = isWebSocket ? "Connection: Upgrade\r\nUpgrade: websocket\r\n" : "";
-  return `${request.method} ${request.target} HTTP/1.1\r\n${lines(request.headers)}${framingLine(framing)}${upgrade}\r\n`;
+  const connection = CONNECTION_LINES[isWebSocket ? "upgrade" : hasContent(framing) ? "close" : ""];
+  return `${request.method} ${request.target} HTTP/1.1\r\n${lines(request.headers)}${framingLine(framing)}${connection}\r\n`;
+}
+
+/** Whether bytes may follow a head of this framing. */
+export function hasContent(framing: Framing): boolean {
+  return framing.kind === "length" ? framing.length > 0 : framing.kind !== "none";
 }
 
 export interface WrittenAnswer {

@@ -28,6 +28,8 @@ export class ClientConnection implements Http1Owner, Timed {
   /** For more of the body; for the client to take more of the answer. */
   #bodyUntilMs = NEVER;
   #drainUntilMs = NEVER;
+  /** For a sign of life of the answer, once the client has closed its half. */
+  #goneAtMs = NEVER;
   #isInHead = true;
   #isDraining = false;
   #hasEnded = false;
@@ -70,14 +72,17 @@ export class ClientConnection implements Http1Owner, Timed {
 
   get deadlineMs(): number {
     if (this.#exchange === undefined) return Math.min(this.#waitUntilMs, this.#drainUntilMs);
-    return Math.min(this.#bodyUntilMs, this.#drainUntilMs);
+    return Math.min(this.#bodyUntilMs, this.#drainUntilMs, this.#goneAtMs, this.#exchange.untilMs);
   }
 
   onDeadline(): void {
     const exchange = this.#exchange;
-    const isStalled = this.#drainUntilMs <= this.#place.deadlines.nowMs;
+    const { nowMs } = this.#place.deadlines;
+    const isStalled = this.#drainUntilMs <= nowMs;
     if (exchange !== undefined) {
       if (isStalled) exchange.revoke("ClientStalled");
+      else if (this.#goneAtMs <= nowMs) exchange.onClientGone();
+      else if (exchange.untilMs <= nowMs) exchange.revoke("Expired");
       else exchange.refuse("RequestTimeout");
     } else if (isStalled || this.#lingeredBytes !== undefined) this.#destroy();
     else if (this.#incoming.length === 0) this.#linger();
@@ -101,8 +106,9 @@ export class ClientConnection implements Http1Owner, Timed {
     this.#settle();
   }
 
-  onClientFull(): void {
-    this.#settle();
+  onWritten(isFull: boolean): void {
+    if (this.#hasEnded) this.#expectSigns();
+    if (isFull) this.#settle();
   }
 
   onAnswered(keepAlive: boolean): void {
@@ -152,6 +158,7 @@ export class ClientConnection implements Http1Owner, Timed {
       if (this.stream.writableFinished) this.#destroy();
     } else if (exchange === undefined) this.#linger();
     else if (exchange.wantsBody) exchange.onClientGone();
+    else this.#expectSigns();
   };
 
   readonly #onBroken = (): void => {
@@ -165,6 +172,11 @@ export class ClientConnection implements Http1Owner, Timed {
     this.#pump();
     this.#settle();
   };
+
+  /** A client that has closed its half may still wait for the answer; most are gone. */
+  #expectSigns(): void {
+    this.#goneAtMs = this.#place.deadlines.roughMs + this.#place.limits.halfClosedMs;
+  }
 
   #readBody(bytes: Buffer): void {
     const end = this.#exchange?.readBody(bytes) ?? 0;

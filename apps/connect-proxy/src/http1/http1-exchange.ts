@@ -31,6 +31,13 @@ import type { Http1Owner, Http1Place } from "./place.ts";
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NO_TRAILERS: readonly RawHeader[] = [];
 
+/** What a grant that does not hold any more is refused for. */
+const LOST: Readonly<Record<string, RefusalCode>> = {
+  Expired: "TokenExpired",
+  SandboxEnded: "SandboxEnded",
+  UnknownSandbox: "UnknownSandbox",
+};
+
 export class Http1Exchange implements AnswerSink {
   readonly #place: Http1Place;
   readonly #owner: Http1Owner;
@@ -47,6 +54,7 @@ export class Http1Exchange implements AnswerSink {
   #status = 0;
   #code: string | undefined;
   #toldToContinue = false;
+  #untilMs = Number.POSITIVE_INFINITY;
   /** Of a handshake. */
   #socketPlace: Disposable | undefined;
   #keepAlive = false;
@@ -70,6 +78,11 @@ export class Http1Exchange implements AnswerSink {
   /** The app has enough of the body for now. */
   get isBodyBlocked(): boolean {
     return this.#isBodyBlocked;
+  }
+
+  /** It may live so long. */
+  get untilMs(): number {
+    return this.#untilMs;
   }
 
   /** Of a request that is on its way to the app. */
@@ -180,9 +193,10 @@ export class Http1Exchange implements AnswerSink {
   }
 
   onFlush(): boolean {
-    if (this.#isOver || this.#writer.flush()) return true;
-    this.#owner.onClientFull();
-    return false;
+    if (this.#isOver) return true;
+    const hasRoom = this.#writer.flush();
+    this.#owner.onWritten(!hasRoom);
+    return hasRoom;
   }
 
   onEnd(trailers: readonly RawHeader[]): void {
@@ -266,6 +280,14 @@ export class Http1Exchange implements AnswerSink {
       return;
     }
     this.#forward = decision;
+    // Between the decision and now there may have been a turn in which the token was revoked, and nobody to be told.
+    const problem = this.#place.watch.grantProblem(decision.grant);
+    if (problem !== undefined) {
+      this.refuse(LOST[problem] ?? "TokenRevoked");
+      return;
+    }
+    const { deadlines, limits } = this.#place;
+    this.#untilMs = deadlines.roughMs + decision.grant.expiresAtMs - Date.now() + limits.outliveMs;
     const { framing, method, webSocketKey } = this.#head;
     const { grant, headers, route, target } = decision;
     if (webSocketKey !== undefined) {

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Deadlines } from "../deadlines.ts";
-import type { Observe, Rules } from "../exchange.ts";
+import type { GrantWatch, Observe, Rules } from "../exchange.ts";
 import type { CoreLimits } from "../limits.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamRequest } from "../upstream/types.ts";
 import type { WebSockets } from "../websocket.ts";
@@ -10,6 +10,7 @@ import type { WebSockets } from "../websocket.ts";
 /** The front's surroundings. */
 export interface Http1Place {
   readonly rules: Rules;
+  readonly watch: GrantWatch;
   readonly upstream: { request(request: UpstreamRequest, sink: AnswerSink): UpstreamExchange };
   readonly webSockets: WebSockets;
   readonly limits: CoreLimits;
@@ -38,8 +39,8 @@ export interface Http1Owner extends Client {
   readonly unreadBytes: number;
   /** The exchange reads a body from now on, or can take more of it. */
   onBodyWanted(): void;
-  /** The client takes no more of the answer for now. */
-  onClientFull(): void;
+  /** A part of the answer is written. `isFull`: the client takes no more for now. */
+  onWritten(isFull: boolean): void;
   /** The client's next request may come, or is there already. */
   onAnswered(keepAlive: boolean): void;
   /** Breaks off, so that nobody takes what was sent for whole. */

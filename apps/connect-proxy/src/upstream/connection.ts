@@ -30,6 +30,13 @@ export interface ConnectionUser {
   onDrain(): void;
 }
 
+export interface BeginOptions {
+  /** More of the request follows. */
+  readonly hasBody: boolean;
+  /** The app was told to close after it. */
+  readonly isLast: boolean;
+}
+
 /** Whose connections they are. */
 export interface ConnectionOwner {
   readonly limits: AnswerLimits & { readonly poolIdleMs: number };
@@ -48,11 +55,13 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   idleSinceMs = 0;
   watchedAt: number | undefined;
   readonly #stream: Duplex;
+  readonly #read: OpenedPort["read"];
   readonly #owner: ConnectionOwner;
   #idleUntilMs = Number.POSITIVE_INFINITY;
   #user: ConnectionUser | undefined;
   #parser: AnswerParser | undefined;
   #requestDone = false;
+  #isLast = false;
   #isGone = false;
   readonly #last: LastAnswer = { bytes: undefined, head: undefined };
 
@@ -64,20 +73,26 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     stream.on("error", this.#onError);
     stream.on("close", this.#onClose);
     stream.on("drain", this.#onDrain);
-    owner.deadlines.watch(this);
-    if (read === undefined) stream.on("data", this.#onData);
-    else read(this.#onData);
-    stream.resume();
+    this.#read = read;
+  }
+
+  /** Reads from now on. An app that has spoken already has lost its connection by the end of this call. */
+  start(): void {
+    this.#owner.deadlines.watch(this);
+    if (this.#read === undefined) this.#stream.on("data", this.#onData);
+    else this.#read(this.#onData);
+    if (!this.#isGone) this.#stream.resume();
   }
 
   /** Begins an exchange on an idle connection. `head` is written at once. */
-  begin(user: ConnectionUser, request: AnsweredRequest, head: string, hasBody: boolean): void {
+  begin(user: ConnectionUser, request: AnsweredRequest, head: string, { hasBody, isLast }: BeginOptions): void {
     this.#user = user;
     if (this.#isGone) {
       setImmediate(() => this.#break({ code: "BadAnswer", problem: "the app spoke first" }, false));
       return;
     }
     this.#requestDone = !hasBody;
+    this.#isLast = isLast;
     this.#parser = new AnswerParser(request, this.#owner.limits, this, this.#last);
     this.#stream.write(head, "latin1");
   }
@@ -159,7 +174,8 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     const { deadlines, limits } = this.#owner;
     const toldMs = (head.keepAliveSeconds ?? Number.POSITIVE_INFINITY) * 1_000 - KEEP_ALIVE_MARGIN_MS;
     const idleMs = Math.min(limits.poolIdleMs, toldMs);
-    const isSound = head.keepAlive && head.framing.kind !== "close" && this.#requestDone && !surplus && idleMs > 0;
+    const isSound =
+      head.keepAlive && head.framing.kind !== "close" && this.#requestDone && !this.#isLast && !surplus && idleMs > 0;
     this.idleSinceMs = deadlines.roughMs;
     this.#idleUntilMs = this.idleSinceMs + idleMs;
     if (isSound && this.#owner.release(this)) this.#stream.resume();

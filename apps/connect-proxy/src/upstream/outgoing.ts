@@ -6,7 +6,7 @@ import { endToEndTrailers } from "../body/trailers.ts";
 import type { Deadlines, Timed } from "../deadlines.ts";
 import type { AnsweredRequest, AnswerHead } from "../head/answer-head.ts";
 import { acceptOf } from "../head/handshake.ts";
-import { writeRequestHead } from "../head/write-head.ts";
+import { hasContent, writeRequestHead } from "../head/write-head.ts";
 import type { ConnectionUser, UpstreamConnection } from "./connection.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamFailure, UpstreamRequest } from "./types.ts";
 
@@ -177,7 +177,10 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
 
   #begin(connection: UpstreamConnection): void {
     this.#connection = connection;
-    connection.begin(this, this.#answered, this.#head, !this.#bodyDone || this.#queue.length > 0);
+    connection.begin(this, this.#answered, this.#head, {
+      hasBody: !this.#bodyDone || this.#queue.length > 0,
+      isLast: hasContent(this.#request.framing),
+    });
     let hasRoom = true;
     for (const bytes of this.#queue) hasRoom = connection.write(bytes);
     const wasWaiting = this.#queue.length > 0;

@@ -45,6 +45,11 @@ export class Upstream implements ConnectionOwner, OutgoingOwner, Disposable {
     return this.#pool.size;
   }
 
+  /** Connections into sandboxes that are open. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
   /** Requests on their way. */
   get requests(): number {
     return this.#requests.count;
@@ -86,6 +91,7 @@ export class Upstream implements ConnectionOwner, OutgoingOwner, Disposable {
       const { route, ...opened } = await this.#opener.open(request.route, request.port, isPlain, opening.signal);
       const connection = new UpstreamConnection(opened, keyOf(route, request.port), this);
       this.#connections.add(connection);
+      connection.start();
       return connection;
     } finally {
       this.#opening.delete(opening);

@@ -1,5 +1,6 @@
 // HTTP/1 through the core over real sockets: what a client says, what an app gets and answers, what comes back.
 import { createHash } from "node:crypto";
+import type { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { World as Place } from "./world.ts";
 import { answering, head, INSTANCE_ID, ok, World } from "./world.ts";
@@ -107,13 +108,16 @@ describe("a body", () => {
     using peer = await world.connect();
     peer.send(`${head("POST /1", "Content-Length: 3")}abc`);
     await peer.until((text) => text.endsWith("x"));
-    expect(received).toBe(`${head("POST /1", "Content-Length: 3")}abc`);
+    expect(received).toBe(`${head("POST /1", "Content-Length: 3", "Connection: close")}abc`);
     received = "";
     peer.send(head("POST /2", "Transfer-Encoding: chunked", "Trailer: X-Sum") + CHUNKS.join(""));
     await peer.until((text) => text.split("200 OK").length === 3 && text.endsWith("x"));
     const chunk = "c\r\nhello, world\r\n";
-    expect(received).toBe(`${head("POST /2", "Transfer-Encoding: chunked")}${chunk}0\r\nX-Sum: 1\r\n\r\n`);
-    expect(world.appSockets).toHaveLength(1);
+    const second = head("POST /2", "Transfer-Encoding: chunked", "Connection: close");
+    expect(received).toBe(`${second}${chunk}0\r\nX-Sum: 1\r\n\r\n`);
+    // An app that left the body unread must not take it for a request.
+    expect(world.appSockets).toHaveLength(2);
+    expect(world.upstream.idleConnections).toBe(0);
   });
 
   it("that turns out malformed cuts the app's connection, and is refused", async () => {
@@ -310,8 +314,25 @@ describe("a connection of the app", () => {
 
   it("on which the app speaks first is none to speak HTTP over", async () => {
     await using world = await World.start({ app: (socket) => socket.resume().write("SSH-2.0-app\r\n") });
-    expect(await world.say(head("GET /"))).toContain("BadAnswer 8080");
+    for (let count = 0; count < 20; count += 1) expect(await world.say(head("GET /"))).toContain("BadAnswer 8080");
     expect(world.upstream.idleConnections).toBe(0);
+    expect(world.upstream.connections).toBe(0);
+  });
+
+  it.each([
+    ["HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 0],
+    ["HEAD", "HTTP/1.1 200 OK\r\n\r\n", 0],
+    ["HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1],
+    ["GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 0],
+    ["GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 0],
+    ["GET", "HTTP/1.1 304 Not Modified\r\n\r\n", 1],
+    ["GET", "HTTP/1.1 204 No Content\r\n\r\n", 1],
+  ])("on which a body may follow an answer that has none is not kept (%s, %j: %i)", async (method, answer, kept) => {
+    await using world = await World.start({ app: answering(answer) });
+    using peer = await world.connect();
+    peer.send(head(`${method} /`));
+    await peer.until("\r\n\r\n");
+    expect(world.upstream.idleConnections).toBe(kept);
   });
 
   it("that cannot be made is asked for again while its server may be starting", async () => {
@@ -459,6 +480,24 @@ describe("time", () => {
     expect(await until(head("GET /"))).toMatch(/^HTTP\/1\.1 504 [\s\S]*AnswerTimeout 8080$/);
   });
 
+  it("is limited for a client that has closed its half, and for a token that has expired", async () => {
+    const limits = { halfClosedMs: 100, outliveMs: 100 };
+    const app = (socket: Socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\n\r\nfirst"));
+      socket.on("end", () => socket.end());
+    };
+    await using gone = await World.start({ app, limits });
+    using client = await gone.connect();
+    client.socket.end(head("GET /"));
+    await gone.over(1);
+    expect(gone.ends[0]).toMatchObject({ outcome: "client-cut", status: 200 });
+    await using late = await World.start({ app, limits, expiresAtMs: Date.now() + 1_000 });
+    using waiting = await late.connect();
+    waiting.send(head("GET /"));
+    await late.over(1);
+    expect(late.ends[0]).toMatchObject({ outcome: "proxy-cut", code: "Expired", status: 200 });
+  });
+
   it("is limited for a client that takes nothing", async () => {
     await using world = await World.start({
       app: (socket) => {
@@ -500,6 +539,13 @@ describe("the end of the proxy", () => {
     answer.resolve();
     expect(await busy.ended).toBe("end");
     expect(busy.text).toMatch(/Connection: close\r\n\r\nlast$/);
+  });
+
+  it("of a token between its decision and its way to the app is noticed", async () => {
+    await using world = await World.start({ app: answering(ok("x")) });
+    world.grantProblem = "Revoked";
+    expect(await world.say(head("GET /"))).toContain("TokenRevoked 8080");
+    expect(world.appSockets).toHaveLength(0);
   });
 
   it("and a revoked token cut what is under way", async () => {

@@ -188,13 +188,16 @@ describe("the bytes", () => {
 describe("the end", () => {
   it.each(["Revoked", "Expired"])("comes by a close frame when the token is %s", async (problem) => {
     const app = upgrading();
-    await using world = await World.start({ app: app.app });
+    const end = problem === "Expired" ? { expiresAtMs: Date.now() + 1_500 } : {};
+    await using world = await World.start({ app: app.app, ...end });
     using peer = await upgraded(world);
     const socket = await app.socket;
     socket.write(frame("hello"));
     await peer.until("hello");
-    world.grantProblem = problem;
-    if (problem === "Revoked") world.change();
+    if (problem === "Revoked") {
+      world.grantProblem = problem;
+      world.change();
+    }
     await peer.ended;
     const close = framesOf(peer).subarray(frame("hello").length);
     expect(close[0]).toBe(0x88);

@@ -28,6 +28,8 @@ export interface WorldOptions {
   readonly limits?: Partial<CoreLimits>;
   readonly rules?: Partial<Rules>;
   readonly keepWebSockets?: boolean;
+  /** Of every grant. */
+  readonly expiresAtMs?: number;
 }
 
 export class World implements AsyncDisposable {
@@ -60,7 +62,7 @@ export class World implements AsyncDisposable {
     const limits = { ...DEFAULT_LIMITS, startRetryMs: 0, ...options.limits };
     const deadlines = this.#stack.use(new Deadlines(TICK_MS));
     const watch: GrantWatch = {
-      grantProblem: () => this.grantProblem,
+      grantProblem: ({ expiresAtMs }) => this.grantProblem ?? (expiresAtMs <= Date.now() ? "Expired" : undefined),
       currentRoute: () => this.route,
       onChange: (listener) => {
         this.#listeners.add(listener);
@@ -70,7 +72,7 @@ export class World implements AsyncDisposable {
     this.upstream = this.#stack.use(new Upstream({ limits, deadlines, currentRoute: () => this.route }));
     this.front = this.#stack.use(
       new Http1Front({
-        rules: { ...openRules(() => this.route), ...options.rules },
+        rules: { ...openRules(() => this.route, options.expiresAtMs), ...options.rules },
         upstream: this.upstream,
         limits,
         connectDomain: "localhost",
@@ -217,7 +219,7 @@ export function ok(body: string, ...fields: string[]): string {
   return `${["HTTP/1.1 200 OK", `Content-Length: ${body.length}`, ...fields].join("\r\n")}\r\n\r\n${body}`;
 }
 
-function openRules(route: () => Route): Rules {
+function openRules(route: () => Route, expiresAtMs = Number.MAX_SAFE_INTEGER): Rules {
   const grant: ConnectGrant = {
     id: "ct-1",
     sandboxId: SANDBOX_ID,
@@ -227,7 +229,7 @@ function openRules(route: () => Route): Rules {
     epoch: 0,
     embed: false,
     issuedAtMs: 0,
-    expiresAtMs: Number.MAX_SAFE_INTEGER,
+    expiresAtMs,
     keyId: "k",
   };
   return {
