@@ -210,6 +210,17 @@ describe("the sequence", () => {
     expect(Number(await head())).toBe(Number(before) + 1);
   });
 
+  it("tells everything anew to whoever has read so slowly that the rest was forgotten", async () => {
+    const sandboxId = await create();
+    await using edge = await new FakeEdge(api, { id: "slow" }).ready();
+    await state(edge, sandboxId, RouteState.RUNNING);
+    const count = edge.messages.length;
+    await api.sql("UPDATE route_sequence SET revision = revision + 5, floor = revision + 5");
+    await eventually("a reset", () => edge.messages.slice(count).find(({ reset }) => reset));
+    await state(edge, sandboxId, RouteState.RUNNING);
+    expect(edge.messages.slice(count).some(({ keySet }) => keySet !== undefined)).toBe(true);
+  });
+
   it("forgets what is past its time, and resets whoever was away for longer", async () => {
     const sandboxId = await create();
     const edge = await new FakeEdge(api, { id: "away" }).ready();

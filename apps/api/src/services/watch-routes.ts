@@ -9,6 +9,8 @@ import { EDGES_TOPIC, ROUTES_TOPIC } from "../store/topics.ts";
 import type { ServiceDeps } from "./deps.ts";
 
 const HEARTBEAT_MS = 1_000;
+/** After news: more of it is told together, since an edge puts each part on its disk. */
+const REST_MS = 5;
 /** Of one message: some 200 bytes each. */
 const PART = 1_000;
 /** A sign of life that says nothing new is written this often. */
@@ -46,20 +48,30 @@ export async function* watchRoutes(
   await register(deps, edgeId, told);
   deps.acknowledgements.forget(edgeId);
   let toldKeys = told;
+  let isSnapshot = reset;
   let nextBeatAt = 0;
   for (;;) {
     const page = await readChanges(deps.db, told, PART);
+    if (!isSnapshot && told < page.floor) {
+      // It took so long to read that what it was not told yet has been forgotten meanwhile.
+      [reset, isSnapshot, told, toldKeys] = [true, true, 0, 0];
+      continue;
+    }
     const keySet = page.isWhole && page.keysRevision > toldKeys ? await deps.connectKeys.publishedSet() : undefined;
     const now = deps.clock.monotonicMs();
-    if (reset || page.last > told || now >= nextBeatAt) {
+    const isNews = reset || page.last > told;
+    if (isNews || now >= nextBeatAt) {
       yield partOf(page, { reset, keySet, endedAfter: deps.clock.now() - ENDED_ROUTE_LIFE_MS });
       nextBeatAt = now + HEARTBEAT_MS;
       told = page.last;
       reset = false;
       if (keySet !== undefined) toldKeys = page.keysRevision;
     }
-    if (page.isWhole) await subscription.next(Math.max(0, nextBeatAt - deps.clock.monotonicMs()), signal);
-    else signal.throwIfAborted();
+    signal.throwIfAborted();
+    if (!page.isWhole) continue;
+    isSnapshot = false;
+    if (isNews) await deps.clock.sleep(REST_MS, signal);
+    await subscription.next(Math.max(0, nextBeatAt - deps.clock.monotonicMs()), signal);
   }
 }
 
