@@ -192,6 +192,7 @@ export class ClientConnection implements Http1Owner, Timed {
         this.#noteHeadBegun();
         const head = this.#incoming.takeHead();
         if (head === undefined) break;
+        if (this.#hasEnded) this.#expectSigns();
         this.#exchange = new Http1Exchange(this.#place, this, head);
         this.#exchange.begin();
       }

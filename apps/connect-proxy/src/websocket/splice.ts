@@ -16,7 +16,7 @@ export interface SpliceOptions {
   readonly onOver: (end: SpliceEnd) => void;
 }
 
-export type SpliceEnd = Pick<ExchangeEnd, "outcome" | "inBytes" | "outBytes"> & { readonly code?: string };
+type SpliceEnd = Pick<ExchangeEnd, "outcome" | "inBytes" | "outBytes"> & { readonly code?: string };
 
 /** How long a close frame of ours has to get out, and an end of one side to become one of both. */
 const CLOSING_MS = 500;
