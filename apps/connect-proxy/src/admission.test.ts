@@ -76,6 +76,21 @@ describe("Admission", () => {
     expect(shed).toHaveLength(3);
   });
 
+  it("bounds the operator's own proxies with all others alone, and sheds none of theirs", () => {
+    const limits = { ...DEFAULT_EDGE_LIMITS, connections: 5, connectionsPerAddress: 1, connectionsPerSandbox: 2 };
+    const admission = new Admission(limits, (address) => address === "10.0.0.1");
+    const shed: string[] = [];
+    const come = (address: string) => admission.connection(address, () => shed.push(address));
+    for (let count = 0; count < 4; count += 1) held(come("10.0.0.1"));
+    held(come("198.51.100.1"));
+    held(come("198.51.100.2"));
+    expect(shed).toEqual(["198.51.100.1"]);
+    const toSandbox = (address: string) => admission.toSandbox("sb-1", address, () => shed.push(address));
+    held(toSandbox("10.0.0.1"));
+    held(toSandbox("10.0.0.1"));
+    expect(toSandbox("198.51.100.3")).toBe("sandbox");
+  });
+
   it("tells when nobody is left, or that the time is over", async () => {
     const { admission, tell } = make({});
     await admission.empty(60_000);

@@ -9,6 +9,8 @@ import { OWN_HANDSHAKE_SHED_MS } from "./edge-limits.ts";
 /** Which bound a connection met, or that it made room for another one. */
 export type Refused = "connections" | "address" | "handshakes" | "sandbox" | "shed";
 
+const TRUSTED = "trusted";
+
 export class Admission {
   readonly #limits: EdgeLimits;
   readonly #connections: Crowd;
@@ -16,10 +18,15 @@ export class Admission {
   readonly #bySandbox = new Map<string, Crowd>();
   #onEmpty: (() => void)[] = [];
 
-  constructor(limits: EdgeLimits) {
+  readonly #isTrustedPeer: (address: string) => boolean;
+
+  /** Peers that are trusted, the operator's own proxies, speak for many: they are bounded together with all, not alone. */
+  constructor(limits: EdgeLimits, isTrustedPeer: (address: string) => boolean = () => false) {
+    const { connections: max, connectionsPerAddress: maxPerGroup } = limits;
     this.#limits = limits;
-    this.#connections = new Crowd({ max: limits.connections, maxPerGroup: limits.connectionsPerAddress });
-    this.#handshakes = new Crowd({ max: limits.handshakes, ownAfterMs: OWN_HANDSHAKE_SHED_MS });
+    this.#isTrustedPeer = isTrustedPeer;
+    this.#connections = new Crowd({ max, maxPerGroup, exempt: TRUSTED });
+    this.#handshakes = new Crowd({ max: limits.handshakes, ownAfterMs: OWN_HANDSHAKE_SHED_MS, exempt: TRUSTED });
   }
 
   get open(): number {
@@ -32,7 +39,7 @@ export class Admission {
 
   /** A connection of this address, from its acceptance to its end; or why not. `shed` ends it, to make room. */
   connection(address: string, shed: () => void): Disposable | Refused {
-    const member = memberOf(address, shed);
+    const member = this.#member(address, shed);
     if (this.#connections.isFullFor(member.group)) return "address";
     if (!this.#connections.admit(member)) return "connections";
     return {
@@ -45,16 +52,17 @@ export class Admission {
 
   /** A handshake under way, or that there is no place for it. */
   handshake(address: string, shed: () => void): Disposable | Refused {
-    const member = memberOf(address, shed);
+    const member = this.#member(address, shed);
     if (!this.#handshakes.admit(member)) return "handshakes";
     return { [Symbol.dispose]: () => this.#handshakes.leave(member) };
   }
 
   /** A connection to this sandbox, or why not. */
   toSandbox(sandboxId: string, address: string, shed: () => void): Disposable | Refused {
-    const crowd = this.#bySandbox.get(sandboxId) ?? new Crowd({ max: this.#limits.connectionsPerSandbox });
+    const crowd =
+      this.#bySandbox.get(sandboxId) ?? new Crowd({ max: this.#limits.connectionsPerSandbox, exempt: TRUSTED });
     this.#bySandbox.set(sandboxId, crowd);
-    const member = memberOf(address, shed);
+    const member = this.#member(address, shed);
     if (!crowd.admit(member)) return "sandbox";
     return {
       [Symbol.dispose]: () => {
@@ -64,11 +72,9 @@ export class Admission {
     };
   }
 
-  /** Somebody at this address has shown a good token for the sandbox. */
+  /** Somebody at this address has shown a good token for the sandbox: there it keeps its places, and nowhere else. */
   prove(address: string, sandboxId: string): void {
-    const group = groupOf(address);
-    this.#connections.prove(group);
-    this.#bySandbox.get(sandboxId)?.prove(group);
+    this.#bySandbox.get(sandboxId)?.prove(groupOf(address));
   }
 
   /** Resolves when no connection is open, at the latest after so many milliseconds. */
@@ -80,10 +86,10 @@ export class Admission {
     await promise;
     clearTimeout(timer);
   }
-}
 
-function memberOf(address: string, shed: () => void): Member {
-  return { group: groupOf(address), sinceMs: performance.now(), shed };
+  #member(address: string, shed: () => void): Member {
+    return { group: this.#isTrustedPeer(address) ? TRUSTED : groupOf(address), sinceMs: performance.now(), shed };
+  }
 }
 
 /** Whose connections count together: of IPv6 a /64, since whoever has one address has them all. */

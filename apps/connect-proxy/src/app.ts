@@ -45,7 +45,7 @@ const RECONNECT = {
 } as const;
 
 const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
-  stored: "the stored routes cannot be read to their end; waiting for the api",
+  stored: "the stored routes are damaged; every token is refused until the api is heard",
   watch: "the api's routes cannot be followed; trying again",
   save: "the routes cannot be kept; no revision is acknowledged meanwhile",
   acknowledge: "a revision could not be acknowledged; trying again",
@@ -132,6 +132,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     certificates,
     connectDomain,
     limits: edgeLimits,
+    isTrustedPeer: config.isTrustedPeer,
     http2: config.http2,
     onSecure: (connection) => (connection.protocol === "h2" ? http2 : http1).serve(connection.socket, connection),
     onRefused: (reason) => metrics.refusedAtDoor(reason),

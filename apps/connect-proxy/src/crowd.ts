@@ -22,6 +22,8 @@ export interface CrowdOptions {
   readonly max: number;
   /** The most of one group; no bound of its own when unset. */
   readonly maxPerGroup?: number | undefined;
+  /** A group that is not bounded, and makes no room. */
+  readonly exempt?: string | undefined;
   /** A group that has most itself may still replace its own connections that are older, in milliseconds. Never when unset. */
   readonly ownAfterMs?: number | undefined;
 }
@@ -41,8 +43,8 @@ export class Crowd {
 
   /** Whether this group has as many as it may have. */
   isFullFor(group: string): boolean {
-    const { maxPerGroup } = this.#options;
-    return maxPerGroup !== undefined && (this.#groups.get(group)?.members.size ?? 0) >= maxPerGroup;
+    const { exempt, maxPerGroup } = this.#options;
+    return group !== exempt && maxPerGroup !== undefined && (this.#groups.get(group)?.members.size ?? 0) >= maxPerGroup;
   }
 
   /** Takes a connection in, if need be for another one; false: there is no place for it. */
@@ -76,7 +78,7 @@ export class Crowd {
     for (const [one, group] of this.#groups) {
       const more = group.members.size - (most?.members.size ?? 0);
       // Of equals the one that was there first, but rather not the one that comes: it would replace its own.
-      if (group.isProven || (more <= 0 && !(more === 0 && name === own))) continue;
+      if (group.isProven || one === this.#options.exempt || (more <= 0 && !(more === 0 && name === own))) continue;
       [most, name] = [group, one];
     }
     const [oldest] = most?.members ?? [];

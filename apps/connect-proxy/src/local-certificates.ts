@@ -170,7 +170,7 @@ export class LocalCertificates implements Certificates {
       this.#ready.set(host, ready);
     } else {
       this.#unknown.set(host, ready);
-      this.#options.store.delete(host);
+      if (this.#options.table.revision > 0) this.#options.store.delete(host);
     }
     return ready;
   }

@@ -35,6 +35,8 @@ export interface TlsDoorOptions {
   readonly certificates: Certificates;
   readonly connectDomain: string;
   readonly limits: EdgeLimits;
+  /** Whether an address is of the operator's own proxies; none is when unset. */
+  readonly isTrustedPeer?: ((address: string) => boolean) | undefined;
   /** Whether HTTP/2 is offered. */
   readonly http2: boolean;
   readonly onSecure: (connection: SecureConnection) => void;
@@ -64,7 +66,7 @@ export class TlsDoor implements Disposable {
   readonly #entrants = new Set<Entrant>();
 
   constructor(options: TlsDoorOptions) {
-    this.admission = new Admission(options.limits);
+    this.admission = new Admission(options.limits, options.isTrustedPeer);
     const noCertificate = new RareWarning(options.logger, "no certificate for a host");
     this.#options = { ...options, admission: this.admission, noCertificate };
   }

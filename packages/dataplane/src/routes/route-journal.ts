@@ -21,13 +21,6 @@ export interface RouteJournalOptions {
   readonly snapshot: () => RouteChange;
 }
 
-/** What was read of a journal. */
-export interface StoredRoutes {
-  readonly changes: readonly RouteChange[];
-  /** Why it was not read to its end; what comes before still counts. */
-  readonly problem: unknown;
-}
-
 export class RouteJournal implements Disposable {
   readonly #options: RouteJournalOptions;
   #file: number | undefined;
@@ -38,22 +31,18 @@ export class RouteJournal implements Disposable {
     this.#options = options;
   }
 
-  /** Reads what an earlier life has left. Never throws. */
-  read(): StoredRoutes {
+  /**
+   * What an earlier life has left, oldest first. Throws for anything else than a journal of this platform's that is whole,
+   * but for a last line without an end: that was being written when the process was killed, and was never acknowledged.
+   */
+  read(): readonly RouteChange[] {
     const { path, platformId } = this.#options;
-    const changes: RouteChange[] = [];
-    try {
-      const size = sizeOf(path);
-      if (size === undefined) return { changes, problem: undefined };
-      if (size > MAX_FILE_BYTES) throw new Error(`${path} has ${size} bytes; ${MAX_FILE_BYTES} are the most`);
-      const [first = "", ...lines] = readFileSync(path, "utf8").split("\n");
-      if (header.parse(JSON.parse(first)).platformId !== platformId) throw new Error(`${path} is of another platform`);
-      // What follows the last line's end was being written when the process was killed: it was never acknowledged.
-      for (const line of lines.slice(0, -1)) changes.push(parseStoredChange(JSON.parse(line)));
-      return { changes, problem: undefined };
-    } catch (problem) {
-      return { changes, problem };
-    }
+    const size = sizeOf(path);
+    if (size === undefined) return [];
+    if (size > MAX_FILE_BYTES) throw new Error(`${path} has ${size} bytes; ${MAX_FILE_BYTES} are the most`);
+    const [first = "", ...lines] = readFileSync(path, "utf8").split("\n");
+    if (header.parse(JSON.parse(first)).platformId !== platformId) throw new Error(`${path} is of another platform`);
+    return lines.slice(0, -1).map((line) => parseStoredChange(JSON.parse(line)));
   }
 
   /**

@@ -130,24 +130,49 @@ describe("watchRoutes", () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  it.each<[string, (path: string) => void]>([
-    ["a line that was being written", (file) => writeFileSync(file, `${readFileSync(file, "utf8")}{"revision":9,"re`)],
-    ["a damaged last line", (file) => writeFileSync(file, `${readFileSync(file, "utf8")}{"revision":-9}\n`)],
-  ])("takes what comes before %s", async (_name, damage) => {
+  it("takes what comes before a line that was being written", async () => {
     const first = await startEdge();
     await api.stream();
     api.tell({ revision: 1, reset: true, routes: [route(1)] });
     await until(() => expect(api.acknowledged).toContain(1));
     await first.watch[Symbol.asyncDispose]();
-    damage(path);
-    const { table } = await startEdge();
-    expect(table.revision).toBe(1);
+    writeFileSync(path, `${readFileSync(path, "utf8")}{"revision":9,"re`);
+    const second = await startEdge();
+    expect([second.table.revision, second.problems]).toEqual([1, []]);
     await api.stream();
     api.tell({ revision: 2, routes: [route(2)] });
     await until(() => expect(api.acknowledged).toContain(2));
     // Written anew as a whole: a third life reads all of it.
     const { problems, table: third } = await startEdge();
     expect([third.revision, third.size, problems]).toEqual([2, 2, []]);
+  });
+
+  it.each<[string, (lines: string[]) => string[]]>([
+    ["a damaged line in its middle", ([header = "", first = "", ...rest]) => [header, `${first}x`, ...rest]],
+    ["a damaged last line", (lines) => [...lines.slice(0, -2), '{"revision":-9}', ""]],
+    [
+      "a step that goes back",
+      (lines) => [...lines.slice(0, -1), '{"revision":1,"reset":false,"routes":[],"revoked":[]}', ""],
+    ],
+    ["no header", (lines) => lines.slice(1)],
+  ])("lets nothing count of a file with %s, until the api is heard", async (_name, damage) => {
+    const { text } = await keySetOf(1);
+    const first = await startEdge();
+    await api.stream();
+    api.tell({ revision: 2, reset: true, routes: [route(1)], keySet: text });
+    api.tell({ revision: 3, revoked: [revoked(1)] });
+    api.tell({ revision: 4, routes: [route(2)] });
+    await until(() => expect(api.acknowledged).toContain(4));
+    await first.watch[Symbol.asyncDispose]();
+    writeFileSync(path, damage(readFileSync(path, "utf8").split("\n")).join("\n"));
+    const { problems, table } = await startEdge();
+    expect([table.revision, table.keys().size, table.isCurrentEpoch(id("sb", 1), 0)]).toEqual([0, 0, false]);
+    expect(problems.join()).toContain("stored");
+    await api.stream();
+    expect(api.asked.at(-1)?.sinceRevision).toBe(0);
+    api.tell({ revision: 4, reset: true, routes: [route(1)], revoked: [revoked(1)], keySet: text });
+    await until(() => expect(table.keys().size).toBe(1));
+    expect(table.isRevoked(id("ct", 1), id("sb", 1))).toBe(true);
   });
 
   it("takes nothing of another platform's file, nor of one that is none", async () => {

@@ -12,7 +12,7 @@ import type { RouteTable } from "./route-table.ts";
 
 /** What went wrong; everything else goes on. */
 export type RouteProblem =
-  /** What is on disk could not be read to its end. */
+  /** What is on disk is damaged: every token is refused until the api is heard. */
   | "stored"
   /** The api cannot be followed; it is tried again. */
   | "watch"
@@ -78,13 +78,13 @@ class Watch implements RouteWatch {
 
   async load(): Promise<void> {
     const { table } = this.#options;
-    const { changes, problem } = this.#journal.read();
     try {
-      for (const change of changes) await table.apply(change);
+      for (const change of this.#journal.read()) await table.apply(change);
     } catch (error) {
+      // Something is missing, perhaps a revocation: nothing counts, no key either, until the api has told all of it.
+      await table.apply({ revision: 0, reset: true, routes: [], revoked: [] });
       this.#report("stored", error);
     }
-    if (problem !== undefined) this.#report("stored", problem);
   }
 
   start(): void {
