@@ -10,6 +10,8 @@ import { holdingsOf } from "./holdings.ts";
 const SANDBOXES = 5;
 const SOCKETS = 500;
 const REQUESTS_PER_SECOND = 200;
+/** Clients that send them. */
+const LANES = 40;
 const MINUTES = 10;
 const WARM_UP_S = 60;
 /** Each socket says something so often. */
@@ -17,6 +19,8 @@ const ECHO_EVERY_MS = 5_000;
 const SLACK_MIB = 48;
 const SLACK_DESCRIPTORS = 64;
 const PROXY = "connect-proxy";
+/** Pieces of an answer that takes three seconds. */
+const DRIPS = 30;
 
 /** What went wrong, in words; empty: nothing. */
 type Faults = string[];
@@ -55,33 +59,27 @@ it("finishes what is under way while the proxy is replaced, again and again", as
   await using stack = new AsyncDisposableStack();
   const platform = stack.use(await startPlatform());
   const tokens = await tokensOf(platform, stack);
+  const whole = Array.from({ length: DRIPS }, (_, number) => `${number}\n`).join("");
   for (let round = 0; round < 10; round += 1) {
-    const [before] = await pidsOf(platform);
-    // Three seconds each: begun before the proxy is told to stop, over after.
-    const answers = Array.from({ length: 20 }, async (_, index) => {
-      const answer = await at(tokens, index).fetch("/drip/30");
-      begun.push(index);
-      return await answer.text();
-    });
-    const begun: number[] = [];
-    await expect.poll(() => begun.length, { timeout: 20_000 }).toBe(answers.length);
+    const before = await pidOf(platform);
+    // Begun before the proxy is told to stop, over after.
+    const begun = await Promise.all(
+      tokens.flatMap((token) => [token.fetch(`/drip/${DRIPS}`), token.fetch(`/drip/${DRIPS}`)]),
+    );
     process.kill(before ?? 0, "SIGTERM");
-    const whole = Array.from({ length: 30 }, (_, number) => `${number}\n`).join("");
-    expect(await Promise.all(answers)).toEqual(answers.map(() => whole));
-    await expect
-      .poll(
-        async () =>
-          (
-            await at(tokens, 0)
-              .fetch("/who")
-              .catch(() => undefined)
-          )?.status,
-        { timeout: 30_000 },
-      )
-      .toBe(200);
-    expect((await pidsOf(platform))[0]).not.toBe(before);
+    expect(await Promise.all(begun.map((answer) => answer.text()))).toEqual(begun.map(() => whole));
+    await expect.poll(() => pidOf(platform), { timeout: 30_000 }).not.toBeOneOf([before, undefined]);
+    await expect.poll(() => statusOf(at(tokens, 0)), { timeout: 30_000 }).toBe(200);
   }
 });
+
+/** Status of a request; 0: nobody answers. */
+async function statusOf(token: ConnectToken): Promise<number> {
+  return await token.fetch("/who").then(
+    ({ status }) => status,
+    () => 0,
+  );
+}
 
 async function tokensOf(platform: TestPlatform, stack: AsyncDisposableStack): Promise<ConnectToken[]> {
   const { token } = await platform.createWorkspace("soak");
@@ -93,8 +91,8 @@ async function tokensOf(platform: TestPlatform, stack: AsyncDisposableStack): Pr
   return await Promise.all(sandboxes.map((sandbox) => sandbox.createConnectToken({ expiresInMs: 3_600_000 })));
 }
 
-async function pidsOf(platform: TestPlatform): Promise<number[]> {
-  return (await platform.status()).children.filter(({ name }) => name === PROXY).map(({ pid }) => pid);
+async function pidOf(platform: TestPlatform): Promise<number | undefined> {
+  return (await platform.status()).children.find(({ name }) => name === PROXY)?.pid;
 }
 
 /** A WebSocket that says a number now and then, and wants it back. */
@@ -140,28 +138,31 @@ class Echo {
   }
 }
 
-/** So many requests a second, however long their answers take. */
+/** So many requests a second from clients that each wait for their answer: one that is late is followed at once by the next. */
 class Load {
   sent = 0;
   answered = 0;
-  readonly #timer: NodeJS.Timeout;
-  readonly #under = new Set<Promise<void>>();
+  #isOver = false;
+  readonly #lanes: readonly Promise<void>[];
 
   constructor(tokens: readonly ConnectToken[], faults: Faults) {
-    const startedAt = performance.now();
-    this.#timer = setInterval(() => {
-      const due = ((performance.now() - startedAt) / 1_000) * REQUESTS_PER_SECOND;
-      while (this.sent < due) {
-        const one = this.#ask(at(tokens, this.sent), faults).finally(() => this.#under.delete(one));
-        this.#under.add(one);
-        this.sent += 1;
-      }
-    }, 20);
+    this.#lanes = Array.from({ length: LANES }, (_, lane) => this.#run(at(tokens, lane), lane, faults));
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await Promise.all(this.#under);
+    this.#isOver = true;
+    await Promise.all(this.#lanes);
+  }
+
+  async #run(token: ConnectToken, lane: number, faults: Faults): Promise<void> {
+    const everyMs = (LANES * 1_000) / REQUESTS_PER_SECOND;
+    let dueAt = performance.now() + (lane * everyMs) / LANES;
+    while (!this.#isOver) {
+      await pause(dueAt - performance.now());
+      dueAt += everyMs;
+      this.sent += 1;
+      await this.#ask(token, faults);
+    }
   }
 
   async #ask(token: ConnectToken, faults: Faults): Promise<void> {
@@ -171,7 +172,7 @@ class Load {
       if (answer.status === 200 && byteLength === 1_024) this.answered += 1;
       else faults.push(`${answer.status} with ${byteLength} bytes`);
     } catch (error) {
-      faults.push(String(error));
+      faults.push(error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error));
     }
   }
 }
@@ -183,5 +184,9 @@ function at(tokens: readonly ConnectToken[], index: number): ConnectToken {
 }
 
 function seconds(count: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, count * 1_000));
+  return pause(count * 1_000);
+}
+
+async function pause(ms: number): Promise<void> {
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
 }
