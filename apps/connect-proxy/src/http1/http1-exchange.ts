@@ -315,15 +315,21 @@ export class Http1Exchange implements AnswerSink {
     this.#code = code;
     this.#status = status;
     this.#keepAlive = this.#head !== undefined && this.#mayLiveOn() && close !== true;
-    this.#writer.head({
-      status,
-      reason: STATUS_CODES[status] ?? "",
-      headers,
-      framing: isBodyless || isHead ? NO_BODY : { kind: "length", length: body.length },
-      absentLength: isHead && !isBodyless ? body.length : undefined,
-      connection: this.#connectionWord(),
-      date: httpDate(),
-    });
+    try {
+      this.#writer.head({
+        status,
+        reason: STATUS_CODES[status] ?? "",
+        headers,
+        framing: isBodyless || isHead ? NO_BODY : { kind: "length", length: body.length },
+        absentLength: isHead && !isBodyless ? body.length : undefined,
+        connection: this.#connectionWord(),
+        date: httpDate(),
+      });
+    } catch {
+      this.#code = "InternalError"; // headers that must not be written
+      this.#cut("proxy-cut");
+      return;
+    }
     if (!isBodyless && !isHead) this.#writer.content(body);
     this.#writer.end(NO_TRAILERS);
     this.#over("complete", () => this.#owner.onAnswered(this.#keepAlive));

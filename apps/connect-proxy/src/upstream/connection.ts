@@ -137,12 +137,12 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     }
     try {
       parser.push(chunk);
+      if (this.#user === user && !user.onFlush()) this.#stream.pause();
     } catch (error) {
-      if (!(error instanceof BadMessage)) throw error;
-      this.#break({ code: error.code, problem: error.message }, false);
-      return;
+      // A fault of ours ends this exchange as well, and no other: the log tells it by its code.
+      const code = error instanceof BadMessage ? error.code : "InternalError";
+      this.#break({ code, problem: error instanceof Error ? error.message : "a fault of the proxy" }, false);
     }
-    if (this.#user === user && !user.onFlush()) this.#stream.pause();
   };
 
   readonly #onEnd = (): void => {

@@ -74,7 +74,11 @@ describe("the smuggling corpus", () => {
 
   it("is the same to another reader: what was forwarded, node:http takes for the same requests", async () => {
     for (const connection of place.a.app.connections) {
-      expect(await readByNode(wholeOf(connection))).toEqual([...connection.messages.map(targetOf), "/last"]);
+      // Behind a body the proxy has told the app to close: no other request may follow there.
+      const isClosed = connection.messages.some((message) => valuesOf(message, "connection").includes("close"));
+      const pieces = [...wholeOf(connection), ...(isClosed ? [] : [Buffer.from(LAST)])];
+      const targets = [...connection.messages.map(targetOf), ...(isClosed ? [] : ["/last"])];
+      expect(await readByNode(pieces)).toEqual(targets);
     }
   });
 });
@@ -107,7 +111,7 @@ async function readByNode(pieces: readonly Buffer[]): Promise<string[]> {
   const [near, far] = duplexPair();
   server.emit("connection", far);
   const over = finished(near.resume(), { writable: false });
-  for (const piece of [...pieces, Buffer.from(LAST)]) {
+  for (const piece of pieces) {
     near.write(piece);
     await new Promise((resolve) => setImmediate(resolve));
   }
