@@ -4,15 +4,15 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { constants, performServerHandshake } from "node:http2";
 import type { TLSSocket } from "node:tls";
+import type { TableChange } from "@sallyport/dataplane/routes";
 import type { Timed } from "./deadlines.ts";
-import type { GrantWatch } from "./exchange.ts";
+import { concerns } from "./grant-change.ts";
 import type { StreamLimits } from "./h2/limits.ts";
 import { MAX_INVALID_FRAMES, MAX_REJECTED_STREAMS, MAX_SESSION_MEGABYTES, MAX_SETTINGS } from "./h2/limits.ts";
 import type { StreamOwner, StreamPlace } from "./h2/stream-exchange.ts";
 import { StreamExchange } from "./h2/stream-exchange.ts";
 
 export interface Http2FrontOptions extends StreamPlace {
-  readonly watch: GrantWatch;
   readonly streamLimits: StreamLimits;
 }
 
@@ -37,8 +37,8 @@ export class Http2Front implements Disposable {
 
   constructor(options: Http2FrontOptions) {
     this.#options = options;
-    this.#changes = options.watch.onChange(() => {
-      for (const connection of this.#connections) connection.cutRevoked();
+    this.#changes = options.watch.onChange((change) => {
+      for (const connection of this.#connections) connection.cutRevoked(change);
     });
   }
 
@@ -133,10 +133,11 @@ class ClientConnection implements StreamOwner, Timed {
   }
 
   /** A token that is only too old lets what it began come to its end; one that is revoked does not. */
-  cutRevoked(): void {
+  cutRevoked(change: TableChange): void {
     for (const exchange of this.#open) {
       const { grant } = exchange;
-      const problem = grant === undefined ? undefined : this.#options.watch.grantProblem(grant);
+      if (grant === undefined || !concerns(change, grant)) continue;
+      const problem = this.#options.watch.grantProblem(grant);
       if (problem !== undefined && problem !== "Expired" && problem !== "SandboxEnded") exchange.revoke(problem);
     }
   }

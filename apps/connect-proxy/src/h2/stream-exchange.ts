@@ -12,6 +12,7 @@ import type {
   Decision,
   ExchangeEnd,
   Forward,
+  GrantWatch,
   LocalAnswer,
   Observe,
   RefusalAbout,
@@ -19,6 +20,7 @@ import type {
   RequestFacts,
   Rules,
 } from "../exchange.ts";
+import { refusalOfLost } from "../grant-change.ts";
 import type { AnswerHead } from "../head/answer-head.ts";
 import { NO_BODY } from "../head/framing.ts";
 import { parseHost, sandboxOf } from "../head/host.ts";
@@ -32,6 +34,7 @@ import { readStreamHead } from "./stream-head.ts";
 /** What an exchange needs of the proxy. */
 export interface StreamPlace {
   readonly rules: Rules;
+  readonly watch: GrantWatch;
   readonly upstream: { request(request: UpstreamRequest, sink: AnswerSink): UpstreamExchange };
   readonly limits: CoreLimits;
   readonly connectDomain: string;
@@ -50,7 +53,10 @@ export interface StreamOwner {
 const NO_HEADERS: readonly RawHeader[] = [];
 
 export class StreamExchange implements AnswerSink, Timed {
-  deadlineMs = Number.POSITIVE_INFINITY;
+  /** For the client, where it is its turn. */
+  #waitUntilMs = Number.POSITIVE_INFINITY;
+  /** For all of it. */
+  #untilMs = Number.POSITIVE_INFINITY;
   readonly #stream: ServerHttp2Stream;
   readonly #place: StreamPlace;
   readonly #owner: StreamOwner;
@@ -123,9 +129,16 @@ export class StreamExchange implements AnswerSink, Timed {
     cut(this.#stream);
   }
 
+  get deadlineMs(): number {
+    return Math.min(this.#waitUntilMs, this.#untilMs);
+  }
+
   onDeadline(): void {
-    this.deadlineMs = Number.POSITIVE_INFINITY;
-    if (this.#status === 0) this.#refuse("RequestTimeout");
+    const isOld = this.#untilMs <= this.#place.deadlines.nowMs;
+    this.#waitUntilMs = Number.POSITIVE_INFINITY;
+    this.#untilMs = Number.POSITIVE_INFINITY;
+    if (isOld) this.revoke("Expired");
+    else if (this.#status === 0) this.#refuse("RequestTimeout");
     else this.revoke("ClientStalled");
   }
 
@@ -248,6 +261,14 @@ export class StreamExchange implements AnswerSink, Timed {
       return;
     }
     const { grant, headers, route, target } = decision;
+    // Between the decision and now there may have been a turn in which the token was revoked, and nobody to be told.
+    const problem = this.#place.watch.grantProblem(grant);
+    if (problem !== undefined) {
+      this.#refuse(refusalOfLost(problem));
+      return;
+    }
+    const { deadlines, limits } = this.#place;
+    this.#untilMs = deadlines.nowMs + grant.expiresAtMs - Date.now() + limits.outliveMs;
     this.#grant = grant;
     this.#forward = decision;
     const framing = this.#head?.framing ?? NO_BODY;
@@ -266,7 +287,7 @@ export class StreamExchange implements AnswerSink, Timed {
       if (upstream.write(content)) this.#touch();
       else {
         stream.pause();
-        this.deadlineMs = Number.POSITIVE_INFINITY; // the app's time, not the client's
+        this.#waitUntilMs = Number.POSITIVE_INFINITY; // the app's time, not the client's
       }
     });
     stream.on("end", () => {
@@ -320,7 +341,7 @@ export class StreamExchange implements AnswerSink, Timed {
   /** Something went on: the client has its time again, where it is the client's turn. */
   #touch(): void {
     const isClientsTurn = !this.#requestOver || this.#stream.writableLength > 0;
-    this.deadlineMs = isClientsTurn
+    this.#waitUntilMs = isClientsTurn
       ? this.#place.deadlines.nowMs + this.#place.limits.stallMs
       : Number.POSITIVE_INFINITY;
   }

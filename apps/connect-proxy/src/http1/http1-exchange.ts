@@ -18,6 +18,7 @@ import type {
   RefusalCode,
   RequestFacts,
 } from "../exchange.ts";
+import { refusalOfLost } from "../grant-change.ts";
 import type { AnswerHead } from "../head/answer-head.ts";
 import type { Framing } from "../head/framing.ts";
 import { NO_BODY, UNTIL_CLOSE } from "../head/framing.ts";
@@ -30,13 +31,6 @@ import type { Http1Owner, Http1Place } from "./place.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NO_TRAILERS: readonly RawHeader[] = [];
-
-/** What a grant that does not hold any more is refused for. */
-const LOST: Readonly<Record<string, RefusalCode>> = {
-  Expired: "TokenExpired",
-  SandboxEnded: "SandboxEnded",
-  UnknownSandbox: "UnknownSandbox",
-};
 
 export class Http1Exchange implements AnswerSink {
   readonly #place: Http1Place;
@@ -283,7 +277,7 @@ export class Http1Exchange implements AnswerSink {
     // Between the decision and now there may have been a turn in which the token was revoked, and nobody to be told.
     const problem = this.#place.watch.grantProblem(decision.grant);
     if (problem !== undefined) {
-      this.refuse(LOST[problem] ?? "TokenRevoked");
+      this.refuse(refusalOfLost(problem));
       return;
     }
     const { deadlines, limits } = this.#place;

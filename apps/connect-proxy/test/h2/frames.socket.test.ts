@@ -370,6 +370,15 @@ it("a stream whose token is revoked is cut, and another that begins is refused",
   expect(codeOf(body)).toBe("TokenRevoked");
 });
 
+it("a stream outlives its token by so much and no more", async () => {
+  const peer = await start({ limits: { outliveMs: 50 } });
+  const authorization = `Bearer ${await world.issue(1_000)}`;
+  peer.send(headersFrame(1, world.head({ ":path": "/silent", authorization })));
+  peer.send(headersFrame(3, world.head({ ":path": "/silent" })));
+  expect(await peer.answer(1)).toMatchObject({ status: undefined, reset: ERROR.internal });
+  expect(world.ends).toMatchObject([{ outcome: "proxy-cut", code: "Expired" }]);
+});
+
 it("frames of other servers are neither heard nor said", async () => {
   const peer = await start();
   const altSvc = Buffer.concat([Buffer.from([0, 1]), Buffer.from('ah2=":1"')]);

@@ -42,6 +42,8 @@ export interface World extends AsyncDisposable {
   readonly door: GatewayDoor;
   /** Of the token "ct-1". */
   readonly token: string;
+  /** Another token. */
+  issue(expiresInMs: number): Promise<string>;
   /** Takes the token back. */
   revoke(): Promise<void>;
   /** Every exchange that is over. */
@@ -59,6 +61,7 @@ export interface World extends AsyncDisposable {
 export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldOptions): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const place = await Place.start();
+  place.nowMs = Date.now(); // what the front compares with the ends of tokens
   const door = stack.use(await startGatewayDoor());
   const server = await listen(createHttpServer(app));
   stack.defer(() => closeServer(server));
@@ -119,6 +122,7 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
     front,
     door,
     token,
+    issue: (expiresInMs) => place.token({ id: "ct-2", expiresInMs }),
     revoke: () => place.apply([], ["ct-1"]),
     ends,
     async ended(wanted) {
