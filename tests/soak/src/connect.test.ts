@@ -106,25 +106,27 @@ class Echo {
   constructor(token: ConnectToken, faults: Faults) {
     const socket = token.webSocket("/socket");
     this.#socket = socket;
+    // The app greets first: from then on the socket has its turn now and then.
+    const { promise, reject, resolve } = Promise.withResolvers<void>();
+    this.opened = promise;
     let waiting: string | undefined = "";
-    this.opened = new Promise((resolve, reject) => {
-      socket.addEventListener("open", () => resolve());
-      socket.addEventListener("error", () => reject(new Error("a WebSocket did not open")));
-    });
-    socket.addEventListener("message", ({ data }) => {
-      if (data !== waiting) faults.push(`${String(data)} came for ${String(waiting)}`);
-      waiting = undefined;
-      this.echoes += 1;
-    });
-    socket.addEventListener("close", ({ code }) => {
-      if (!this.#isClosing) faults.push(`a WebSocket closed: ${code}`);
-    });
-    this.#timer = setInterval(() => {
+    const say = () => {
       if (socket.readyState !== WebSocket.OPEN) return;
       if (waiting !== undefined) faults.push(`nothing came for ${waiting}`);
       waiting = String(this.echoes);
       socket.send(waiting);
-    }, ECHO_EVERY_MS);
+    };
+    socket.addEventListener("error", () => reject(new Error("a WebSocket did not open")));
+    socket.addEventListener("message", ({ data }) => {
+      if (data !== waiting) faults.push(`${String(data)} came for ${String(waiting)}`);
+      waiting = undefined;
+      this.echoes += 1;
+      this.#timer ??= setInterval(say, ECHO_EVERY_MS);
+      resolve();
+    });
+    socket.addEventListener("close", ({ code }) => {
+      if (!this.#isClosing) faults.push(`a WebSocket closed: ${code}`);
+    });
   }
 
   get isOpen(): boolean {
