@@ -125,3 +125,15 @@ export async function say(door: Door, servername: string, bytes: string | Buffer
   await client.finish();
   return client;
 }
+
+/** The same, a few bytes at a time: what stands at the edge of a piece is read in two turns. */
+export async function stammer(door: Door, servername: string, bytes: string, pieceBytes: number): Promise<RawClient> {
+  const client = await RawClient.connect(door, servername);
+  client.socket.setNoDelay(true);
+  for (let at = 0; at < bytes.length && client.ending === undefined; at += pieceBytes) {
+    client.send(bytes.slice(at, at + pieceBytes));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await client.finish();
+  return client;
+}

@@ -7,9 +7,13 @@ import { finished } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Place } from "./place.ts";
 import type { AppConnection } from "./raw-app.ts";
-import { RawClient, say } from "./raw-client.ts";
+import { RawClient, say, stammer } from "./raw-client.ts";
+import type { Smuggle } from "./smuggling.ts";
 import { SMUGGLES } from "./smuggling.ts";
 import { readAnswers, targetOf, valuesOf } from "./strict-http.ts";
+
+/** Longer cases are about length. */
+const SHORT = 2_000;
 
 let place: Place;
 let token: string;
@@ -36,6 +40,25 @@ async function sing(): Promise<void> {
   expect(answer.body.toString()).toContain(` ${target} 0 `);
 }
 
+/** Whatever was said, proxy and app took it for the same requests, of those that the table allows; the canary sings on. */
+async function attack(reaches: Smuggle["reaches"], saying: () => Promise<RawClient>): Promise<void> {
+  const { app } = place.a;
+  await sing();
+  const before = app.requests.length;
+  const client = await saying();
+  await sing();
+  const reached = app.requests.slice(before).filter((request) => !targetOf(request).startsWith("/canary-"));
+
+  expect(app.problems).toEqual([]);
+  expect(reaches).toContainEqual(reached.map(targetOf));
+  const methods = reached.map(({ startLine }) => startLine.split(" ")[0] ?? "");
+  const read = readAnswers(client.received, [...methods, ...Array<string>(60).fill("GET")], client.ending === "end");
+  expect(read.problem).toBeUndefined();
+  const fromApp = read.messages.filter((answer) => valuesOf(answer, "x-app").length > 0);
+  expect(fromApp).toHaveLength(reached.length);
+  if (reached.length === 0) expect(client.received.toString("latin1")).toMatch(/^(HTTP\/1\.1 (1|4|5)[0-9][0-9] |$)/);
+}
+
 describe("the smuggling corpus", () => {
   it("is as large as it says", () => {
     expect(SMUGGLES.length).toBeGreaterThanOrEqual(250);
@@ -43,28 +66,15 @@ describe("the smuggling corpus", () => {
   });
 
   for (const { name, bytes, reaches } of SMUGGLES) {
-    it(name, async () => {
-      const { app } = place.a;
-      await sing();
-      const before = app.requests.length;
-      const client = await say(place, place.a.name, place.fill(bytes, place.a, token));
-      await sing();
-      const reached = app.requests.slice(before).filter((request) => !targetOf(request).startsWith("/canary-"));
+    it(name, () => attack(reaches, () => say(place, place.a.name, place.fill(bytes, place.a, token))));
 
-      expect(app.problems).toEqual([]);
-      expect(reaches).toContainEqual(reached.map(targetOf));
-      const methods = reached.map(({ startLine }) => startLine.split(" ")[0] ?? "");
-      const read = readAnswers(
-        client.received,
-        [...methods, ...Array<string>(60).fill("GET")],
-        client.ending === "end",
-      );
-      expect(read.problem).toBeUndefined();
-      const fromApp = read.messages.filter((answer) => valuesOf(answer, "x-app").length > 0);
-      expect(fromApp).toHaveLength(reached.length);
-      if (reached.length === 0)
-        expect(client.received.toString("latin1")).toMatch(/^(HTTP\/1\.1 (1|4|5)[0-9][0-9] |$)/);
-    });
+    // A record of TLS for each few bytes: 3 and 11 meet each border at some place.
+    if (bytes.length < SHORT) {
+      it(`${name}, bit by bit`, async () => {
+        const pieceBytes = bytes.length % 2 === 0 ? 3 : 11;
+        await attack(reaches, () => stammer(place, place.a.name, place.fill(bytes, place.a, token), pieceBytes));
+      });
+    }
   }
 
   it("never reached the other workspace's app", () => {
