@@ -49,6 +49,8 @@ export function newId(prefix: string): string {
 export class Place implements AsyncDisposable, Door {
   readonly port: number;
   readonly ca: string;
+  /** A folder that holds all that the proxy keeps. */
+  readonly home: string;
   readonly edge: FakeEdgeService;
   readonly key: SigningKey;
   /** The private half, for tokens that no issuer writes. */
@@ -65,6 +67,7 @@ export class Place implements AsyncDisposable, Door {
   ) {
     this.port = parts.port;
     this.ca = parts.ca;
+    this.home = parts.home;
     this.edge = parts.edge;
     this.key = parts.key;
     this.secret = parts.secret;
@@ -108,7 +111,7 @@ export class Place implements AsyncDisposable, Door {
       host: `${one.id}.${DOMAIN}:${proxy.port}`,
     }));
     if (a === undefined || b === undefined) throw new Error("two sandboxes were made");
-    const parts = { port: proxy.port, ca: authority.pem, edge, key, secret: jwk, a, b };
+    const parts = { home, port: proxy.port, ca: authority.pem, edge, key, secret: jwk, a, b };
     const place = new Place(parts, door.path, stack.move());
     await place.#assertionsBegin();
     return place;

@@ -1,6 +1,9 @@
 // Tokens that open nothing, by each carrier through the running proxy; and those that stop to count while they are used.
+
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ASSERTION_HEADER } from "@sallyport/connect-token/verify";
+import { ASSERTION_HEADER, TOKEN_PREFIX } from "@sallyport/connect-token/verify";
 import { RouteState } from "@sallyport/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newId, Place } from "./place.ts";
@@ -128,6 +131,37 @@ describe("a token that stops to count", () => {
     const nobody = { ...place.a, id: newId("sb") };
     const stranger = { ...nobody, name: `${nobody.id}.localhost`, host: `${nobody.id}.localhost:${place.port}` };
     expect(await statusWith(await place.token(nobody), "header", stranger)).toBe(404);
+  });
+});
+
+describe("what stays on disk", () => {
+  /** Everything that the proxy has written so far. */
+  async function kept(): Promise<string> {
+    const entries = await readdir(join(place.home, "state"), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    return (await Promise.all(files.map((file) => readFile(file, "latin1")))).join("\n");
+  }
+
+  it("holds no token, good or bad, whatever brought it", async () => {
+    const good = await place.token(place.a);
+    const bad = badTokens(good, place.secret, {});
+    for (const carrier of Object.keys(CARRIERS)) {
+      for (const token of [good, bad["expired"] ?? "", bad["truncated"] ?? "", bad["alg none"] ?? ""])
+        await ask(token, carrier);
+    }
+    const mark = `/${newId("mark")}`;
+    await say(
+      place,
+      place.a.name,
+      place.fill(`GET ${mark}?a={T} HTTP/1.1\r\nHost: {H}\r\nReferer: https://x/?{T}\r\n{A}\r\n\r\n`, place.a, good),
+    );
+    await expect.poll(kept, { timeout: 10_000 }).toContain(mark);
+    const text = await kept();
+    for (const token of [good, bad["expired"] ?? "", bad["truncated"] ?? ""]) {
+      for (const part of token.split(".").slice(1)) expect(text).not.toContain(part.slice(0, 40));
+    }
+    expect(text).not.toContain(TOKEN_PREFIX);
+    expect(text).not.toContain("the-real-one");
   });
 });
 
