@@ -10,7 +10,7 @@ import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const BYTES = 1024 ** 3;
 const TARGET = 1.2;
 

@@ -9,7 +9,7 @@ import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const SECONDS = 3;
 const CONNECTIONS = 500;
 const TARGET = 1.5;

@@ -11,7 +11,7 @@ import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
 
-const ROUNDS = 7;
+const ROUNDS = 5;
 const SECONDS = 2;
 const CONNECTIONS = 64;
 /** Of each of the clients of HTTP/2, in a round. */
