@@ -1,10 +1,10 @@
 // What edges are told, and what they say: nothing missed, whoever commits and however many at once.
 import { silentLogger } from "@sallyport/appkit/logger";
-import { RouteState } from "@sallyport/contracts";
+import { InstanceState, RouteState } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FakeEdge } from "../test/fake-edge.ts";
-import { FakeWorker, idle, obedient } from "../test/fake-worker.ts";
+import { EXITED, FakeWorker, idle, obedient, report } from "../test/fake-worker.ts";
 import type { TestApi } from "../test/fixtures.ts";
 import { attachTestApi, createRequest, eventually, makeWorkspace, refusal, startTestApi } from "../test/fixtures.ts";
 import { sweepConnect } from "./services/connect-janitor.ts";
@@ -68,6 +68,19 @@ describe("an edge", () => {
     const { edges } = await callUnary(api.admin, api.admin.listEdges, {});
     expect(edges.find(({ id }) => id === "watcher")).toMatchObject({ stale: false });
     expect(edge.ackError).toBeUndefined();
+  });
+
+  it("hears of an end that was reported hours late", async () => {
+    const sandboxId = await create();
+    await using edge = await new FakeEdge(api, { id: "late" }).ready();
+    await state(edge, sandboxId, RouteState.RUNNING);
+    const desired = [...worker.desired.values()].find((one) => one.sandboxId === sandboxId);
+    if (desired === undefined) throw new Error("the worker knows nothing of it");
+    const at = new Date(Date.now() - 2 * HOUR_MS);
+    await worker.send([{ ...report(desired, InstanceState.ENDED, 99), outcome: EXITED, at }]);
+    await state(edge, sandboxId, RouteState.ENDED);
+    await using fresh = await new FakeEdge(api, { id: "fresh" }).ready();
+    expect(fresh.routes.has(sandboxId)).toBe(false);
   });
 
   it("goes on where it was, also at another api", async () => {

@@ -61,7 +61,9 @@ export async function* watchRoutes(
     const now = deps.clock.monotonicMs();
     const isNews = reset || page.last > told;
     if (isNews || now >= nextBeatAt) {
-      yield partOf(page, { reset, keySet, endedAfter: deps.clock.now() - ENDED_ROUTE_LIFE_MS });
+      // Whoever begins anew needs no route that ended long ago; whoever goes on has it, and hears however late of its end.
+      const endedAfter = isSnapshot ? deps.clock.now() - ENDED_ROUTE_LIFE_MS : Number.NEGATIVE_INFINITY;
+      yield partOf(page, { reset, keySet, endedAfter });
       nextBeatAt = now + HEARTBEAT_MS;
       told = page.last;
       reset = false;
