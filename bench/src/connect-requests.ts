@@ -12,6 +12,8 @@ import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
 
 const ROUNDS = 5;
+/** Loads of each front before that: compilers at run time need some hundred thousand requests. */
+const WARM_UPS = 4;
 const SECONDS = 2;
 const CONNECTIONS = 64;
 /** Of each of the clients of HTTP/2, in a round. */
@@ -84,12 +86,12 @@ async function costOfEach(
   cost: (front: Front) => Promise<number>,
 ): Promise<ReadonlyMap<Front, readonly number[]>> {
   const costs = new Map(fronts.map((front): [Front, number[]] => [front, []]));
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    say(`${name}: round ${round} of ${ROUNDS}`);
+  for (let round = 1 - WARM_UPS; round <= ROUNDS; round += 1) {
+    say(`${name}: ${round > 0 ? `round ${round} of ${ROUNDS}` : "warming up"}`);
     for (const front of fronts) {
       signal.throwIfAborted();
       const taken = await cost(front);
-      if (round > 0) costs.get(front)?.push(taken); // the first is a warm-up
+      if (round > 0) costs.get(front)?.push(taken);
     }
   }
   return costs;
