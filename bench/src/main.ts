@@ -19,7 +19,7 @@ interface Benchmark {
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   connect: {
     about:
-      "connect tokens: CPU of a request, bytes and slow answers beside HAProxy and Node's proxies (about 6 minutes)",
+      "connect tokens: CPU of a request, bytes and slow answers beside HAProxy and Node's proxies (about 8 minutes)",
     parts: CONNECT_PARTS,
     run: benchConnect,
   },
