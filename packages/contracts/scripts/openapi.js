@@ -193,6 +193,7 @@ function singleOf(field) {
   if (message === undefined) return { ...SCALARS[scalar] };
   if (message.typeName === "google.protobuf.Timestamp") return { type: "string", format: "date-time" };
   if (message.typeName === "google.protobuf.Struct") return { type: "object", additionalProperties: true };
+  if (message.typeName === "google.protobuf.Value") return {}; // any JSON value, null too
   return ref(message);
 }
 
