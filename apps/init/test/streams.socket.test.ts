@@ -252,13 +252,18 @@ describe("a terminal", () => {
     );
     await using _ = peer;
     await peer.read(handle, 1, { isEnough: (_at, chunks) => Buffer.concat(chunks).includes("ready\r\n") });
-    peer.send(wire.input(handle, 0, "\x03"));
+    // A shell that is about to become cat would take the interrupt itself: a line that comes back says that cat is there.
+    peer.send(wire.input(handle, 0, "a\n"));
+    const isBack = (_at: number, chunks: readonly Buffer[]) => Buffer.concat(chunks).includes("a\r\n");
+    await peer.read(handle, 1, { isResumed: true, from: 7, isEnough: isBack });
+    peer.send(wire.input(handle, 2, "\x03"));
     await peer.read(handle, 1, {
-      from: 7,
+      isResumed: true,
+      from: 10,
       isEnough: (_at, chunks) => Buffer.concat(chunks).includes("interrupted\r\n"),
     });
-    peer.send(wire.input(handle, 1, "part"), wire.inputEnd(handle, 5));
-    const rest = await peer.read(handle, 1, { from: 20 });
+    peer.send(wire.input(handle, 3, "part"), wire.inputEnd(handle, 7));
+    const rest = await peer.read(handle, 1, { isResumed: true, from: 23 });
     expect(rest.toString()).toBe("partover\r\n");
   });
 
