@@ -134,6 +134,23 @@ describe("AccessLog", () => {
     ).toEqual(["ct-1"]);
   });
 
+  it("says of each line who it was, though a token comes from several addresses and is shown elsewhere", async () => {
+    const { directory, log } = await openLog();
+    const asked = [
+      ["198.51.100.1", "sb-1"],
+      ["198.51.100.2", "sb-1"],
+      ["198.51.100.1", "sb-2"],
+      ["198.51.100.1", "sb-1"],
+    ] as const;
+    for (const [peerAddress, sandboxId] of asked) log.write(end({ grant: GRANT, about: { peerAddress, sandboxId } }));
+    await log[Symbol.asyncDispose]();
+    const text = await readFile(join(directory, "access-2026-11-29.log"), "utf8");
+    const lines = text.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject(
+      asked.map(([peer, sandboxId]) => ({ peer, sandboxId, tokenId: "ct-1" })),
+    );
+  });
+
   it("keeps so many days, and nothing but its own files away", async () => {
     const { directory, log } = await openLog();
     for (let day = 1; day <= 20; day += 1) {

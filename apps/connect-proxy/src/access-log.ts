@@ -5,6 +5,7 @@ import type { FileHandle } from "node:fs/promises";
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "@sallyport/appkit/logger";
+import type { ConnectGrant } from "@sallyport/connect-token/verify";
 import { TOKEN_PREFIX } from "@sallyport/connect-token/verify";
 import {
   ACCESS_LOG_DAY_BYTES,
@@ -13,7 +14,7 @@ import {
   ACCESS_LOG_TEXT_CHARACTERS,
   ACCESS_LOG_WAITING_BYTES,
 } from "./edge-limits.ts";
-import type { ExchangeEnd } from "./exchange.ts";
+import type { ExchangeEnd, RefusalAbout } from "./exchange.ts";
 
 export interface AccessLogOptions {
   readonly directory: string;
@@ -44,8 +45,11 @@ export class AccessLog implements AsyncDisposable {
   #strangersBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
+  /** When the last line was written, and the text of its second and of itself. */
+  #nowMs = -1;
   #second = -1;
   #secondText = "";
+  #nowText = "";
 
   private constructor(options: AccessLogOptions) {
     this.#options = options;
@@ -89,17 +93,19 @@ export class AccessLog implements AsyncDisposable {
     this.#file = undefined;
   }
 
-  /** ISO 8601 in UTC; the date's part is made once a second. */
+  /** ISO 8601 in UTC; the date's part is made once a second, the rest once a millisecond. */
   #time(): string {
     const now = this.#options.now();
+    if (now === this.#nowMs) return this.#nowText;
+    this.#nowMs = now;
     const second = Math.floor(now / 1_000);
     if (second !== this.#second) {
       this.#second = second;
       this.#secondText = new Date(second * 1_000).toISOString().slice(0, 19);
     }
-    return `${this.#secondText}.${String(now - second * 1_000)
-      .padStart(3, "0")
-      .slice(0, 3)}Z`;
+    const milliseconds = String(now - second * 1_000).padStart(3, "0");
+    this.#nowText = `${this.#secondText}.${milliseconds.slice(0, 3)}Z`;
+    return this.#nowText;
   }
 
   #flush(): void {
@@ -161,11 +167,28 @@ function fileOf(day: string): string {
 function fieldsOf({ about, code, grant, inBytes, ms, outBytes, outcome, protocol, status }: ExchangeEnd): string {
   const tenths = Math.round(ms * 10);
   return (
-    `"requestId":${text(about.requestId)},"peer":${text(about.peerAddress)},"sandboxId":${text(about.sandboxId)},` +
-    `"tokenId":${text(grant?.id)},"protocol":"${protocol}","method":${text(about.method)},"path":${text(pathOf(about.target))},` +
+    `"requestId":${text(about.requestId)},${whoOf(about, grant)},"protocol":"${protocol}",` +
+    `"method":${text(about.method)},"path":${text(pathOf(about.target))},` +
     `"status":${status},"code":${text(code)},"outcome":"${outcome}","inBytes":${inBytes},"outBytes":${outBytes},` +
     `"ms":${(tenths - (tenths % 10)) / 10}.${tenths % 10}`
   );
+}
+
+/** By the token: the address that it came from last, and the part of a line that says so. */
+const known = new WeakMap<ConnectGrant, { readonly peer: string | undefined; readonly text: string }>();
+
+function whoOf({ peerAddress, sandboxId }: RefusalAbout, grant: ConnectGrant | undefined): string {
+  if (grant === undefined || grant.sandboxId !== sandboxId) return whoText(peerAddress, sandboxId, grant?.id);
+  const last = known.get(grant);
+  if (last !== undefined && last.peer === peerAddress) return last.text;
+  // In one piece, for it is written again and again. ASCII, as the line is.
+  const made = Buffer.from(whoText(peerAddress, grant.sandboxId, grant.id), "latin1").toString("latin1");
+  known.set(grant, { peer: peerAddress, text: made });
+  return made;
+}
+
+function whoText(peer: string | undefined, sandboxId: string | undefined, tokenId: string | undefined): string {
+  return `"peer":${text(peer)},"sandboxId":${text(sandboxId)},"tokenId":${text(tokenId)}`;
 }
 
 /** Without its query, and up to a connect token that somebody has put into it. */

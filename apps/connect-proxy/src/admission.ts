@@ -5,6 +5,7 @@ import type { Member } from "./crowd.ts";
 import { Crowd } from "./crowd.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
 import { OWN_HANDSHAKE_SHED_MS } from "./edge-limits.ts";
+import { rememberedByName } from "./header-names.ts";
 
 /** Which bound a connection met, or that it made room for another one. */
 export type Refused = "connections" | "address" | "handshakes" | "sandbox" | "shed";
@@ -93,7 +94,7 @@ export class Admission {
 }
 
 /** Whose connections count together: of IPv6 a /64, since whoever has one address has them all. */
-export function groupOf(address: string): string {
+export const groupOf: (address: string) => string = rememberedByName((address) => {
   if (!isIPv6(address)) return address;
   const plain = address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
   if (!isIPv6(plain)) return plain;
@@ -103,4 +104,4 @@ export function groupOf(address: string): string {
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
   const groups = [...left, ...Array.from({ length: zeros }, () => "0"), ...right];
   return `${groups.slice(0, 4).join(":")}::/64`;
-}
+});

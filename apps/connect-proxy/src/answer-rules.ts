@@ -88,7 +88,7 @@ export function answerHeaders(
     }
   }
   if (rules.carrier === "query" && !policies.every(([, value]) => isQuiet(value))) policies.length = 0;
-  result.push(...policies);
+  if (policies.length > 0) result.push(...policies);
   if (status < 200 && status !== 101) return result;
   for (const cookie of rules.setCookies) result.push(["Set-Cookie", cookie]);
   if (rules.carrier === "query" && policies.length === 0) result.push(["Referrer-Policy", "no-referrer"]);

@@ -26,6 +26,20 @@ describe("where a request comes from", () => {
     expect(forwarded).toEqual(["Forwarded", `${node};host="a:1";proto=https`]);
   });
 
+  it("is told of each address and host by itself, in whatever order they come", () => {
+    const asked = [
+      ["198.51.100.7", "a"],
+      ["198.51.100.7", "b"],
+      ["198.51.100.8", "b"],
+      ["198.51.100.7", "a"],
+      ["198.51.100.7", "a"],
+    ] as const;
+    const heard = asked.map(([peerAddress, host]) => forwardedHeaders(facts({ peerAddress, host })));
+    expect(heard.map((headers) => headers.map(([, value]) => value))).toEqual(
+      asked.map(([address, host]) => [address, "https", host, `for=${address};host="${host}";proto=https`]),
+    );
+  });
+
   it("is continued where a trusted proxy said so far, blanks aside", () => {
     const told = { for: [" "], proto: [""], host: [], forwarded: ["for=a", " "] };
     expect(forwardedHeaders(facts({ host: "a" }), told)).toEqual([

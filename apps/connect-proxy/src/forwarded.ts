@@ -4,6 +4,10 @@
 import { BlockList, isIP } from "node:net";
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import type { RequestFacts } from "./exchange.ts";
+import { lastingHeader } from "./head/write-head.ts";
+
+/** There is no other. */
+const SCHEME: RequestFacts["scheme"] = "https";
 
 /** What a trusted proxy said so far, as it came: a header that came in several lines is several values. */
 export interface ToldSoFar {
@@ -14,24 +18,45 @@ export interface ToldSoFar {
 }
 
 /** Adds the headers for the app; `told` is what a trusted peer said, undefined where the peer is none. */
-export function addForwarded(to: RawHeader[], { host, peerAddress, scheme }: RequestFacts, told?: ToldSoFar): void {
-  const address = plainAddress(peerAddress);
-  const own = `for=${node(address)};host="${host}";proto=${scheme}`;
+export function addForwarded(to: RawHeader[], { host, peerAddress }: RequestFacts, told?: ToldSoFar): void {
   if (told === undefined) {
-    to.push(
-      ["X-Forwarded-For", address],
-      ["X-Forwarded-Proto", scheme],
-      ["X-Forwarded-Host", host],
-      ["Forwarded", own],
-    );
+    for (const header of ownHeaders(peerAddress, host)) to.push(header);
     return;
   }
+  const address = plainAddress(peerAddress);
   to.push(
     ["X-Forwarded-For", joined([...told.for, address])],
-    ["X-Forwarded-Proto", joined(told.proto) || scheme],
+    ["X-Forwarded-Proto", joined(told.proto) || SCHEME],
     ["X-Forwarded-Host", joined(told.host) || host],
-    ["Forwarded", joined([...told.forwarded, own])],
+    ["Forwarded", joined([...told.forwarded, ownElement(address, host)])],
   );
+}
+
+/** By the peer's address: what is said of its requests for the host that it asked last. */
+const known = new Map<string, { readonly host: string; readonly headers: readonly RawHeader[] }>();
+/** The most addresses that are known; all are forgotten when there are more. */
+const MAX_KNOWN = 2_048;
+
+/** Of a client that nobody spoke for: the same for all its requests for a host. */
+function ownHeaders(peerAddress: string, host: string): readonly RawHeader[] {
+  const last = known.get(peerAddress);
+  if (last?.host === host) return last.headers;
+  // A copy: a slice would keep alive the whole head that it was cut from.
+  const own = Buffer.from(host, "latin1").toString("latin1");
+  const address = plainAddress(peerAddress);
+  const headers = [
+    lastingHeader("X-Forwarded-For", address),
+    lastingHeader("X-Forwarded-Proto", SCHEME),
+    lastingHeader("X-Forwarded-Host", own),
+    lastingHeader("Forwarded", ownElement(address, own)),
+  ];
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(peerAddress, { host: own, headers });
+  return headers;
+}
+
+function ownElement(address: string, host: string): string {
+  return `for=${node(address)};host="${host}";proto=${SCHEME}`;
 }
 
 /** An address without its interface, and an IPv4 address as such even where an IPv6 socket saw it (`::ffff:…`). */

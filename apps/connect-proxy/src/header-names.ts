@@ -22,12 +22,12 @@ export function rememberedByName<Fate>(work: (name: string) => Fate): (name: str
   return (name) => {
     const found = known.get(name);
     if (found !== undefined) return found;
-    const fate = work(name);
-    if (name.length <= MAX_NAME_CHARACTERS) {
-      if (known.size >= MAX_NAMES) known.clear();
-      // A copy: a slice would keep alive the whole head that it was cut from.
-      known.set(Buffer.from(name, "latin1").toString("latin1"), fate);
-    }
+    if (name.length > MAX_NAME_CHARACTERS) return work(name);
+    // A copy: a slice would keep alive the whole head that it was cut from.
+    const own = Buffer.from(name, "latin1").toString("latin1");
+    const fate = work(own);
+    if (known.size >= MAX_NAMES) known.clear();
+    known.set(own, fate);
     return fate;
   };
 }

@@ -3,11 +3,14 @@ import type { Duplex } from "node:stream";
 import type { TableChange } from "@sallyport/dataplane/routes";
 import type { GrantWatch } from "./exchange.ts";
 import { concerns } from "./grant-change.ts";
+import { hostReader } from "./head/host.ts";
 import { ClientConnection } from "./http1/client-connection.ts";
 import type { Client, Http1Place } from "./http1/place.ts";
 import { WebSockets } from "./websocket.ts";
 
-export interface Http1FrontOptions extends Omit<Http1Place, "webSockets"> {
+export interface Http1FrontOptions extends Omit<Http1Place, "webSockets" | "readHost"> {
+  /** Sandboxes' hosts are one label below it. In lower case. */
+  readonly connectDomain: string;
   readonly watch: GrantWatch;
   /** A WebSocket outlives its token. False when unset: it is closed within a second. */
   readonly keepWebSockets?: boolean | undefined;
@@ -25,7 +28,7 @@ export class Http1Front implements Disposable {
   constructor(options: Http1FrontOptions) {
     this.#watch = options.watch;
     this.#webSockets = new WebSockets(options);
-    this.#place = { ...options, webSockets: this.#webSockets };
+    this.#place = { ...options, webSockets: this.#webSockets, readHost: hostReader(options.connectDomain) };
     this.#changes = options.watch.onChange((change) => this.#cutRevoked(change));
   }
 

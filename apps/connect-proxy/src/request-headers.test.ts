@@ -52,6 +52,17 @@ describe("an app is told", () => {
     ]);
   });
 
+  it("each assertion of a token as long as it is the one, and no longer", async () => {
+    let assertion: string | undefined = "first";
+    const changing = place.rules({ assertions: { assertionFor: () => assertion } });
+    for (const next of ["first", "first", "second", undefined, "first"]) {
+      assertion = next;
+      const headers = await told([], changing);
+      expect(valuesOf(headers, "X-Verified-User-Assertion")).toEqual(next === undefined ? [] : [next]);
+      expect(valuesOf(headers, "X-Verified-User-Data")).toEqual(['{"user_id":"foo"}']);
+    }
+  });
+
   it("cookies but the token's, and a Referer without it, byte for byte", async () => {
     const lines = [
       `Cookie: a="1; _connect_token=${token}; b=%20; c`,

@@ -5,6 +5,7 @@ import { ASSERTION_HEADER, takeFromQuery, USER_DATA_HEADER } from "@sallyport/co
 import type { RequestFacts } from "./exchange.ts";
 import type { ToldSoFar } from "./forwarded.ts";
 import { addForwarded } from "./forwarded.ts";
+import { lastingHeader } from "./head/write-head.ts";
 import { flatName, rememberedByName } from "./header-names.ts";
 
 /**
@@ -97,9 +98,22 @@ export function requestHeaders(facts: RequestFacts, forApp: ForApp): RawHeader[]
   }
   addForwarded(result, facts, told);
   result.push(["X-Request-Id", facts.requestId]);
-  if (grant.userData !== undefined) result.push([USER_DATA_HEADER, grant.userData]);
-  if (assertion !== undefined) result.push([ASSERTION_HEADER, assertion]);
+  for (const header of verified(grant, assertion)) result.push(header);
   return result;
+}
+
+/** By the grant: its headers with its last assertion. */
+const verifiedHeaders = new WeakMap<ConnectGrant, { assertion: string | undefined; headers: readonly RawHeader[] }>();
+
+/** What the platform says of whoever came: the same for all requests of a token while its assertion is the same. */
+function verified(grant: ConnectGrant, assertion: string | undefined): readonly RawHeader[] {
+  const last = verifiedHeaders.get(grant);
+  if (last !== undefined && last.assertion === assertion) return last.headers;
+  const headers: RawHeader[] = [];
+  if (grant.userData !== undefined) headers.push(lastingHeader(USER_DATA_HEADER, grant.userData));
+  if (assertion !== undefined) headers.push(lastingHeader(ASSERTION_HEADER, assertion));
+  verifiedHeaders.set(grant, { assertion, headers });
+  return headers;
 }
 
 /**

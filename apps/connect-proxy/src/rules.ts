@@ -158,7 +158,8 @@ export class ConnectRules implements Rules, GrantWatch {
     const { grant, route } = outcome;
     const { browser, carrier, taken } = carried;
     // `;` parts a query for some servers; and a path is kept in logs.
-    if (taken.target.includes(carried.token)) return this.#refused("MisplacedToken", facts);
+    if (taken.target.length >= carried.token.length && taken.target.includes(carried.token))
+      return this.#refused("MisplacedToken", facts);
     let setCookies = NO_COOKIES;
     if (browser !== undefined) {
       const { signs, standing } = browser;

@@ -29,13 +29,16 @@ export async function openPortDirect(
   const answered = Promise.withResolvers<string | undefined>();
   const head = new HeadReader((text) => answered.resolve(text));
   let take = (bytes: Buffer): void => head.take(bytes);
+  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   const socket = connect({
     path: socketPath,
     allowHalfOpen: true,
     onread: {
-      buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES),
-      callback: (count, buffer) => {
-        take(Buffer.from(buffer.subarray(0, count)));
+      buffer,
+      callback: (count) => {
+        const bytes = Buffer.allocUnsafe(count);
+        buffer.copy(bytes, 0, 0, count);
+        take(bytes);
         return true;
       },
     },

@@ -24,7 +24,7 @@ export type Complain = (problem: string) => BadMessage;
 export function bodyReader(framing: Framing, complain: Complain): BodyReader {
   switch (framing.kind) {
     case "none":
-      return new LengthReader(0);
+      return NOTHING;
     case "length":
       return new LengthReader(framing.length);
     case "chunked":
@@ -60,6 +60,9 @@ class LengthReader implements BodyReader {
     return this.done;
   }
 }
+
+/** It never changes. */
+const NOTHING: BodyReader = new LengthReader(0);
 
 class CloseReader implements BodyReader {
   readonly trailers = NO_TRAILERS;

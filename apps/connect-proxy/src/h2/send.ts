@@ -3,10 +3,9 @@
 import type { OutgoingHttpHeaders, ServerHttp2Stream, ServerStreamResponseOptions } from "node:http2";
 import { constants } from "node:http2";
 import type { RawHeader } from "@sallyport/connect-token/verify";
+import { isFieldValue } from "../head/characters.ts";
 
 const { NGHTTP2_NO_ERROR } = constants;
-
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Whether something can still be sent. */
 export function isOpen(stream: ServerHttp2Stream): boolean {
@@ -85,5 +84,5 @@ function byName(headers: readonly RawHeader[]): OutgoingHttpHeaders {
 }
 
 function checkValue(name: string, value: string): void {
-  if (!VALUE.test(value)) throw new TypeError(`the value of ${name} holds a control character`);
+  if (!isFieldValue(value)) throw new TypeError(`the value of ${name} holds a control character`);
 }

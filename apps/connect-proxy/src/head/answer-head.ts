@@ -1,7 +1,7 @@
 // An answer's head, read strictly: the app is in a tenant's hands, and the client must see one answer where it sees one.
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { badAnswer } from "../bad-message.ts";
-import { FIELD_VALUE, isAll } from "./characters.ts";
+import { isFieldValue } from "./characters.ts";
 import { connectionOptions, endToEnd } from "./connection-options.ts";
 import { kindOf } from "./field-names.ts";
 import { isLineEnd, scanFields } from "./fields.ts";
@@ -40,7 +40,7 @@ export function scanAnswerHead(text: string, request: AnsweredRequest, maxHeader
   const match = STATUS_LINE.exec(text.slice(0, lineEnd));
   if (match === null) throw badAnswer("the status line is malformed");
   const [, minor, digits, reason = ""] = match;
-  if (!isAll(reason, FIELD_VALUE)) throw badAnswer("the reason phrase holds a control character");
+  if (!isFieldValue(reason)) throw badAnswer("the reason phrase holds a control character");
   const isHttp10 = minor === "0";
   const status = Number(digits);
   const headers = scanFields(text, lineEnd + 2, text.length - 2, maxHeaders);

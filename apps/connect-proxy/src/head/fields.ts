@@ -1,7 +1,7 @@
 // Field lines of a head or of trailers (RFC 9112, section 5): strict, for what one reader takes for a field and another
 // for something else is how requests are smuggled.
 import type { RawHeader } from "@sallyport/connect-token/verify";
-import { FIELD_VALUE, skip, TOKEN } from "./characters.ts";
+import { isFieldValue, skip, TOKEN } from "./characters.ts";
 
 /** What is wrong with a field line. */
 export type FieldProblem = "too-many" | "folded" | "name" | "value";
@@ -25,9 +25,11 @@ export function scanFields(text: string, from: number, end: number, maxCount: nu
       return first === SPACE || first === TAB ? "folded" : "name";
     }
     const valueStart = skipBlanks(text, colon + 1);
-    const lineEnd = skip(text, valueStart, FIELD_VALUE);
-    if (lineEnd >= end || !isLineEnd(text, lineEnd)) return "value";
-    fields.push([text.slice(at, colon), text.slice(valueStart, trimBlanks(text, valueStart, lineEnd))]);
+    const lineEnd = text.indexOf("\r", valueStart);
+    if (lineEnd === -1 || lineEnd >= end || !isLineEnd(text, lineEnd)) return "value";
+    const value = text.slice(valueStart, trimBlanks(text, valueStart, lineEnd));
+    if (!isFieldValue(value)) return "value"; // a bare line feed, too
+    fields.push([text.slice(at, colon), value]);
     at = lineEnd + 2;
   }
   return fields;

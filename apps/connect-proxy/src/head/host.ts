@@ -1,7 +1,23 @@
 // Which sandbox a host names.
+import { rememberedByName } from "../header-names.ts";
 
 const HOST = /^([A-Za-z0-9.-]{1,253})(?::([0-9]{1,5}))?$/;
 const SANDBOX_ID = /^sb-[0-9a-hjkmnp-tv-z]{26}$/;
+
+/** What a host names; both undefined: it is no host name; `sandboxId` alone: none of the domain's sandboxes. */
+export interface NamedHost {
+  /** Without its port, in lower case. */
+  readonly name: string | undefined;
+  readonly sandboxId: string | undefined;
+}
+
+/** What a host names under this domain; looked up where it was worked out before. */
+export function hostReader(connectDomain: string): (host: string) => NamedHost {
+  return rememberedByName((host) => {
+    const name = parseHost(host)?.name;
+    return { name, sandboxId: name === undefined ? undefined : sandboxOf(name, connectDomain) };
+  });
+}
 
 /** Host and port as they stand in `Host` or `:authority` (RFC 9110, section 7.2); undefined: no host name. */
 export function parseHost(text: string): { readonly name: string; readonly port: number | undefined } | undefined {

@@ -22,7 +22,6 @@ import { refusalOfLost } from "../grant-change.ts";
 import type { AnswerHead } from "../head/answer-head.ts";
 import type { Framing } from "../head/framing.ts";
 import { NO_BODY, UNTIL_CLOSE } from "../head/framing.ts";
-import { parseHost, sandboxOf } from "../head/host.ts";
 import type { RequestHead } from "../head/request-head.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamFailure } from "../upstream/types.ts";
 import { AnswerWriter } from "./answer-writer.ts";
@@ -196,7 +195,8 @@ export class Http1Exchange implements AnswerSink {
   onEnd(trailers: readonly RawHeader[]): void {
     if (this.#isOver) return;
     this.#writer.end(trailers);
-    this.#over("complete", () => this.#owner.onAnswered(this.#keepAlive));
+    this.#over("complete");
+    this.#owner.onAnswered(this.#keepAlive);
   }
 
   onUpgrade(head: AnswerHead, stream: Duplex, early: Buffer): void {
@@ -238,14 +238,12 @@ export class Http1Exchange implements AnswerSink {
   #factsOf(): RequestFacts {
     const head = this.#head;
     if (head === undefined) throw malformed("there is no head");
-    const { connectDomain } = this.#place;
     const { peerAddress, servername } = this.#owner;
     const { endToEnd, headers, host, method, target } = head;
     const requestId = this.#about.requestId ?? "";
     this.#about = { method, target, host, headers, endToEnd, peerAddress, requestId };
-    const name = parseHost(host)?.name;
+    const { name, sandboxId } = this.#place.readHost(host);
     if (name === undefined) throw malformed("Host is no name of a host");
-    const sandboxId = sandboxOf(name, connectDomain);
     if (sandboxId === undefined || name !== servername) {
       throw new BadMessage("MisdirectedRequest", "Host is not the one that the connection was made to");
     }
@@ -326,7 +324,8 @@ export class Http1Exchange implements AnswerSink {
     }
     if (!isBodyless && !isHead) this.#writer.content(body);
     this.#writer.end(NO_TRAILERS);
-    this.#over("complete", () => this.#owner.onAnswered(this.#keepAlive));
+    this.#over("complete");
+    this.#owner.onAnswered(this.#keepAlive);
   }
 
   /** False: the rules or the app gave what must not be written, and the exchange is over. */
@@ -354,14 +353,14 @@ export class Http1Exchange implements AnswerSink {
   }
 
   #cut(outcome: ExchangeEnd["outcome"]): void {
-    this.#over(outcome, () => this.#owner.cut());
+    this.#over(outcome);
+    this.#owner.cut();
   }
 
-  #over(outcome: ExchangeEnd["outcome"], then: () => void): void {
+  #over(outcome: ExchangeEnd["outcome"]): void {
     this.#isOver = true;
     this.#socketPlace?.[Symbol.dispose]();
     this.#place.observe(this.#endOf(outcome));
-    then();
   }
 
   #endOf(outcome: ExchangeEnd["outcome"]): ExchangeEnd {

@@ -60,7 +60,9 @@ export class Incoming {
   #scan(bytes: Buffer): RequestHead {
     if (this.#last?.bytes.equals(bytes) === true) return this.#last.head;
     const head = scanRequestHead(bytes.toString("latin1"), this.#limits);
-    this.#last = bytes.length <= MAX_REMEMBERED_BYTES ? { bytes: Buffer.from(bytes), head } : undefined;
+    // A part would keep all that it is a part of alive.
+    const own = bytes.length === bytes.buffer.byteLength ? bytes : Buffer.from(bytes);
+    this.#last = bytes.length <= MAX_REMEMBERED_BYTES ? { bytes: own, head } : undefined;
     return head;
   }
 

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Deadlines } from "../deadlines.ts";
 import type { GrantWatch, Observe, Rules } from "../exchange.ts";
+import type { NamedHost } from "../head/host.ts";
 import type { CoreLimits } from "../limits.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamRequest } from "../upstream/types.ts";
 import type { WebSockets } from "../websocket.ts";
@@ -14,8 +15,7 @@ export interface Http1Place {
   readonly upstream: { request(request: UpstreamRequest, sink: AnswerSink): UpstreamExchange };
   readonly webSockets: WebSockets;
   readonly limits: CoreLimits;
-  /** Sandboxes' hosts are one label below it. In lower case. */
-  readonly connectDomain: string;
+  readonly readHost: (host: string) => NamedHost;
   readonly deadlines: Deadlines;
   readonly observe: Observe;
 }

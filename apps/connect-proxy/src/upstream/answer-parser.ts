@@ -58,12 +58,15 @@ export class AnswerParser {
   /** Throws `BadMessage`. */
   push(chunk: Buffer): void {
     let bytes = chunk;
+    let from = 0;
     while (this.#body === undefined) {
-      const rest = this.#pushHead(bytes);
-      if (rest === undefined) return;
-      bytes = rest;
+      if (this.#held !== undefined || from > 0) {
+        bytes = this.#held === undefined ? bytes.subarray(from) : Buffer.concat([this.#held, bytes]);
+      }
+      from = this.#pushHead(bytes);
+      if (from === -1) return;
     }
-    if (this.#head !== undefined) this.#pushBody(this.#head, this.#body, bytes);
+    if (this.#head !== undefined) this.#pushBody(this.#head, this.#body, bytes, from);
   }
 
   /** The app sends no more: whether the answer is whole by that. It is ended then. */
@@ -73,52 +76,52 @@ export class AnswerParser {
     return true;
   }
 
-  /** What follows the head; undefined: the head is not complete, or nothing after it is ours to read. */
-  #pushHead(chunk: Buffer): Buffer | undefined {
+  /** Where what follows the head begins; -1: the head is not complete, or nothing after it is ours to read. */
+  #pushHead(bytes: Buffer): number {
     const seen = this.#held?.length ?? 0;
-    const bytes = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk]);
     const end = headEnd(bytes, seen);
     if ((end === -1 ? bytes.length : end) > this.#limits.maxHeadBytes) throw badAnswer("the head is too large");
     if (end === -1) {
       if (hasBareLineFeed(bytes, seen)) throw badAnswer("a line of the head ends with a bare line feed");
       if (bytes.length > 0) this.#held = bytes;
-      return undefined;
+      return -1;
     }
     this.#held = undefined;
-    const head = this.#scan(bytes.subarray(0, end));
-    const rest = bytes.subarray(end);
+    const head = this.#scan(bytes, end);
     if (head.status === 101) {
-      this.#events.onUpgrade(head, rest);
-      return undefined;
+      this.#events.onUpgrade(head, bytes.subarray(end));
+      return -1;
     }
     if (head.status >= 200) {
       this.#head = head;
       this.#body = bodyReader(head.framing, badAnswer);
       this.#events.onHead(head);
-      return rest;
+      return end;
     }
     this.#informational += 1;
     if (this.#informational > MAX_INFORMATIONAL_ANSWERS) throw badAnswer("too many informational answers");
     this.#events.onInformation(head);
-    return rest;
+    return end;
   }
 
-  #scan(bytes: Buffer): AnswerHead {
+  /** The head that ends there. */
+  #scan(bytes: Buffer, end: number): AnswerHead {
     const request = this.#request;
     const last = this.#last;
     // What a head means depends on these two alone.
     const isPlain = request.method !== "HEAD" && request.webSocketAccept === undefined;
-    if (isPlain && last.head !== undefined && last.bytes?.equals(bytes) === true) return last.head;
-    const head = scanAnswerHead(bytes.toString("latin1"), request, this.#limits.maxHeaders);
-    const isKept = isPlain && bytes.length <= MAX_REMEMBERED_BYTES;
-    last.bytes = isKept ? Buffer.from(bytes) : undefined;
+    const isSame = isPlain && last.bytes?.length === end && last.bytes.compare(bytes, 0, end) === 0;
+    if (isSame && last.head !== undefined) return last.head;
+    const head = scanAnswerHead(bytes.toString("latin1", 0, end), request, this.#limits.maxHeaders);
+    const isKept = isPlain && end <= MAX_REMEMBERED_BYTES;
+    last.bytes = isKept ? Buffer.from(bytes.subarray(0, end)) : undefined;
     last.head = isKept ? head : undefined;
     return head;
   }
 
-  #pushBody(head: AnswerHead, body: BodyReader, bytes: Buffer): void {
+  #pushBody(head: AnswerHead, body: BodyReader, bytes: Buffer, from: number): void {
     const wasDone = body.done;
-    const end = wasDone ? 0 : body.read(bytes, 0, (content) => this.#events.onContent(content));
+    const end = wasDone ? from : body.read(bytes, from, (content) => this.#events.onContent(content));
     if (body.done) this.#events.onAnswerEnd(head, body.trailers, end < bytes.length);
   }
 }

@@ -117,8 +117,15 @@ export class Upstream implements ConnectionOwner, OutgoingOwner, Disposable {
   }
 }
 
+/** The last key of each route: most are asked for one port, and a text that is made anew is hashed anew. */
+const keys = new WeakMap<Route, { readonly port: number; readonly key: string }>();
+
 function keyOf(route: Route, port: number): string {
-  return `${route.instanceId}:${port}`;
+  const known = keys.get(route);
+  if (known?.port === port) return known.key;
+  const key = `${route.instanceId}:${port}`;
+  keys.set(route, { port, key });
+  return key;
 }
 
 /** Tells a sink that its request goes nowhere, once the caller has the exchange in hand. */
