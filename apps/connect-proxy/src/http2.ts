@@ -11,8 +11,11 @@ import type { StreamLimits } from "./h2/limits.ts";
 import { MAX_INVALID_FRAMES, MAX_REJECTED_STREAMS, MAX_SESSION_MEGABYTES, MAX_SETTINGS } from "./h2/limits.ts";
 import type { StreamOwner, StreamPlace } from "./h2/stream-exchange.ts";
 import { StreamExchange } from "./h2/stream-exchange.ts";
+import { hostReader } from "./head/host.ts";
 
-export interface Http2FrontOptions extends StreamPlace {
+export interface Http2FrontOptions extends Omit<StreamPlace, "readHost"> {
+  /** Sandboxes' hosts are one label below it. In lower case. */
+  readonly connectDomain: string;
   readonly streamLimits: StreamLimits;
 }
 
@@ -30,13 +33,13 @@ const ANY_STREAM = 2 ** 31 - 1;
 
 /** Disposal cuts all connections. */
 export class Http2Front implements Disposable {
-  readonly #options: Http2FrontOptions;
+  readonly #options: ConnectionOptions;
   readonly #connections = new Set<ClientConnection>();
   readonly #changes: Disposable;
   #isDraining = false;
 
   constructor(options: Http2FrontOptions) {
-    this.#options = options;
+    this.#options = { ...options, readHost: hostReader(options.connectDomain) };
     this.#changes = options.watch.onChange((change) => {
       for (const connection of this.#connections) connection.cutRevoked(change);
     });
@@ -66,18 +69,20 @@ export class Http2Front implements Disposable {
   }
 }
 
+type ConnectionOptions = Http2FrontOptions & StreamPlace;
+
 class ClientConnection implements StreamOwner, Timed {
   readonly peerAddress: string;
   readonly servername: string;
   /** Without streams it has until then. */
   deadlineMs: number;
-  readonly #options: Http2FrontOptions;
+  readonly #options: ConnectionOptions;
   readonly #session: ServerHttp2Session;
   readonly #open = new Set<StreamExchange>();
   #isDraining = false;
   #isClosing = false;
 
-  constructor(socket: TLSSocket, client: ClientAddress, options: Http2FrontOptions, onOver: () => void) {
+  constructor(socket: TLSSocket, client: ClientAddress, options: ConnectionOptions, onOver: () => void) {
     const { deadlines, limits, streamLimits } = options;
     this.peerAddress = client.peerAddress;
     this.servername = client.servername;
@@ -145,7 +150,7 @@ class ClientConnection implements StreamOwner, Timed {
   onStreamOver(exchange: StreamExchange): void {
     this.#open.delete(exchange);
     const { deadlines, limits } = this.#options;
-    if (this.#open.size === 0) this.deadlineMs = deadlines.nowMs + limits.idleMs;
+    if (this.#open.size === 0) this.deadlineMs = deadlines.roughMs + limits.idleMs;
   }
 
   onDeadline(): void {

@@ -23,7 +23,7 @@ import type {
 import { refusalOfLost } from "../grant-change.ts";
 import type { AnswerHead } from "../head/answer-head.ts";
 import { NO_BODY } from "../head/framing.ts";
-import { parseHost, sandboxOf } from "../head/host.ts";
+import type { NamedHost } from "../head/host.ts";
 import type { CoreLimits } from "../limits.ts";
 import { MAX_INFORMATIONAL_ANSWERS } from "../limits.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamFailure, UpstreamRequest } from "../upstream/types.ts";
@@ -37,7 +37,7 @@ export interface StreamPlace {
   readonly watch: GrantWatch;
   readonly upstream: { request(request: UpstreamRequest, sink: AnswerSink): UpstreamExchange };
   readonly limits: CoreLimits;
-  readonly connectDomain: string;
+  readonly readHost: (host: string) => NamedHost;
   readonly deadlines: Deadlines;
   readonly observe: Observe;
 }
@@ -224,15 +224,14 @@ export class StreamExchange implements AnswerSink, Timed {
   // What the client asks.
 
   #factsOf(raw: readonly string[]): RequestFacts {
-    const { connectDomain, limits } = this.#place;
+    const { limits, readHost } = this.#place;
     const { peerAddress, servername } = this.#owner;
     const head = readStreamHead(raw, this.#requestOver, limits);
     const { endToEnd, headers, host, method, target } = head;
     this.#about = { ...this.#about, method, target, host, headers };
     // Browsers send requests for any host of a certificate over one connection; here each connection is for one host.
-    const name = parseHost(host)?.name;
+    const { name, sandboxId } = readHost(host);
     if (name === undefined) throw malformed("the authority is no name of a host");
-    const sandboxId = sandboxOf(name, connectDomain);
     if (sandboxId === undefined || name !== this.#owner.servername) {
       throw new BadMessage("MisdirectedRequest", `not ${servername}`);
     }
@@ -268,7 +267,7 @@ export class StreamExchange implements AnswerSink, Timed {
       return;
     }
     const { deadlines, limits } = this.#place;
-    this.#untilMs = deadlines.nowMs + grant.expiresAtMs - Date.now() + limits.outliveMs;
+    this.#untilMs = deadlines.roughMs + grant.expiresAtMs - Date.now() + limits.outliveMs;
     this.#grant = grant;
     this.#forward = decision;
     const framing = this.#head?.framing ?? NO_BODY;
@@ -342,7 +341,7 @@ export class StreamExchange implements AnswerSink, Timed {
   #touch(): void {
     const isClientsTurn = !this.#requestOver || this.#stream.writableLength > 0;
     this.#waitUntilMs = isClientsTurn
-      ? this.#place.deadlines.nowMs + this.#place.limits.stallMs
+      ? this.#place.deadlines.roughMs + this.#place.limits.stallMs
       : Number.POSITIVE_INFINITY;
   }
 

@@ -20,7 +20,7 @@ export function hostReader(connectDomain: string): (host: string) => NamedHost {
 }
 
 /** Host and port as they stand in `Host` or `:authority` (RFC 9110, section 7.2); undefined: no host name. */
-export function parseHost(text: string): { readonly name: string; readonly port: number | undefined } | undefined {
+function parseHost(text: string): { readonly name: string; readonly port: number | undefined } | undefined {
   const match = HOST.exec(text);
   if (match === null) return undefined;
   const port = match[2] === undefined ? undefined : Number(match[2]);
