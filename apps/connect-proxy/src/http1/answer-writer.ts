@@ -4,6 +4,7 @@ import type { RawHeader } from "@sallyport/connect-token/verify";
 import { chunkOf, lastChunk } from "../body/chunked-writer.ts";
 import type { WrittenAnswer } from "../head/write-head.ts";
 import { writeAnswerHead } from "../head/write-head.ts";
+import { writeSoon } from "../write-soon.ts";
 
 /** Up to here, copying is cheaper than another write. */
 const COPIED_BYTES = 16_384;
@@ -61,11 +62,11 @@ export class AnswerWriter {
   #writeParts(head: string, parts: readonly Buffer[]): boolean {
     const to = this.#to;
     const [only] = parts;
-    if (only === undefined) return head === "" ? !to.writableNeedDrain : to.write(head, "latin1");
+    if (only === undefined) return head === "" ? !to.writableNeedDrain : writeSoon(to, head, "latin1");
     if (head === "" && parts.length === 1) return to.write(only);
     let { length } = head;
     for (const part of parts) length += part.length;
-    if (length <= COPIED_BYTES) return to.write(joined(head, parts, length));
+    if (length <= COPIED_BYTES) return writeSoon(to, joined(head, parts, length));
     to.cork();
     if (head !== "") to.write(head, "latin1");
     let hasRoom = true;

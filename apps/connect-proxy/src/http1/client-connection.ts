@@ -259,6 +259,7 @@ export class ClientConnection implements Http1Owner, Timed {
     if (this.#isGone) return;
     this.#leave();
     this.stream.on("error", ignoreBecauseGone);
+    this.stream.uncork(); // an answer before this one is still the client's
     this.stream.destroy();
   }
 

@@ -7,6 +7,7 @@ import type { RawHeader } from "@sallyport/connect-token/verify";
 import { BadMessage } from "../bad-message.ts";
 import type { Deadlines, Timed } from "../deadlines.ts";
 import type { AnsweredRequest, AnswerHead } from "../head/answer-head.ts";
+import { writeSoon } from "../write-soon.ts";
 import type { AnswerEvents, AnswerLimits, LastAnswer } from "./answer-parser.ts";
 import { AnswerParser } from "./answer-parser.ts";
 import type { OpenedPort } from "./open-route.ts";
@@ -94,7 +95,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     this.#requestDone = !hasBody;
     this.#isLast = isLast;
     this.#parser = new AnswerParser(request, this.#owner.limits, this, this.#last);
-    this.#stream.write(head, "latin1");
+    writeSoon(this.#stream, head, "latin1");
   }
 
   /** Of the body. False: wait for `onDrain`. */
