@@ -26,6 +26,8 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
 export const OWN_HANDSHAKE_SHED_MS = 1_000;
 /** From the connection to the whole ClientHello, in milliseconds: whoever wants to talk says so at once. */
 export const HELLO_MS = 3_000;
+/** Of a ClientHello with its records' heads; one with post-quantum key shares has some 2,000. */
+export const MAX_HELLO_BYTES = 17_408;
 /** TLS contexts that are kept ready; those used least lately are made again from the certificate. */
 export const MAX_CONTEXTS = 1_024;
 /** Contexts for hosts of sandboxes that are not known. */

@@ -4,13 +4,13 @@ import type { Server, Socket } from "node:net";
 import type { SecureContext } from "node:tls";
 import { TLSSocket } from "node:tls";
 import type { Logger } from "@sallyport/appkit/logger";
-import type { ClientHello } from "@sallyport/dataplane";
-import { MAX_CLIENT_HELLO_BYTES, parseClientHello } from "@sallyport/dataplane";
+import type { ClientHelloResult } from "@sallyport/dataplane/client-hello";
+import { ClientHelloReader, formatAlert } from "@sallyport/dataplane/client-hello";
 import type { Refused } from "./admission.ts";
 import { Admission } from "./admission.ts";
 import type { Certificates } from "./certificates.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
-import { HELLO_MS } from "./edge-limits.ts";
+import { HELLO_MS, MAX_HELLO_BYTES } from "./edge-limits.ts";
 import { plainAddress } from "./forwarded.ts";
 import { sandboxOf } from "./head/host.ts";
 import { RareWarning } from "./rare-warning.ts";
@@ -43,11 +43,6 @@ export interface TlsDoorOptions {
   readonly onRefused: (reason: DoorRefusal) => void;
   readonly logger: Logger;
 }
-
-/** Fatal alerts (RFC 8446, section 6.2), sent in the clear: there is no ServerHello yet. */
-const ALERTS = { decode_error: 50, internal_error: 80, unrecognized_name: 112 } as const;
-const ALERT_RECORD = 21;
-const FATAL = 2;
 
 /** In the order of preference (RFC 7301, section 6): clients of HTTP/1.0 say so, too. */
 const HTTP1_PROTOCOLS = ["http/1.1", "http/1.0"];
@@ -125,6 +120,7 @@ class Entrant {
   readonly #onSettled: () => void;
   #timer: NodeJS.Timeout;
   #received: Buffer = Buffer.alloc(0);
+  readonly #hello = new ClientHelloReader();
   #isSettled = false;
 
   constructor(options: EntrantOptions, socket: Socket, peerAddress: string, onSettled: () => void) {
@@ -156,8 +152,8 @@ class Entrant {
   /** Reads the ClientHello. */
   readonly #onData = (chunk: Buffer): void => {
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const hello = parseClientHello(this.#received.subarray(0, MAX_CLIENT_HELLO_BYTES));
-    if (hello.kind === "incomplete") return;
+    const hello = this.#hello.push(chunk);
+    if (hello.state === "need-more" && this.#received.length < MAX_HELLO_BYTES) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(this.#onTimeout, this.#options.limits.handshakeMs);
     this.#socket.pause();
@@ -166,17 +162,17 @@ class Entrant {
     this.#answer(hello);
   };
 
-  #answer(hello: ClientHello): void {
+  #answer(hello: ClientHelloResult): void {
     const { certificates, connectDomain } = this.#options;
-    if (hello.kind !== "hello") {
-      const isHttp = /^[A-Z]{3}/.test(this.#received.toString("latin1", 0, 3));
-      this.refuse("not-tls", isHttp ? PLAIN_HTTP_ANSWER : alert("decode_error"));
+    if (hello.state !== "hello" || hello.byteLength > MAX_HELLO_BYTES) {
+      const isHttp = hello.state === "refused" && hello.reason === "plain-http";
+      this.refuse("not-tls", isHttp ? PLAIN_HTTP_ANSWER : formatAlert("decode_error"));
       return;
     }
     const host = hello.serverName ?? "";
     const sandboxId = sandboxOf(host, connectDomain);
     if (sandboxId === undefined) {
-      this.refuse("server-name", alert("unrecognized_name"));
+      this.refuse("server-name", formatAlert("unrecognized_name"));
       return;
     }
     const context = certificates.peek(host);
@@ -188,7 +184,7 @@ class Entrant {
       (late) => this.#proceed(late, host, sandboxId),
       (error: unknown) => {
         this.#options.noCertificate.tell({ err: error, host });
-        this.refuse("certificate", alert("internal_error"));
+        this.refuse("certificate", formatAlert("internal_error"));
       },
     );
   }
@@ -203,7 +199,7 @@ class Entrant {
     };
     const place = this.#options.admission.toSandbox(sandboxId, this.#peerAddress, shed);
     if (typeof place === "string") {
-      this.refuse(place, alert("internal_error"));
+      this.refuse(place, formatAlert("internal_error"));
       return;
     }
     socket.once("close", () => place[Symbol.dispose]());
@@ -241,8 +237,4 @@ class Entrant {
     this.#onSettled();
     return true;
   }
-}
-
-function alert(name: keyof typeof ALERTS): Buffer {
-  return Buffer.from([ALERT_RECORD, 3, 3, 0, 2, FATAL, ALERTS[name]]);
 }

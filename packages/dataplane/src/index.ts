@@ -1,7 +1,5 @@
 // Bytes between edges, gateway and sandbox: open a connection, relay it.
 
-export type { ClientHello } from "./client-hello.ts";
-export { MAX_CLIENT_HELLO_BYTES, parseClientHello } from "./client-hello.ts";
 export type { ConnectRequest, ConnectStatus } from "./connect-request.ts";
 export {
   CONNECT_STATUSES,
