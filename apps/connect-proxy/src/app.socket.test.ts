@@ -60,7 +60,15 @@ afterEach(() => stack.disposeAsync());
 
 function route(state: RouteState = RouteState.RUNNING, tokenEpoch = 0) {
   // No gateway: the proxy's own.
-  return { sandboxId: SANDBOX, workspaceId: WORKSPACE, instanceId: INSTANCE, state, gateway: "", tokenEpoch };
+  return {
+    sandboxId: SANDBOX,
+    workspaceId: WORKSPACE,
+    instanceId: INSTANCE,
+    state,
+    gateway: "",
+    tokenEpoch,
+    tunnels: [],
+  };
 }
 
 async function start(settings: Record<string, string> = {}) {

@@ -6,6 +6,7 @@ import { credentials } from "@grpc/grpc-js";
 import { systemClock } from "@sallyport/appkit/clock";
 import { fromGrpcError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
+import { EdgeKind } from "@sallyport/contracts";
 import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
 import type { RouteProblem } from "@sallyport/dataplane/routes";
 import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
@@ -69,6 +70,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
       table,
       client,
       edgeId: edge,
+      kind: EdgeKind.CONNECT,
       ownGateway: config.gatewaySocket,
       path: join(stateDirectory, "routes.jsonl"),
       onProblem: (problem, error) => logger.warn({ problem, err: fromGrpcError(error) }, ROUTE_PROBLEMS[problem]),

@@ -66,6 +66,7 @@ export {
 export {
   AcknowledgeRoutesRequest,
   AcknowledgeRoutesResponse,
+  EdgeKind,
   IssueCertificateRequest,
   IssueCertificateResponse,
   PublishAssertionKeyRequest,
@@ -73,6 +74,7 @@ export {
   RevokedConnectToken,
   Route,
   RouteState,
+  TunnelRoute,
   WatchRoutesRequest,
   WatchRoutesResponse,
 } from "./gen/sallyport/v1/edge.ts";
@@ -234,6 +236,14 @@ export {
   WatchSandboxEventsResponse,
 } from "./gen/sallyport/v1/sandbox.ts";
 export {
+  DeclaredPort,
+  InboundAllowlist,
+  ListTunnelsRequest,
+  ListTunnelsResponse,
+  PortKind,
+  Tunnel,
+} from "./gen/sallyport/v1/tunnel.ts";
+export {
   DesiredInstance,
   DesiredInstance_Wish,
   FleetAddresses,
@@ -258,6 +268,7 @@ export type { HttpRoute } from "./http-route.ts";
 export type { IdKind } from "./ids.ts";
 export { ID_PREFIXES, isId } from "./ids.ts";
 export type { PrincipalKind } from "./principals.ts";
+export { isTunnelLabel, TUNNEL_LABEL_PREFIX } from "./tunnel-label.ts";
 export {
   AUTHORIZATION_KEY,
   ENTRYPOINT_EXEC_ID,

@@ -177,5 +177,6 @@ function routeOf(sandbox: Pick<Inhabited, "id" | "workspaceId" | "instanceId">, 
     state: RouteState.RUNNING,
     gateway,
     tokenEpoch: 0,
+    tunnels: [],
   };
 }

@@ -262,6 +262,12 @@ export const HTTP_ROUTES: readonly HttpRoute[] = [
     "serverStream": false
   },
   {
+    "method": "/sallyport.v1.SandboxService/ListTunnels",
+    "verb": "GET",
+    "path": "/v1/sandboxes/{sandbox_id}/tunnels",
+    "serverStream": false
+  },
+  {
     "method": "/sallyport.v1.WorkspaceService/GetUsage",
     "verb": "GET",
     "path": "/v1/usage",

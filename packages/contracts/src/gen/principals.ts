@@ -214,6 +214,9 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.SandboxService/RevokeConnectTokens": [
     "workspace"
   ],
+  "/sallyport.v1.SandboxService/ListTunnels": [
+    "workspace"
+  ],
   "/sallyport.v1.WorkerService/WatchDesired": [
     "worker"
   ],

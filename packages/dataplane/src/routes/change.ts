@@ -1,8 +1,9 @@
 // One change of the truth, checked: as the api tells it in parts, and as it is kept on disk.
-import { isId, RouteState as WireState } from "@sallyport/contracts";
+import { isId, isTunnelLabel, PortKind as WireKind, RouteState as WireState } from "@sallyport/contracts";
+import { parseCidr } from "@sallyport/policy";
 import { z } from "zod";
-import { MAX_ENTRIES_PER_PART, MAX_KEY_SET_CHARACTERS } from "./limits.ts";
-import type { Route, RouteState } from "./route.ts";
+import { MAX_ENTRIES_PER_PART, MAX_INBOUND_CIDRS, MAX_KEY_SET_CHARACTERS, MAX_TUNNELS_PER_ROUTE } from "./limits.ts";
+import type { PortKind, Route, RouteState } from "./route.ts";
 
 /** One token that is revoked before its time. */
 export interface RevokedToken {
@@ -39,6 +40,12 @@ const STATES = new Map<number, RouteState>([
   [WireState.ENDED, "ended"],
 ]);
 
+const KINDS = new Map<number, PortKind>([
+  [WireKind.TLS, "tls"],
+  [WireKind.H2, "h2"],
+  [WireKind.RAW, "raw"],
+]);
+
 const idOf = (kind: "sandbox" | "workspace" | "instance") =>
   z.string().refine((text) => isId(kind, text), `is no id of a ${kind}`);
 /** A path that fits into a socket's address (unix(7)), or none: the edge's own gateway. */
@@ -47,6 +54,10 @@ const gateway = z
   .max(107)
   .regex(/^(\/[\x21-\x7e]+)?$/, "is no absolute path");
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+const port = z.number().int().min(1).max(65_535);
+const label = z.string().refine(isTunnelLabel, "is no label of a tunnel");
+/** One that cannot be read lets nobody in: the whole step is refused. */
+const cidrs = z.array(z.string().refine(isCidr, "is no CIDR")).max(MAX_INBOUND_CIDRS);
 const timeMs = z.date().transform((date) => date.getTime());
 
 const told = z.object({
@@ -69,6 +80,24 @@ const told = z.object({
         gateway,
         tokenEpoch: count,
         endedAt: timeMs.optional(),
+        tunnels: z
+          .array(
+            z.object({
+              port,
+              kind: z.number().transform((kind, context) => {
+                const known = KINDS.get(kind);
+                if (known !== undefined) return known;
+                context.addIssue("is no kind of port");
+                return z.NEVER;
+              }),
+              label,
+              publicPort: port.optional(),
+              proxyProtocol: z.boolean(),
+            }),
+          )
+          .max(MAX_TUNNELS_PER_ROUTE)
+          .default([]),
+        inboundCidrAllowlist: z.object({ cidrs }).optional(),
       }),
     )
     .max(MAX_ENTRIES_PER_PART),
@@ -90,10 +119,11 @@ export interface ToldPart extends RouteChange {
 /** Checks what the api told; `ownGateway` stands for the gateway that a route leaves out. Throws a ZodError. */
 export function parsePart(response: unknown, ownGateway: string): ToldPart {
   const part = told.parse(response);
-  const routes = part.routes.map(({ endedAt, ...route }) => ({
+  const routes = part.routes.map(({ endedAt, inboundCidrAllowlist, ...route }) => ({
     ...route,
     gateway: route.gateway === "" ? ownGateway : route.gateway,
     endedAtMs: endedAt,
+    inbound: inboundCidrAllowlist?.cidrs,
   }));
   const revoked = part.revoked.map(({ expiresAt, ...token }) => ({ ...token, expiresAtMs: expiresAt }));
   return { ...part, routes, revoked };
@@ -111,6 +141,18 @@ const stored = z.object({
       gateway,
       tokenEpoch: count,
       endedAtMs: count.optional(),
+      tunnels: z
+        .array(
+          z.object({
+            port,
+            kind: z.enum(["tls", "h2", "raw"]),
+            label,
+            publicPort: port.optional(),
+            proxyProtocol: z.boolean(),
+          }),
+        )
+        .optional(),
+      inbound: cidrs.optional(),
     }),
   ),
   revoked: z.array(z.object({ tokenId: z.string(), sandboxId: idOf("sandbox"), expiresAtMs: count })),
@@ -121,4 +163,13 @@ const stored = z.object({
 /** Checks what was kept on disk. Throws a ZodError. */
 export function parseStoredChange(value: unknown): RouteChange {
   return stored.parse(value);
+}
+
+function isCidr(text: string): boolean {
+  try {
+    parseCidr(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

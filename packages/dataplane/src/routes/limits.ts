@@ -12,6 +12,9 @@ export const MAX_REVOKED_TOKENS = 262_144;
 export const MAX_REVOKED_TOKENS_PER_SANDBOX = 16_384;
 /** The most routes, and the most revoked tokens, of one part. */
 export const MAX_ENTRIES_PER_PART = 16_384;
+/** The most declared ports, and the most CIDRs of who may come, of one route. The api lets a sandbox have fewer. */
+export const MAX_TUNNELS_PER_ROUTE = 64;
+export const MAX_INBOUND_CIDRS = 256;
 /** The most parts before one that is complete. */
 export const MAX_PARTS = 4_096;
 /** The most characters of a key set. */

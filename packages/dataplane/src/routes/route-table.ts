@@ -7,6 +7,8 @@ import type { RouteChange } from "./change.ts";
 import { ENDED_ROUTE_KEPT_MS, MAX_ROUTES } from "./limits.ts";
 import { Revocations } from "./revocations.ts";
 import type { Route } from "./route.ts";
+import type { TunnelWay } from "./tunnel-index.ts";
+import { TunnelIndex } from "./tunnel-index.ts";
 
 /** What a step changed. */
 export interface TableChange {
@@ -31,6 +33,7 @@ export class RouteTable {
   readonly platformId: string;
   readonly #now: () => number;
   #routes = new Map<string, Route>();
+  readonly #tunnels = new TunnelIndex();
   #revoked = new Revocations();
   #keys = NO_KEYS;
   #keySet: string | undefined;
@@ -56,6 +59,21 @@ export class RouteTable {
   get(sandboxId: string): Route | undefined {
     const route = this.#routes.get(sandboxId);
     return route === undefined || this.#isOver(route) ? undefined : route;
+  }
+
+  /** The declared port of a living sandbox whose host has this label, in lower case. */
+  tunnelByLabel(label: string): TunnelWay | undefined {
+    return this.#tunnels.byLabel(label);
+  }
+
+  /** The declared port of a living sandbox that has this public port. */
+  tunnelByPublicPort(port: number): TunnelWay | undefined {
+    return this.#tunnels.byPublicPort(port);
+  }
+
+  /** Every public port that leads to a living sandbox. */
+  publicPorts(): Iterable<number> {
+    return this.#tunnels.publicPorts();
   }
 
   /** Every route that is known. */
@@ -98,7 +116,10 @@ export class RouteTable {
     const touched = new Set<string>(change.reset ? this.#routes.keys() : []);
     const routes = change.reset ? new Map<string, Route>() : this.#routes;
     this.#makeRoom(routes, change.routes, touched);
-    if (change.reset) this.#revoked = new Revocations();
+    if (change.reset) {
+      this.#revoked = new Revocations();
+      this.#tunnels.clear();
+    }
     this.#routes = routes;
     for (const route of change.routes) {
       this.#set(route);
@@ -151,7 +172,9 @@ export class RouteTable {
 
   #set(route: Route): void {
     const before = this.#routes.get(route.sandboxId);
+    if (before !== undefined) this.#tunnels.remove(before);
     this.#routes.set(route.sandboxId, Object.freeze(this.#withEnd(route)));
+    this.#tunnels.add(route);
     const isNewEpoch = before !== undefined && before.tokenEpoch < route.tokenEpoch;
     if (route.state === "ended" || isNewEpoch) this.#revoked.forget(route.sandboxId);
   }

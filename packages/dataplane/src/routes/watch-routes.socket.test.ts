@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { WatchRoutesResponse, Route as WireRoute } from "@sallyport/contracts";
-import { RouteState } from "@sallyport/contracts";
+import { EdgeKind, RouteState } from "@sallyport/contracts";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { EdgeService, PLATFORM } from "../../test/edge-service.ts";
 import { id, keySetOf } from "../../test/keys.ts";
@@ -17,6 +17,7 @@ function route(number: number, more: Partial<WireRoute> = {}): WireRoute {
     state: RouteState.RUNNING,
     gateway: "",
     tokenEpoch: 0,
+    tunnels: [],
     ...more,
   };
 }
@@ -49,6 +50,7 @@ async function startEdge(options: Partial<WatchRoutesOptions> = {}) {
     table,
     client: api.client,
     edgeId: "edge-1",
+    kind: EdgeKind.CONNECT,
     ownGateway: "/run/open.sock",
     path,
     onProblem: (problem, error) => problems.push(`${problem}: ${error instanceof Error ? error.message : ""}`),
@@ -111,7 +113,7 @@ describe("watchRoutes", () => {
     expect(second.table.keys().size).toBe(1);
     await api.listen();
     await api.stream();
-    expect(api.asked.at(-1)).toEqual({ edgeId: "edge-1", sinceRevision: 7 });
+    expect(api.asked.at(-1)).toEqual({ edgeId: "edge-1", kind: EdgeKind.CONNECT, sinceRevision: 7 });
     api.tell({ revision: 8, routes: [route(3)] });
     await until(() => expect(second.table.get(id("sb", 3))?.state).toBe("running"));
     expect(second.table.get(id("sb", 1))?.state).toBe("running");

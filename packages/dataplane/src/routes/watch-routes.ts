@@ -1,6 +1,7 @@
 // Keeps a route table true: what is on disk first, then what the api tells, for as long as this edge lives. With the api
 // out of reach the table stays as it was; nothing that is known is forgotten but by time.
 import { Backoff } from "@sallyport/appkit/retry";
+import type { EdgeKind } from "@sallyport/contracts";
 import type { EdgeServiceClient } from "@sallyport/contracts/grpc";
 import { callServerStream } from "@sallyport/contracts/grpc";
 import { Acknowledger } from "./acknowledger.ts";
@@ -25,6 +26,8 @@ export interface WatchRoutesOptions {
   readonly client: EdgeServiceClient;
   /** The edge's own name for itself, kept over restarts. */
   readonly edgeId: string;
+  /** What the edge serves. */
+  readonly kind: EdgeKind;
   /** The gateway of routes that name none: the path of its socket. */
   readonly ownGateway: string;
   /** Where the table is kept; its folder is the edge's own. */
@@ -115,10 +118,10 @@ class Watch implements RouteWatch {
 
   /** One stream, until it ends. */
   async #follow(signal: AbortSignal): Promise<void> {
-    const { client, edgeId, ownGateway, silentApiMs = SILENT_API_MS, table } = this.#options;
+    const { client, edgeId, kind, ownGateway, silentApiMs = SILENT_API_MS, table } = this.#options;
     const silent = new AbortController();
     const timer = setTimeout(() => silent.abort(new Error("the api is silent")), silentApiMs);
-    const request = { edgeId, sinceRevision: table.revision };
+    const request = { edgeId, kind, sinceRevision: table.revision };
     const either = AbortSignal.any([signal, silent.signal]);
     const parts = new Parts(table.platformId);
     try {

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
+import { InboundAllowlist, PortKind } from "./tunnel.ts";
 
 /** What edges and the api tell each other: which sandboxes can be reached and where, whose tokens count, by which keys. */
 
@@ -31,6 +32,24 @@ export namespace RouteState {
   export type UNRECOGNIZED = typeof RouteState.UNRECOGNIZED;
 }
 
+/** What an edge serves. */
+export const EdgeKind = {
+  /** UNSPECIFIED - An edge of the release before knew no kinds: connect tokens. */
+  UNSPECIFIED: 0,
+  CONNECT: 1,
+  TUNNEL: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type EdgeKind = typeof EdgeKind[keyof typeof EdgeKind];
+
+export namespace EdgeKind {
+  export type UNSPECIFIED = typeof EdgeKind.UNSPECIFIED;
+  export type CONNECT = typeof EdgeKind.CONNECT;
+  export type TUNNEL = typeof EdgeKind.TUNNEL;
+  export type UNRECOGNIZED = typeof EdgeKind.UNRECOGNIZED;
+}
+
 /** The way to one sandbox. */
 export interface Route {
   sandboxId: string;
@@ -43,7 +62,25 @@ export interface Route {
   /** Tokens of an earlier epoch do not count. */
   tokenEpoch: number;
   /** Edges forget an ended route so long after. */
-  endedAt?: Date | undefined;
+  endedAt?:
+    | Date
+    | undefined;
+  /** Its declared ports. */
+  tunnels: TunnelRoute[];
+  /** Who may come. Unset: everybody. */
+  inboundCidrAllowlist?: InboundAllowlist | undefined;
+}
+
+/** The way to one declared port. */
+export interface TunnelRoute {
+  /** The port in the sandbox. */
+  port: number;
+  kind: PortKind;
+  /** The label of its host below the tunnel domain. */
+  label: string;
+  /** Its public port; of raw ports alone. */
+  publicPort?: number | undefined;
+  proxyProtocol: boolean;
 }
 
 /** One token that is revoked before its time. */
@@ -59,6 +96,7 @@ export interface WatchRoutesRequest {
   edgeId: string;
   /** What it already has, from an earlier stream: only what is newer is sent. 0, or a number that the api does not know: everything. */
   sinceRevision: number;
+  kind: EdgeKind;
 }
 
 /** A part of the truth. Parts up to and including one that is complete are applied together; revision is theirs then. */
@@ -94,10 +132,10 @@ export interface PublishAssertionKeyRequest {
 export interface PublishAssertionKeyResponse {
 }
 
-/** A certificate for one host of the connect domain, from the platform's local authority. */
+/** A certificate for one host of the connect domain or of the tunnel domain, from the platform's local authority. */
 export interface IssueCertificateRequest {
   edgeId: string;
-  /** "<sandbox id>.<connect domain>". */
+  /** "<sandbox id>.<connect domain>" or "<label>.<tunnel domain>". */
   host: string;
   /** The edge's public key, SubjectPublicKeyInfo in DER: P-256. */
   publicKey: Buffer;
@@ -110,7 +148,17 @@ export interface IssueCertificateResponse {
 }
 
 function createBaseRoute(): Route {
-  return { sandboxId: "", workspaceId: "", instanceId: "", state: 0, gateway: "", tokenEpoch: 0, endedAt: undefined };
+  return {
+    sandboxId: "",
+    workspaceId: "",
+    instanceId: "",
+    state: 0,
+    gateway: "",
+    tokenEpoch: 0,
+    endedAt: undefined,
+    tunnels: [],
+    inboundCidrAllowlist: undefined,
+  };
 }
 
 export const Route: MessageFns<Route> = {
@@ -135,6 +183,12 @@ export const Route: MessageFns<Route> = {
     }
     if (message.endedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.endedAt), writer.uint32(58).fork()).join();
+    }
+    for (const v of message.tunnels) {
+      TunnelRoute.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.inboundCidrAllowlist !== undefined) {
+      InboundAllowlist.encode(message.inboundCidrAllowlist, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -206,6 +260,112 @@ export const Route: MessageFns<Route> = {
             }
 
             message.endedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.tunnels.push(TunnelRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.inboundCidrAllowlist = InboundAllowlist.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTunnelRoute(): TunnelRoute {
+  return { port: 0, kind: 0, label: "", publicPort: undefined, proxyProtocol: false };
+}
+
+export const TunnelRoute: MessageFns<TunnelRoute> = {
+  encode(message: TunnelRoute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== 0) {
+      writer.uint32(8).uint32(message.port);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.label !== "") {
+      writer.uint32(26).string(message.label);
+    }
+    if (message.publicPort !== undefined) {
+      writer.uint32(32).uint32(message.publicPort);
+    }
+    if (message.proxyProtocol !== false) {
+      writer.uint32(40).bool(message.proxyProtocol);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TunnelRoute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTunnelRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.publicPort = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.proxyProtocol = reader.bool();
             continue;
           }
         }
@@ -290,7 +450,7 @@ export const RevokedConnectToken: MessageFns<RevokedConnectToken> = {
 };
 
 function createBaseWatchRoutesRequest(): WatchRoutesRequest {
-  return { edgeId: "", sinceRevision: 0 };
+  return { edgeId: "", sinceRevision: 0, kind: 0 };
 }
 
 export const WatchRoutesRequest: MessageFns<WatchRoutesRequest> = {
@@ -300,6 +460,9 @@ export const WatchRoutesRequest: MessageFns<WatchRoutesRequest> = {
     }
     if (message.sinceRevision !== 0) {
       writer.uint32(16).int64(message.sinceRevision);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(24).int32(message.kind);
     }
     return writer;
   },
@@ -331,6 +494,14 @@ export const WatchRoutesRequest: MessageFns<WatchRoutesRequest> = {
             }
 
             message.sinceRevision = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
             continue;
           }
         }

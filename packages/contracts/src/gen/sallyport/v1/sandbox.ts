@@ -10,6 +10,7 @@ import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { NetworkPolicy } from "./network.ts";
 import { Command, Outcome, PtySize } from "./process.ts";
+import { DeclaredPort, InboundAllowlist } from "./tunnel.ts";
 
 /** What users create and see. */
 
@@ -106,6 +107,10 @@ export interface Sandbox {
   networkGeneration: number;
   /** The newest policy is not in its machine's kernel yet: the one before still holds. */
   networkPending: boolean;
+  /** What its create declared; ListTunnels has their addresses. */
+  ports: DeclaredPort[];
+  /** Who may use its tunnels and connect tokens. Unset: everybody. */
+  inboundCidrAllowlist?: InboundAllowlist | undefined;
 }
 
 export interface Sandbox_TagsEntry {
@@ -180,6 +185,16 @@ export interface CreateSandboxRequest {
    * sandbox has one of the platform's, a blocked one has none.
    */
   dns: string[];
+  /** Ports that get a public TLS address, 1 to 65,535. At most 16 ports in all three lists, none of them twice, not init's. */
+  encryptedPorts: number[];
+  /** Ports that get a public TLS address for HTTP/2; the sandbox speaks HTTP/2 with prior knowledge there. */
+  h2Ports: number[];
+  /** Ports that get a public TCP port of their own, and a TLS address besides. */
+  unencryptedPorts: number[];
+  /** Of those ports the ones at which each connection begins with a PROXY v2 header that names the client. Not of h2_ports. */
+  proxyProtocolPorts: number[];
+  /** Client addresses that may use tunnels and connect tokens of this sandbox. Unset: all; an empty list: nobody. At most 64. */
+  inboundCidrAllowlist?: InboundAllowlist | undefined;
 }
 
 export interface CreateSandboxRequest_EnvEntry {
@@ -414,6 +429,8 @@ function createBaseSandbox(): Sandbox {
     dns: [],
     networkGeneration: 0,
     networkPending: false,
+    ports: [],
+    inboundCidrAllowlist: undefined,
   };
 }
 
@@ -490,6 +507,12 @@ export const Sandbox: MessageFns<Sandbox> = {
     }
     if (message.networkPending !== false) {
       writer.uint32(192).bool(message.networkPending);
+    }
+    for (const v of message.ports) {
+      DeclaredPort.encode(v!, writer.uint32(202).fork()).join();
+    }
+    if (message.inboundCidrAllowlist !== undefined) {
+      InboundAllowlist.encode(message.inboundCidrAllowlist, writer.uint32(210).fork()).join();
     }
     return writer;
   },
@@ -702,6 +725,22 @@ export const Sandbox: MessageFns<Sandbox> = {
             message.networkPending = reader.bool();
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.ports.push(DeclaredPort.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.inboundCidrAllowlist = InboundAllowlist.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -792,6 +831,11 @@ function createBaseCreateSandboxRequest(): CreateSandboxRequest {
     sleepAfterMs: undefined,
     diskMib: undefined,
     dns: [],
+    encryptedPorts: [],
+    h2Ports: [],
+    unencryptedPorts: [],
+    proxyProtocolPorts: [],
+    inboundCidrAllowlist: undefined,
   };
 }
 
@@ -850,6 +894,37 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     }
     for (const v of message.dns) {
       writer.uint32(146).string(v!);
+    }
+    if (message.encryptedPorts.length !== 0) {
+      writer.uint32(154).fork();
+      for (const v of message.encryptedPorts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.h2Ports.length !== 0) {
+      writer.uint32(162).fork();
+      for (const v of message.h2Ports) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.unencryptedPorts.length !== 0) {
+      writer.uint32(170).fork();
+      for (const v of message.unencryptedPorts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.proxyProtocolPorts.length !== 0) {
+      writer.uint32(178).fork();
+      for (const v of message.proxyProtocolPorts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.inboundCidrAllowlist !== undefined) {
+      InboundAllowlist.encode(message.inboundCidrAllowlist, writer.uint32(186).fork()).join();
     }
     return writer;
   },
@@ -1015,6 +1090,86 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
             }
 
             message.dns.push(reader.string());
+            continue;
+          }
+          case 19: {
+            if (tag === 152) {
+              message.encryptedPorts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 154) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.encryptedPorts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 20: {
+            if (tag === 160) {
+              message.h2Ports.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 162) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.h2Ports.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 21: {
+            if (tag === 168) {
+              message.unencryptedPorts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 170) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.unencryptedPorts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 22: {
+            if (tag === 176) {
+              message.proxyProtocolPorts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 178) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.proxyProtocolPorts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.inboundCidrAllowlist = InboundAllowlist.decode(reader, reader.uint32());
             continue;
           }
         }

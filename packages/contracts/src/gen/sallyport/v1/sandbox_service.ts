@@ -57,6 +57,7 @@ import {
   WatchSandboxEventsRequest,
   WatchSandboxEventsResponse,
 } from "./sandbox.ts";
+import { ListTunnelsRequest, ListTunnelsResponse } from "./tunnel.ts";
 
 /** What programs of a workspace call. */
 
@@ -253,6 +254,16 @@ export const SandboxServiceService = {
       Buffer.from(RevokeConnectTokensResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeConnectTokensResponse => RevokeConnectTokensResponse.decode(value),
   },
+  /** The public addresses of its declared ports; with wait_ms once edges serve them, or when that time is over. SandboxEnded. */
+  listTunnels: {
+    path: "/sallyport.v1.SandboxService/ListTunnels" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTunnelsRequest): Buffer => Buffer.from(ListTunnelsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTunnelsRequest => ListTunnelsRequest.decode(value),
+    responseSerialize: (value: ListTunnelsResponse): Buffer => Buffer.from(ListTunnelsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTunnelsResponse => ListTunnelsResponse.decode(value),
+  },
 } as const;
 
 export interface SandboxServiceServer extends UntypedServiceImplementation {
@@ -287,6 +298,8 @@ export interface SandboxServiceServer extends UntypedServiceImplementation {
   revokeConnectToken: handleUnaryCall<RevokeConnectTokenRequest, RevokeConnectTokenResponse>;
   /** The same for all tokens that the sandbox has so far. */
   revokeConnectTokens: handleUnaryCall<RevokeConnectTokensRequest, RevokeConnectTokensResponse>;
+  /** The public addresses of its declared ports; with wait_ms once edges serve them, or when that time is over. SandboxEnded. */
+  listTunnels: handleUnaryCall<ListTunnelsRequest, ListTunnelsResponse>;
 }
 
 export interface SandboxServiceClient extends Client {
@@ -552,6 +565,22 @@ export interface SandboxServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeConnectTokensResponse) => void,
+  ): ClientUnaryCall;
+  /** The public addresses of its declared ports; with wait_ms once edges serve them, or when that time is over. SandboxEnded. */
+  listTunnels(
+    request: ListTunnelsRequest,
+    callback: (error: ServiceError | null, response: ListTunnelsResponse) => void,
+  ): ClientUnaryCall;
+  listTunnels(
+    request: ListTunnelsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTunnelsResponse) => void,
+  ): ClientUnaryCall;
+  listTunnels(
+    request: ListTunnelsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTunnelsResponse) => void,
   ): ClientUnaryCall;
 }
 
