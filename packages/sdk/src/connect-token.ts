@@ -2,7 +2,6 @@
 import type { CreateConnectTokenResponse, ConnectTokenInfo as WireInfo } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import type { ConnectDoor } from "./connect-door.ts";
-import { wholeNumber } from "./convert.ts";
 import { sdkError } from "./errors.ts";
 import { followWithinOrigin } from "./follow-redirects.ts";
 import type { Json } from "./json-value.ts";
@@ -11,6 +10,7 @@ import { DEFAULT_TIMEOUT_MS } from "./life-cycle.ts";
 import type { CallOptions, Scope } from "./scope.ts";
 import type { Connections } from "./transport.ts";
 import { scopeOf } from "./transport.ts";
+import { wholeNumber } from "./wire-values.ts";
 
 const INSPECT: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 /** The greatest number of a field of 32 bits with a sign. */

@@ -8,13 +8,15 @@ import type {
 } from "@sallyport/contracts";
 import { SandboxState } from "@sallyport/contracts";
 import type { App } from "./app.ts";
-import { sdkError } from "./errors.ts";
 import type { ExitStatus } from "./exit-status.ts";
 import { toExitStatus } from "./exit-status.ts";
 import type { Image } from "./image.ts";
 import type { NetworkOption, NetworkPolicy } from "./network.ts";
 import { fromWirePolicy, toWirePolicy } from "./network.ts";
+import type { DeclaredPort, PortOptions } from "./ports.ts";
+import { fromWirePorts, toWirePorts } from "./ports.ts";
 import type { CallOptions } from "./scope.ts";
+import { MAX_UINT32, toTexts, wellFormed, wholeNumber } from "./wire-values.ts";
 
 /** The size of a terminal, in characters: each 1 to 1,000. */
 export interface PtySize {
@@ -22,9 +24,10 @@ export interface PtySize {
   readonly rows: number;
 }
 
-/** How {@link Sandbox.create} makes a sandbox. */
-export type CreateOptions = CallOptions &
-  NetworkOption & {
+/** How {@link Sandbox.create} makes a sandbox. `P`: the ports that it declares. */
+export type CreateOptions<P extends number = number> = CallOptions &
+  NetworkOption &
+  PortOptions<P> & {
     /** Default: the app `default`, made when first used. Any other must exist. */
     readonly app?: App | string | undefined;
     /**
@@ -104,6 +107,10 @@ export interface SandboxInfo {
   readonly networkGeneration: number;
   /** The newest policy is not in its machine's kernel yet: the one before still holds. */
   readonly networkPending: boolean;
+  /** What its create declared; {@link Sandbox.tunnels} has their addresses. */
+  readonly ports: readonly DeclaredPort[];
+  /** Client addresses that may use its tunnels and connect tokens. Undefined: all. */
+  readonly inboundCidrAllowlist: readonly string[] | undefined;
 }
 
 const STATES: ReadonlyMap<SandboxState, SandboxStateName> = new Map<SandboxState, SandboxStateName>([
@@ -139,6 +146,7 @@ export function toCreateRequest(
     network: toWirePolicy(options),
     dns: toTexts(options.dns, "dns"),
     pty: toPty(options.pty),
+    ...toWirePorts(options),
     waitMs,
   };
 }
@@ -151,15 +159,6 @@ export function toCommand(argv: readonly string[]): Command {
     wellFormed(`command[${index}]`, word);
   });
   return { argv: [...argv] };
-}
-
-function toTexts(texts: readonly string[] | undefined, field: string): string[] {
-  if (texts === undefined) return [];
-  if (!Array.isArray(texts)) throw sdkError("InvalidArgument", `${field}: is not a list`, { field });
-  return Array.from(texts as readonly unknown[], (text, index) => {
-    if (typeof text === "string") return text;
-    throw sdkError("InvalidArgument", `${field}[${index}]: is not a text`, { field: `${field}[${index}]` });
-  });
 }
 
 export function toEnv(env: Readonly<Record<string, string>> | undefined): Record<string, string> {
@@ -214,20 +213,8 @@ export function toInfo(sandbox: WireSandbox): SandboxInfo {
     dns: Object.freeze([...sandbox.dns]),
     networkGeneration: sandbox.networkGeneration,
     networkPending: sandbox.networkPending,
+    ports: fromWirePorts(sandbox.ports),
+    inboundCidrAllowlist:
+      sandbox.inboundCidrAllowlist === undefined ? undefined : Object.freeze([...sandbox.inboundCidrAllowlist.cidrs]),
   });
-}
-
-/** The greatest number of a field of 32 bits. */
-export const MAX_UINT32: number = 2 ** 32 - 1;
-
-/** A number that the wire can carry: the range itself is the api's to judge. */
-export function wholeNumber<T extends number | undefined>(field: string, value: T, max: number): T {
-  if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= max)) return value;
-  throw sdkError("InvalidArgument", `${field}: ${value} is out of range`, { field });
-}
-
-/** A lone surrogate has no UTF-8 form: it would silently arrive as another character. */
-function wellFormed(field: string, text: string): void {
-  if (text.isWellFormed()) return;
-  throw sdkError("InvalidArgument", `${field}: holds a lone surrogate, which has no form in UTF-8`, { field });
 }

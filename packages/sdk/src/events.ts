@@ -1,9 +1,9 @@
 // What happened to a sandbox: read from any event on, and followed through outages without loss or repetition.
 import { callServerStream } from "@sallyport/contracts/grpc";
-import { wholeNumber } from "./convert.ts";
 import type { Json } from "./json-value.ts";
 import type { CallOptions, Scope } from "./scope.ts";
 import type { Connections } from "./transport.ts";
+import { wholeNumber } from "./wire-values.ts";
 
 /** How {@link Sandbox.events} reads. Without `follow`, `timeoutMs` is 60,000 unless it is given. */
 export interface EventsOptions extends CallOptions {

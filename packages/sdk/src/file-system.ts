@@ -2,7 +2,6 @@
 import type { FileInfo as WireFileInfo } from "@sallyport/contracts";
 import { FileType } from "@sallyport/contracts";
 import { callServerStream, callUnary } from "@sallyport/contracts/grpc";
-import { MAX_UINT32, wholeNumber } from "./convert.ts";
 import { SallyportError, sdkError } from "./errors.ts";
 import { FileReader } from "./file-reader.ts";
 import type { UploadSource } from "./file-upload.ts";
@@ -10,6 +9,7 @@ import { bytesSource, streamSource, uploadFile } from "./file-upload.ts";
 import { LocalTarget, localSource } from "./local-file.ts";
 import type { SandboxIo } from "./sandbox-io.ts";
 import type { CallOptions } from "./scope.ts";
+import { MAX_UINT32, wholeNumber } from "./wire-values.ts";
 
 /** What is at a path of a sandbox; of a symbolic link, the link itself. */
 export interface FileInfo {

@@ -1,8 +1,9 @@
 // How a process is started: options of a run → a request whose id is chosen here.
 import { randomUUID } from "node:crypto";
 import type { StartExecRequest } from "@sallyport/contracts";
-import { toCommand, toEnv, toPty, wholeNumber } from "./convert.ts";
+import { toCommand, toEnv, toPty } from "./convert.ts";
 import type { ExecOptions } from "./process.ts";
+import { wholeNumber } from "./wire-values.ts";
 
 /** How {@link Sandbox.run} runs. `timeoutMs` is the deadline of the whole run; past it the process is killed. */
 export interface RunOptions extends ExecOptions {

@@ -43,6 +43,12 @@ const SDK_FIELDS: Readonly<Record<string, string>> = {
   token_id: "id",
   user_metadata: "userMetadata",
   expires_in_ms: "expiresInMs",
+  encrypted_ports: "encryptedPorts",
+  h2_ports: "h2Ports",
+  unencrypted_ports: "unencryptedPorts",
+  proxy_protocol_ports: "proxyProtocolPorts",
+  inbound_cidr_allowlist: "inboundCidrAllowlist",
+  "inbound_cidr_allowlist.cidrs": "inboundCidrAllowlist",
 };
 
 /** A field in the words of this SDK: `network.allow.cidrs[2]` → `network.allow[2]`, `memory_mib` → `memoryMiB`. */
