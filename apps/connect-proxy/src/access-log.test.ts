@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { silentLogger } from "@sallyport/appkit/logger";
 import type { ConnectGrant } from "@sallyport/connect-token/verify";
 import { TOKEN_PREFIX } from "@sallyport/connect-token/verify";
+import { ACCESS_LOG_DAY_BYTES, ACCESS_LOG_DAYS, ACCESS_LOG_TEXT_CHARACTERS } from "@sallyport/edge";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AccessLog } from "./access-log.ts";
-import { ACCESS_LOG_DAY_BYTES, ACCESS_LOG_DAYS, ACCESS_LOG_TEXT_CHARACTERS } from "./edge-limits.ts";
 import type { ExchangeEnd } from "./exchange.ts";
 
 const START_MS = Date.parse("2026-11-29T23:59:59.007Z");

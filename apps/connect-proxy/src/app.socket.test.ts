@@ -11,12 +11,12 @@ import { generateSigningKey, issueConnectToken, SigningKey } from "@sallyport/co
 import { RouteState } from "@sallyport/contracts";
 import type { Authority } from "@sallyport/testkit/certificates";
 import { makeAuthority } from "@sallyport/testkit/certificates";
+import { FakeEdgeService } from "@sallyport/testkit/edge-service";
 import type { GatewayDoor } from "@sallyport/testkit/gateway-door";
 import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { startProxy } from "../test/attack/proxy.ts";
-import { DOMAIN, PLATFORM_ID, sandbox } from "../test/door.ts";
-import { FakeEdgeService } from "../test/fake-edge-service.ts";
+import { DOMAIN, PLATFORM_ID, sandbox } from "../test/names.ts";
 
 const SANDBOX = sandbox(1);
 const INSTANCE = SANDBOX.replace("sb", "in");
@@ -226,7 +226,7 @@ describe("the connect-proxy", () => {
 
   it("does not start in a folder in which another one runs", async () => {
     await start();
-    await expect(start()).rejects.toThrow("another proxy runs in this folder");
+    await expect(start()).rejects.toThrow("another edge runs in this folder");
   });
 
   it("keeps its name, and what it keeps is its own alone", async () => {

@@ -10,25 +10,29 @@ import { EdgeKind } from "@sallyport/contracts";
 import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
 import type { RouteProblem } from "@sallyport/dataplane/routes";
 import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
+import type { Certificates } from "@sallyport/edge";
+import {
+  Admission,
+  CertificateStore,
+  certificatesFromFiles,
+  edgeId,
+  LocalCertificates,
+  openMetricsDoor,
+  TlsDoor,
+} from "@sallyport/edge";
 import { AccessLog } from "./access-log.ts";
 import { AssertionKeys } from "./assertion-keys.ts";
-import { certificatesFromFiles } from "./certificate-files.ts";
-import { CertificateStore } from "./certificate-store.ts";
-import type { Certificates } from "./certificates.ts";
 import type { ConnectProxyConfig } from "./config.ts";
+import { connectHosts, doorRule } from "./connect-hosts.ts";
 import { Deadlines } from "./deadlines.ts";
-import { edgeId } from "./edge-id.ts";
 import type { ExchangeEnd } from "./exchange.ts";
 import { addGauges } from "./gauges.ts";
 import { Http1Front } from "./http1.ts";
 import { Http2Front } from "./http2.ts";
 import { TICK_MS } from "./limits.ts";
-import { LocalCertificates } from "./local-certificates.ts";
 import { Metrics } from "./metrics.ts";
-import { openMetricsDoor } from "./metrics-door.ts";
 import { provingRules } from "./proving-rules.ts";
 import { ConnectRules } from "./rules.ts";
-import { TlsDoor } from "./tls.ts";
 import { Upstream } from "./upstream/upstream.ts";
 
 export interface ConnectProxyDeps {
@@ -113,7 +117,8 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const upstream = stack.use(
     new Upstream({ limits, deadlines, currentRoute: (sandboxId) => rules.currentRoute(sandboxId) }),
   );
-  const proving = provingRules(rules, (address, sandboxId) => door.admission.prove(address, sandboxId));
+  const admission = new Admission(edgeLimits, config.isTrustedPeer);
+  const proving = provingRules(rules, (address, sandboxId) => admission.prove(address, sandboxId));
   const common = { rules: proving, watch: rules, upstream, limits, connectDomain, deadlines, observe };
   const http1 = stack.use(new Http1Front({ ...common, keepWebSockets: config.keepWebSockets }));
   const http2 = stack.use(new Http2Front({ ...common, streamLimits }));
@@ -123,19 +128,23 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
           store: new CertificateStore({ stateDirectory, logger }),
           client,
           edgeId: edge,
-          connectDomain,
+          hosts: connectHosts(connectDomain, table),
           table,
           now: Date.now,
           logger,
         })
-      : certificatesFromFiles({ ...config.certificate, connectDomain, logger }),
+      : certificatesFromFiles({
+          ...config.certificate,
+          domain: connectDomain,
+          setting: "SALLYPORT_CONNECT_CERT",
+          logger,
+        }),
   );
   const door = new TlsDoor({
-    certificates,
-    connectDomain,
+    admission,
     limits: edgeLimits,
-    isTrustedPeer: config.isTrustedPeer,
-    http2: config.http2,
+    certificates,
+    answer: doorRule({ connectDomain, http2: config.http2 }),
     onSecure: (connection) => (connection.protocol === "h2" ? http2 : http1).serve(connection.socket, connection),
     onRefused: (reason) => metrics.refusedAtDoor(reason),
     logger,
@@ -144,9 +153,9 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     door[Symbol.dispose]();
     http1.drain();
     http2.drain();
-    await door.admission.empty(config.drainMs);
+    await admission.empty(config.drainMs);
   });
-  addGauges(metrics, { admission: door.admission, table, watch, rules, upstream, http1, accessLog });
+  addGauges(metrics, { admission, table, watch, rules, upstream, http1, accessLog });
   if (config.metricsPort !== undefined) stack.use(await openMetricsDoor(config.metricsPort, metrics));
   for (const listener of deps.listeners) door.listen(listener);
   const running = stack.move();

@@ -1,9 +1,8 @@
 // The connect-proxy's settings: environment in, frozen values out.
 import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appkit/env";
+import type { EdgeLimits } from "@sallyport/edge";
+import { DEFAULT_EDGE_LIMITS, trustedPeers } from "@sallyport/edge";
 import { z } from "zod";
-import type { EdgeLimits } from "./edge-limits.ts";
-import { DEFAULT_EDGE_LIMITS } from "./edge-limits.ts";
-import { trustedPeers } from "./forwarded.ts";
 import type { StreamLimits } from "./h2/limits.ts";
 import { DEFAULT_STREAM_LIMITS } from "./h2/limits.ts";
 import type { CoreLimits } from "./limits.ts";

@@ -1,8 +1,9 @@
 // Where a request comes from, as the app is told: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239). What a
 // client says of itself counts only where the client is a proxy of the operator's.
 
-import { BlockList, isIP } from "node:net";
+import { isIP } from "node:net";
 import type { RawHeader } from "@sallyport/connect-token/verify";
+import { plainAddress } from "@sallyport/edge";
 import type { RequestFacts } from "./exchange.ts";
 import { lastingHeader } from "./head/write-head.ts";
 
@@ -57,37 +58,6 @@ function ownHeaders(peerAddress: string, host: string): readonly RawHeader[] {
 
 function ownElement(address: string, host: string): string {
   return `for=${node(address)};host="${host}";proto=${SCHEME}`;
-}
-
-/** An address without its interface, and an IPv4 address as such even where an IPv6 socket saw it (`::ffff:…`). */
-export function plainAddress(address: string): string {
-  const zone = address.indexOf("%");
-  const bare = zone < 0 ? address : address.slice(0, zone);
-  return bare.startsWith("::ffff:") && isIP(bare.slice(7)) === 4 ? bare.slice(7) : bare;
-}
-
-/**
- * Whether an address is of the operator's proxies: addresses and CIDRs, of either family. Throws a `RangeError` that
- * names what is neither.
- */
-export function trustedPeers(list: readonly string[]): (address: string) => boolean {
-  if (list.length === 0) return () => false;
-  const block = new BlockList();
-  for (const entry of list) {
-    const [address = "", prefix, ...rest] = entry.split("/");
-    const family = isIP(address);
-    const bits = family === 4 ? 32 : 128;
-    const length = prefix === undefined ? bits : /^[0-9]{1,3}$/.test(prefix) ? Number(prefix) : -1;
-    if (family === 0 || rest.length > 0 || length < 0 || length > bits) {
-      throw new RangeError(`${JSON.stringify(entry)} is no address and no CIDR, for example 10.0.0.0/8`);
-    }
-    block.addSubnet(address, length, family === 4 ? "ipv4" : "ipv6");
-  }
-  return (address) => {
-    const plain = plainAddress(address);
-    const family = isIP(plain);
-    return family !== 0 && block.check(plain, family === 4 ? "ipv4" : "ipv6");
-  };
 }
 
 /** A node of RFC 7239, section 6: IPv6 in brackets and quotes; what is no address (a Unix socket) is `unknown`. */

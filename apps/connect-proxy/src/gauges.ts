@@ -1,7 +1,7 @@
 // What the proxy's metrics show as it stands: connections, routes, freshness.
 import type { RouteTable, RouteWatch } from "@sallyport/dataplane/routes";
+import type { Admission } from "@sallyport/edge";
 import type { AccessLog } from "./access-log.ts";
-import type { Admission } from "./admission.ts";
 import type { Http1Front } from "./http1.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ConnectRules } from "./rules.ts";

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { systemClock } from "@sallyport/appkit/clock";
 import { createLogger } from "@sallyport/appkit/logger";
 import { RouteTable } from "@sallyport/dataplane/routes";
+import { Admission, certificatesFromFiles, DEFAULT_EDGE_LIMITS, TlsDoor } from "@sallyport/edge";
 import { AccessLog } from "../src/access-log.ts";
 import { AssertionKeys } from "../src/assertion-keys.ts";
-import { certificatesFromFiles } from "../src/certificate-files.ts";
+import { doorRule } from "../src/connect-hosts.ts";
 import { Deadlines } from "../src/deadlines.ts";
-import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
 import type { ExchangeEnd } from "../src/exchange.ts";
 import { DEFAULT_STREAM_LIMITS } from "../src/h2/limits.ts";
 import { Http1Front } from "../src/http1.ts";
@@ -17,7 +17,6 @@ import { Http2Front } from "../src/http2.ts";
 import { DEFAULT_LIMITS } from "../src/limits.ts";
 import { Metrics } from "../src/metrics.ts";
 import { ConnectRules } from "../src/rules.ts";
-import { TlsDoor } from "../src/tls.ts";
 import { Upstream } from "../src/upstream/upstream.ts";
 
 /** The program's one argument, as JSON. */
@@ -88,10 +87,10 @@ if (options.tls === undefined) {
   });
 } else {
   const door = new TlsDoor({
-    certificates: certificatesFromFiles({ ...options.tls, connectDomain, logger }),
-    connectDomain,
+    admission: new Admission(DEFAULT_EDGE_LIMITS),
     limits: DEFAULT_EDGE_LIMITS,
-    http2: true,
+    certificates: certificatesFromFiles({ ...options.tls, domain: connectDomain, setting: "tls", logger }),
+    answer: doorRule({ connectDomain, http2: true }),
     onSecure: ({ protocol, socket, ...client }) => (protocol === "h2" ? http2 : http1).serve(socket, client),
     onRefused: (reason) => metrics.refusedAtDoor(reason),
     logger,

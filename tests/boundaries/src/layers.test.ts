@@ -11,6 +11,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "packages/policy": 0,
   "packages/appkit": 1,
   "packages/dataplane": 1,
+  "packages/edge": 1,
   "packages/host": 1,
   "packages/sdk": 2,
   "packages/cli": 3,

@@ -8,19 +8,18 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import { createSecureContext } from "node:tls";
 import { silentLogger } from "@sallyport/appkit/logger";
+import { Admission, DEFAULT_EDGE_LIMITS, TLS_SETTINGS, TlsDoor } from "@sallyport/edge";
 import { makeAuthority } from "@sallyport/testkit/certificates";
 import type { GatewayDoor } from "@sallyport/testkit/gateway-door";
 import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
+import { doorRule } from "../../src/connect-hosts.ts";
 import { Deadlines } from "../../src/deadlines.ts";
-import { DEFAULT_EDGE_LIMITS } from "../../src/edge-limits.ts";
 import type { ExchangeEnd } from "../../src/exchange.ts";
 import type { StreamLimits } from "../../src/h2/limits.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../src/h2/limits.ts";
 import { Http2Front } from "../../src/http2.ts";
 import type { CoreLimits } from "../../src/limits.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
-import { TlsDoor } from "../../src/tls.ts";
-import { TLS_SETTINGS } from "../../src/tls-settings.ts";
 import { Upstream } from "../../src/upstream/upstream.ts";
 import type { Pairs } from "../h2-peer.ts";
 import { RawH2Peer } from "../h2-peer.ts";
@@ -100,10 +99,10 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
     [Symbol.asyncDispose]: async () => {},
   };
   const tlsDoor = new TlsDoor({
-    certificates,
-    connectDomain: "localhost",
+    admission: new Admission(DEFAULT_EDGE_LIMITS),
     limits: DEFAULT_EDGE_LIMITS,
-    http2: true,
+    certificates,
+    answer: doorRule({ connectDomain: "localhost", http2: true }),
     onSecure: ({ socket, ...client }) => front.serve(socket, client),
     onRefused: () => {},
     logger: silentLogger,

@@ -1,11 +1,10 @@
 // Who may connect: how many connections there are, in all, of one address, to one sandbox, and how many of them are still
 // shaking hands. Who has shown a good token for a sandbox keeps its places there; who has not makes room for others.
-import { isIPv6 } from "node:net";
+import { groupOf } from "./address-group.ts";
 import type { Member } from "./crowd.ts";
 import { Crowd } from "./crowd.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
 import { OWN_HANDSHAKE_SHED_MS } from "./edge-limits.ts";
-import { rememberedByName } from "./header-names.ts";
 
 /** Which bound a connection met, or that it made room for another one. */
 export type Refused = "connections" | "address" | "handshakes" | "sandbox" | "shed";
@@ -53,9 +52,12 @@ export class Admission {
 
   /** A handshake under way, or that there is no place for it. */
   handshake(address: string, shed: () => void): Disposable | Refused {
-    const member = this.#member(address, shed);
-    if (!this.#handshakes.admit(member)) return "handshakes";
-    return { [Symbol.dispose]: () => this.#handshakes.leave(member) };
+    return this.#handshake(this.#member(address, shed));
+  }
+
+  /** The same of a trusted peer that has yet to say for whom it comes. */
+  announcement(shed: () => void): Disposable | Refused {
+    return this.#handshake({ group: TRUSTED, sinceMs: performance.now(), shed });
   }
 
   /** A connection to this sandbox, or why not. */
@@ -88,20 +90,12 @@ export class Admission {
     clearTimeout(timer);
   }
 
+  #handshake(member: Member): Disposable | Refused {
+    if (!this.#handshakes.admit(member)) return "handshakes";
+    return { [Symbol.dispose]: () => this.#handshakes.leave(member) };
+  }
+
   #member(address: string, shed: () => void): Member {
     return { group: this.#isTrustedPeer(address) ? TRUSTED : groupOf(address), sinceMs: performance.now(), shed };
   }
 }
-
-/** Whose connections count together: of IPv6 a /64, since whoever has one address has them all. */
-export const groupOf: (address: string) => string = rememberedByName((address) => {
-  if (!isIPv6(address)) return address;
-  const plain = address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
-  if (!isIPv6(plain)) return plain;
-  const [head = "", tail] = (plain.split("%")[0] ?? "").split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
-  const groups = [...left, ...Array.from({ length: zeros }, () => "0"), ...right];
-  return `${groups.slice(0, 4).join(":")}::/64`;
-});

@@ -1,9 +1,9 @@
-// How this proxy speaks TLS, whatever the certificate: 1.2 and 1.3 alone, with forward secrecy, without early data (which
+// How edges speak TLS, whatever the certificate: 1.2 and 1.3 alone, with forward secrecy, without early data (which
 // Node never accepts; RFC 8446, section 2.3: it can be replayed).
 import { constants } from "node:crypto";
 import type { SecureContextOptions } from "node:tls";
 
-export const TLS_SETTINGS = {
+export const TLS_SETTINGS: Readonly<SecureContextOptions> = {
   minVersion: "TLSv1.2",
   // Of TLS 1.2 what RFC 9113, appendix A, leaves over. Those of 1.3 are all sound.
   ciphers: [
@@ -19,4 +19,4 @@ export const TLS_SETTINGS = {
   ].join(":"),
   honorCipherOrder: true,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-} as const satisfies SecureContextOptions;
+};

@@ -60,8 +60,8 @@ describe("TlsDoor", () => {
       socket.destroy();
     }
     expect(door.entered.map(({ peerAddress, protocol }) => [peerAddress, protocol])).toEqual([
-      ["127.0.0.1", "http/1.1"],
-      ["127.0.0.1", "http/1.1"],
+      ["127.0.0.1", undefined],
+      ["127.0.0.1", undefined],
     ]);
   });
 
@@ -100,12 +100,12 @@ describe("TlsDoor", () => {
   });
 
   it.each([
-    [false, ["h2", "http/1.1"], "http/1.1"],
-    [true, ["h2", "http/1.1"], "h2"],
-    [true, ["http/1.1"], "http/1.1"],
-    [true, undefined, "http/1.1"],
-  ] as const)("negotiates (HTTP/2 offered: %s, asked: %s) %s", async (http2, asked, protocol) => {
-    await using door = await startDoor({ http2 });
+    [["http/1.1"], ["h2", "http/1.1"], "http/1.1"],
+    [["h2", "http/1.1"], ["http/1.1", "h2"], "h2"],
+    [["h2", "http/1.1"], ["http/1.1"], "http/1.1"],
+    [["h2", "http/1.1"], undefined, undefined],
+  ] as const)("negotiates (offered: %j, asked: %j) %s", async (alpn, asked, protocol) => {
+    await using door = await startDoor({ alpn });
     expect(
       await greet(door, { servername: HOST, ...(asked === undefined ? {} : { ALPNProtocols: [...asked] }) }),
     ).toContain("hello");
@@ -116,6 +116,7 @@ describe("TlsDoor", () => {
     await using door = await startDoor();
     const code = await greet(door, { servername: HOST, ALPNProtocols: ["h2"] });
     expect(code).toBe("ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL");
+    expect(door.refused).toEqual(["alpn"]);
   });
 
   it("resumes a session for the same host", async () => {
@@ -167,7 +168,7 @@ describe("TlsDoor", () => {
     half.write((await helloOf(HOST)).subarray(0, 40));
     expect(await readAll(half)).toEqual(Buffer.alloc(0));
     expect(door.refused).toEqual(["timeout", "timeout"]);
-    await vi.waitFor(() => expect([door.door.admission.open, door.door.admission.handshakes]).toEqual([0, 0]));
+    await vi.waitFor(() => expect([door.admission.open, door.admission.handshakes]).toEqual([0, 0]));
   });
 
   it("gives up on a client that falls silent in the middle of it", async () => {
@@ -191,22 +192,22 @@ describe("TlsDoor", () => {
       expect(await greet(door, { servername: HOST })).not.toContain("hello");
       expect(door.refused).toEqual([reason]);
       for (const socket of held) socket.destroy();
-      await vi.waitFor(() => expect(door.door.admission.open).toBe(0));
+      await vi.waitFor(() => expect(door.admission.open).toBe(0));
       expect(await greet(door, { servername: HOST })).toContain("hello");
     }
     await using door = await startDoor({ limits: { handshakes: 1 } });
     const silent = await rawDial(door);
-    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(1));
+    await vi.waitFor(() => expect(door.admission.handshakes).toBe(1));
     expect(await greet(door, { servername: HOST })).not.toContain("hello");
     silent.destroy();
-    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(0));
+    await vi.waitFor(() => expect(door.admission.handshakes).toBe(0));
     expect(await greet(door, { servername: HOST })).toContain("hello");
   });
 
   it("lets nobody in by silence: who says nothing makes room for others", async () => {
     await using door = await startDoor({ limits: { handshakes: 4 } });
     const silent = await Promise.all(Array.from({ length: 4 }, () => rawDial(door, "127.0.0.9")));
-    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(4));
+    await vi.waitFor(() => expect(door.admission.handshakes).toBe(4));
     expect(await greet(door, { servername: HOST })).toContain("hello");
     expect(door.refused).toEqual(["shed"]);
     for (const socket of silent) socket.destroy();
@@ -222,7 +223,7 @@ describe("TlsDoor", () => {
     expect(await greet(door, { servername: HOST })).toContain("hello");
     await cut;
     expect(door.refused).toEqual(["sandbox", "shed"]);
-    door.door.admission.prove("127.0.0.9", HOST.split(".")[0] ?? "");
+    door.admission.prove("127.0.0.9", HOST.split(".")[0] ?? "");
     const mine = dial(door, { servername: HOST });
     await once(mine, "data");
     expect(await greet(door, { servername: HOST })).not.toContain("hello");
@@ -236,16 +237,16 @@ describe("TlsDoor", () => {
     await once(inside, "data");
     const before = await rawDial(door);
     const ended = readAll(before);
-    await vi.waitFor(() => expect(door.door.admission.handshakes).toBe(1));
+    await vi.waitFor(() => expect(door.admission.handshakes).toBe(1));
     door.door[Symbol.dispose]();
     await ended;
     inside.write("still there");
     expect(String((await once(inside, "data"))[0])).toBe("still there");
     expect(await greet(door, { servername: HOST })).toBe("ECONNREFUSED");
-    const empty = door.door.admission.empty(10_000);
+    const empty = door.admission.empty(10_000);
     inside.destroy();
     await empty;
-    expect(door.door.admission.open).toBe(0);
+    expect(door.admission.open).toBe(0);
   });
 
   it("passes bytes both ways, whole and in order, with slow readers", async () => {

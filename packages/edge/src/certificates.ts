@@ -12,7 +12,7 @@ export class CertificateUnavailable extends Error {
 }
 
 export interface Certificates extends AsyncDisposable {
-  /** What is at hand for a host of the connect domain, at once. */
+  /** What is at hand for a host, in lower case, at once. */
   peek(host: string): SecureContext | undefined;
   /** The same, brought about if it must be. Rejects with {@link CertificateUnavailable}. */
   contextFor(host: string): Promise<SecureContext>;

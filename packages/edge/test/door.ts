@@ -12,14 +12,16 @@ import { EdgeServiceClient } from "@sallyport/contracts/grpc";
 import { RouteTable } from "@sallyport/dataplane/routes";
 import type { Authority } from "@sallyport/testkit/certificates";
 import { makeAuthority } from "@sallyport/testkit/certificates";
+import { FakeEdgeService } from "@sallyport/testkit/edge-service";
+import { Admission } from "../src/admission.ts";
 import { CertificateStore } from "../src/certificate-store.ts";
 import type { Certificates } from "../src/certificates.ts";
+import type { Answer, SecureConnection } from "../src/door-answer.ts";
 import type { EdgeLimits } from "../src/edge-limits.ts";
 import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
 import { LocalCertificates } from "../src/local-certificates.ts";
-import type { TlsDoorOptions } from "../src/tls.ts";
-import { TlsDoor } from "../src/tls.ts";
-import { FakeEdgeService } from "./fake-edge-service.ts";
+import type { TlsDoorOptions } from "../src/tls-door.ts";
+import { TlsDoor } from "../src/tls-door.ts";
 
 export const PLATFORM_ID = "01jd00000000000000000000aa";
 export const DOMAIN = "localhost";
@@ -29,9 +31,24 @@ export function sandbox(number: number): string {
   return `sb-01jd${String(number).padStart(22, "0")}`;
 }
 
+function sandboxOf(host: string, domain: string): string | undefined {
+  return /^sb-[0-9a-z]{26}$/.exec(host.replace(`.${domain}`, ""))?.[0];
+}
+
+/** Hosts of sandboxes below a domain are served, and nothing else. */
+export function answerFor(domain: string, alpn: readonly string[]): Answer<string> {
+  return ({ serverName = "" }) => {
+    const sandboxId = serverName.endsWith(`.${domain}`) ? sandboxOf(serverName, domain) : undefined;
+    return sandboxId === undefined
+      ? { kind: "refuse", reason: "server-name", alert: "unrecognized_name" }
+      : { kind: "handshake", way: `to ${sandboxId}`, sandboxId, alpn };
+  };
+}
+
 export interface TestDoor extends AsyncDisposable {
   readonly port: number;
-  readonly door: TlsDoor;
+  readonly door: TlsDoor<string>;
+  readonly admission: Admission;
   readonly certificates: Certificates;
   readonly authority: Authority;
   readonly api: FakeEdgeService;
@@ -40,14 +57,17 @@ export interface TestDoor extends AsyncDisposable {
   /** Why connections ended at the door, in order. */
   readonly refused: string[];
   /** Those that came through. */
-  readonly entered: Parameters<TlsDoorOptions["onSecure"]>[0][];
+  readonly entered: SecureConnection<string>[];
   /** Tells the table of a route, as the api would. */
   know(number: number, state?: "running" | "ended"): Promise<void>;
 }
 
 export interface TestDoorOptions {
   readonly limits?: Partial<EdgeLimits>;
-  readonly http2?: boolean;
+  readonly alpn?: readonly string[];
+  /** Instead of {@link answerFor}. */
+  readonly answer?: Answer<string>;
+  readonly sendsProxyHeader?: TlsDoorOptions<string>["sendsProxyHeader"];
   /** In whose folder to go on. */
   readonly directory?: string;
   readonly authority?: Authority;
@@ -56,7 +76,7 @@ export interface TestDoorOptions {
   readonly knows?: readonly number[];
   readonly certificates?: Certificates;
   readonly now?: () => number;
-  readonly connectDomain?: string;
+  readonly domain?: string;
 }
 
 export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor> {
@@ -86,7 +106,10 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
         store: new CertificateStore({ stateDirectory: directory, logger: silentLogger }),
         client,
         edgeId: "edge-1",
-        connectDomain: DOMAIN,
+        hosts: {
+          ofRoute: ({ sandboxId }) => [`${sandboxId}.${DOMAIN}`],
+          isKnown: (host) => table.get(sandboxOf(host, DOMAIN) ?? "") !== undefined,
+        },
         table,
         now,
         logger: silentLogger,
@@ -94,11 +117,14 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
   );
   const refused: string[] = [];
   const entered: TestDoor["entered"] = [];
-  const door = new TlsDoor({
+  const limits = { ...DEFAULT_EDGE_LIMITS, ...options.limits };
+  const admission = new Admission(limits);
+  const door = new TlsDoor<string>({
+    admission,
+    limits,
     certificates,
-    connectDomain: options.connectDomain ?? DOMAIN,
-    limits: { ...DEFAULT_EDGE_LIMITS, ...options.limits },
-    http2: options.http2 ?? false,
+    answer: options.answer ?? answerFor(options.domain ?? DOMAIN, options.alpn ?? ["http/1.1"]),
+    sendsProxyHeader: options.sendsProxyHeader,
     onSecure: (connection) => {
       entered.push(connection);
       connection.socket.on("error", () => connection.socket.destroy());
@@ -120,6 +146,7 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
   return {
     port: (listener.address() as AddressInfo).port,
     door,
+    admission,
     certificates,
     authority,
     api,

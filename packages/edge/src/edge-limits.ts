@@ -1,4 +1,4 @@
-// Bounds of what strangers may do before a request is read: named, with defaults. Those of requests are in limits.ts.
+// Bounds of what strangers may do before an edge has read what they want: named, with defaults.
 
 export interface EdgeLimits {
   /**
@@ -26,11 +26,13 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
 export const OWN_HANDSHAKE_SHED_MS = 1_000;
 /** From the connection to the whole ClientHello, in milliseconds: whoever wants to talk says so at once. */
 export const HELLO_MS = 3_000;
+/** From the connection to the whole PROXY header of a peer that sends one, in milliseconds. */
+export const PROXY_HEADER_MS = 3_000;
 /** Of a ClientHello with its records' heads; one with post-quantum key shares has some 2,000. */
 export const MAX_HELLO_BYTES = 17_408;
 /** TLS contexts that are kept ready; those used least lately are made again from the certificate. */
 export const MAX_CONTEXTS = 1_024;
-/** Contexts for hosts of sandboxes that are not known. */
+/** Contexts for hosts that lead to no known sandbox. */
 export const MAX_UNKNOWN_CONTEXTS = 64;
 /** Certificates that are kept, on disk too. */
 export const MAX_CERTIFICATES = 16_384;
@@ -43,7 +45,7 @@ export const ISSUE_MS = 5_000;
 export const UNKNOWN_ISSUES_BURST = 32;
 export const UNKNOWN_ISSUES_PER_SECOND = 2;
 /** A certificate is renewed when less than this part of its life is left. */
-export const RENEWED_BEFORE_END = 1 / 3;
+export const RENEWED_BEFORE_END: number = 1 / 3;
 /** How often is looked for what must be renewed, and for what is over, in milliseconds. */
 export const LOOK_AT_CERTIFICATES_MS = 600_000;
 /** The same after one that did not come, at first; then twice as long each time. */

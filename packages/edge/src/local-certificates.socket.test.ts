@@ -181,7 +181,13 @@ describe("certificatesFromFiles", () => {
       writeFileSync(paths.chain, issued.cert);
       return new X509Certificate(issued.cert).fingerprint256;
     };
-    const options = { ...paths, connectDomain: "connect.example.com", logger: silentLogger, lookEveryMs: 10 };
+    const options = {
+      ...paths,
+      domain: "connect.example.com",
+      setting: "SALLYPORT_CONNECT_CERT",
+      logger: silentLogger,
+      lookEveryMs: 10,
+    };
     return { authority, options, put };
   }
 
@@ -189,7 +195,7 @@ describe("certificatesFromFiles", () => {
     const { authority, options, put } = await files();
     const first = await put("*.connect.example.com");
     const certificates = certificatesFromFiles(options);
-    await using door = await startDoor({ certificates, authority, connectDomain: "connect.example.com" });
+    await using door = await startDoor({ certificates, authority, domain: "connect.example.com" });
     const fingerprint = async (number: number) =>
       (await shown(door, `${sandbox(number)}.connect.example.com`))?.fingerprint256;
     expect([await fingerprint(1), await fingerprint(2)]).toEqual([first, first]);

@@ -6,7 +6,7 @@ import { fromGrpcError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { EdgeServiceClient } from "@sallyport/contracts/grpc";
 import { callUnary } from "@sallyport/contracts/grpc";
-import type { RouteTable, TableChange } from "@sallyport/dataplane/routes";
+import type { Route, RouteTable, TableChange } from "@sallyport/dataplane/routes";
 import type { CertificateStore, StoredCertificate } from "./certificate-store.ts";
 import type { Certificates } from "./certificates.ts";
 import { CertificateUnavailable } from "./certificates.ts";
@@ -20,17 +20,24 @@ import {
   UNKNOWN_ISSUES_BURST,
   UNKNOWN_ISSUES_PER_SECOND,
 } from "./edge-limits.ts";
-import { sandboxOf } from "./head/host.ts";
 import { IssueQueue } from "./issue-queue.ts";
 import { LatestUsed } from "./latest-used.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
+/** Which hosts an edge serves. */
+export interface ServedHosts {
+  /** Those that lead to a route's sandbox, in lower case. */
+  ofRoute(route: Route): readonly string[];
+  /** Whether a host leads to a route that is known. */
+  isKnown(host: string): boolean;
+}
+
 export interface LocalCertificatesOptions {
   readonly store: CertificateStore;
   readonly client: EdgeServiceClient;
   readonly edgeId: string;
-  readonly connectDomain: string;
+  readonly hosts: ServedHosts;
   readonly table: RouteTable;
   readonly now: () => number;
   readonly logger: Logger;
@@ -45,10 +52,12 @@ interface Ready {
 export class LocalCertificates implements Certificates {
   readonly #options: LocalCertificatesOptions;
   readonly #ready = new LatestUsed<Ready>(MAX_CONTEXTS);
-  /** Of sandboxes that are not known: whoever invents names displaces nobody else's. */
+  /** Of hosts that are not known: whoever invents names displaces nobody else's. */
   readonly #unknown = new LatestUsed<Ready>(MAX_UNKNOWN_CONTEXTS);
   readonly #unknownIssues: TokenBucket;
-  readonly #queue = new IssueQueue((host) => this.#issue(host));
+  /** By sandbox: its hosts, as its route named them last. */
+  readonly #hosts = new Map<string, readonly string[]>();
+  readonly #queue: IssueQueue<Ready> = new IssueQueue((host) => this.#issue(host));
   readonly #stop = new AbortController();
   readonly #subscription: Disposable;
   readonly #look: NodeJS.Timeout;
@@ -76,8 +85,8 @@ export class LocalCertificates implements Certificates {
   async contextFor(host: string): Promise<SecureContext> {
     const context = this.peek(host);
     if (context !== undefined) return context;
-    if (!this.#isKnown(host) && !this.#unknownIssues.take()) {
-      throw new CertificateUnavailable("too many certificates for hosts of unknown sandboxes");
+    if (!this.#options.hosts.isKnown(host) && !this.#unknownIssues.take()) {
+      throw new CertificateUnavailable("too many certificates for unknown hosts");
     }
     const asked = this.#queue.ask(host, true);
     if (asked === undefined) throw new CertificateUnavailable("too many certificates are waited for");
@@ -88,34 +97,32 @@ export class LocalCertificates implements Certificates {
     clearInterval(this.#look);
     clearTimeout(this.#nextLook);
     this.#subscription[Symbol.dispose]();
-    this.#stop.abort(new Error("the proxy is stopping"));
+    this.#stop.abort(new Error("the edge is stopping"));
     await this.#options.store[Symbol.asyncDispose]();
   }
 
-  #isKnown(host: string): boolean {
-    const sandboxId = sandboxOf(host, this.#options.connectDomain);
-    return sandboxId !== undefined && this.#options.table.get(sandboxId) !== undefined;
-  }
-
   #askAhead({ sandboxIds }: TableChange): void {
-    const { connectDomain, store, table } = this.#options;
+    const { hosts, store, table } = this.#options;
     for (const sandboxId of sandboxIds) {
-      const host = `${sandboxId}.${connectDomain}`;
       const route = table.get(sandboxId);
-      if (route === undefined) this.#forget(host);
-      else if (route.state !== "ended" && this.#mustAsk(store.get(host))) this.#askPatiently(host);
+      if (route === undefined) {
+        for (const host of this.#hosts.get(sandboxId) ?? []) this.#forget(host);
+        this.#hosts.delete(sandboxId);
+        continue;
+      }
+      const named = hosts.ofRoute(route);
+      this.#hosts.set(sandboxId, named);
+      if (route.state === "ended") continue;
+      for (const host of named) if (this.#mustAsk(store.get(host))) this.#askPatiently(host);
     }
   }
 
   /** Everything again: what failed, what must be renewed, what is over. */
   #lookAtAll(): void {
-    const { connectDomain, store, table } = this.#options;
+    const { hosts, store, table } = this.#options;
     this.#askAhead({ sandboxIds: new Set([...table.routes()].map(({ sandboxId }) => sandboxId)), keysChanged: false });
     if (table.revision === 0) return; // nothing is known, which is not that nothing is there
-    for (const [host] of store.hosts()) {
-      const sandboxId = sandboxOf(host, connectDomain);
-      if (sandboxId === undefined || table.get(sandboxId) === undefined) this.#forget(host);
-    }
+    for (const [host] of store.hosts()) if (!hosts.isKnown(host)) this.#forget(host);
   }
 
   #forget(host: string): void {
@@ -165,7 +172,7 @@ export class LocalCertificates implements Certificates {
   #makeReady(host: string, { expiresAtMs, pem }: StoredCertificate): Ready {
     const context = createSecureContext({ ...TLS_SETTINGS, cert: pem, key: this.#options.store.privateKey });
     const ready = { context, expiresAtMs };
-    if (this.#isKnown(host)) {
+    if (this.#options.hosts.isKnown(host)) {
       this.#unknown.delete(host);
       this.#ready.set(host, ready);
     } else {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Admission, groupOf } from "./admission.ts";
+import { groupOf } from "./address-group.ts";
+import { Admission } from "./admission.ts";
 import { DEFAULT_EDGE_LIMITS } from "./edge-limits.ts";
 
 const held = (place: Disposable | string): Disposable => {

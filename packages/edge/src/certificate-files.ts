@@ -1,4 +1,4 @@
-// One certificate for the whole connect domain, from files of the operator's: taken up again when they change.
+// One certificate for all hosts below a domain, from files of the operator's: taken up again when they change.
 import { X509Certificate } from "node:crypto";
 import type { Stats } from "node:fs";
 import { readFileSync, statSync } from "node:fs";
@@ -13,13 +13,16 @@ export interface CertificateFilesOptions {
   /** Chain (PEM), leaf first. */
   readonly chain: string;
   readonly key: string;
-  readonly connectDomain: string;
+  /** Hosts are one label below it. */
+  readonly domain: string;
+  /** The setting that named the chain, for what is told of it. */
+  readonly setting: string;
   readonly logger: Logger;
   /** {@link LOOK_AT_FILES_MS} when unset. */
   readonly lookEveryMs?: number | undefined;
 }
 
-/** Throws when the files are not there, do not belong together, or are not for hosts of the connect domain. */
+/** Throws when the files are not there, do not belong together, or are not for hosts of the domain. */
 export function certificatesFromFiles(options: CertificateFilesOptions): Certificates {
   const { logger, lookEveryMs = LOOK_AT_FILES_MS } = options;
   let seen = signatureOf(options);
@@ -43,12 +46,12 @@ export function certificatesFromFiles(options: CertificateFilesOptions): Certifi
   };
 }
 
-function read({ chain, connectDomain, key }: CertificateFilesOptions): SecureContext {
+function read({ chain, domain, key, setting }: CertificateFilesOptions): SecureContext {
   const cert = readFileSync(chain, "utf8");
   const leaf = new X509Certificate(cert);
-  const host = `sb-${"0".repeat(26)}.${connectDomain}`;
+  const host = `sb-${"0".repeat(26)}.${domain}`;
   if (leaf.checkHost(host, { subject: "never" }) === undefined) {
-    throw new Error(`SALLYPORT_CONNECT_CERT: the certificate is not for *.${connectDomain}`);
+    throw new Error(`${setting}: the certificate is not for *.${domain}`);
   }
   return createSecureContext({ ...TLS_SETTINGS, cert, key: readFileSync(key, "utf8") });
 }

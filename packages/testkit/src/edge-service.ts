@@ -6,7 +6,7 @@ import { everyCallerIs } from "@sallyport/appkit/principals";
 import { bindService } from "@sallyport/appkit/service";
 import type { RevokedConnectToken, Route, WatchRoutesResponse } from "@sallyport/contracts";
 import { EdgeServiceService } from "@sallyport/contracts/grpc";
-import type { Authority } from "@sallyport/testkit/certificates";
+import type { Authority } from "./certificates.ts";
 
 const HEARTBEAT_MS = 1_000;
 const LEAF_MS = 7 * 86_400_000;

@@ -1,0 +1,41 @@
+// What every edge has at its door.
+
+export type { Refused } from "./admission.ts";
+export { Admission } from "./admission.ts";
+export type { CertificateFilesOptions } from "./certificate-files.ts";
+export { certificatesFromFiles } from "./certificate-files.ts";
+export { CertificateStore } from "./certificate-store.ts";
+export type { Certificates } from "./certificates.ts";
+export { CertificateUnavailable } from "./certificates.ts";
+export type { DayLogOptions } from "./day-log.ts";
+export { DayLog } from "./day-log.ts";
+export type {
+  Answer,
+  ClientEnds,
+  DoorAnswer,
+  DoorRefusal,
+  SecureConnection,
+  UnopenedConnection,
+} from "./door-answer.ts";
+export { edgeId } from "./edge-id.ts";
+export type { EdgeLimits } from "./edge-limits.ts";
+export {
+  ACCESS_LOG_DAY_BYTES,
+  ACCESS_LOG_DAYS,
+  ACCESS_LOG_TEXT_CHARACTERS,
+  DEFAULT_EDGE_LIMITS,
+} from "./edge-limits.ts";
+export type { ServedHosts } from "./local-certificates.ts";
+export { LocalCertificates } from "./local-certificates.ts";
+export { logText } from "./log-text.ts";
+export type { Gauge } from "./metrics.ts";
+export { Counter, gaugeText, Histogram } from "./metrics.ts";
+export { openMetricsDoor } from "./metrics-door.ts";
+export { plainAddress, trustedPeers } from "./peers.ts";
+export type { NoProxyHeader, ProxyHeaderOptions } from "./proxy-header.ts";
+export { endsOf, readProxyHeader } from "./proxy-header.ts";
+export { RareWarning } from "./rare-warning.ts";
+export type { AddressFrom, TlsDoorOptions } from "./tls-door.ts";
+export { TlsDoor } from "./tls-door.ts";
+export { TLS_SETTINGS } from "./tls-settings.ts";
+export { TokenBucket } from "./token-bucket.ts";
