@@ -5,12 +5,20 @@ import type { SecureContext } from "node:tls";
 import { TLSSocket } from "node:tls";
 import type { ClientHelloResult } from "@sallyport/dataplane/client-hello";
 import { ClientHelloReader, formatAlert } from "@sallyport/dataplane/client-hello";
-import type { ClientEnds, DoorAnswer, DoorRefusal } from "./door-answer.ts";
+import type { Admission } from "./admission.ts";
+import type { Certificates } from "./certificates.ts";
+import type { Answer, ClientEnds, DoorAnswer, DoorRefusal, SecureConnection } from "./door-answer.ts";
+import type { EdgeLimits } from "./edge-limits.ts";
 import { HELLO_MS, MAX_HELLO_BYTES } from "./edge-limits.ts";
 import type { RareWarning } from "./rare-warning.ts";
-import type { TlsDoorOptions } from "./tls-door.ts";
 
-export interface EntrantPlace<Way> extends TlsDoorOptions<Way> {
+export interface EntrantPlace<Way> {
+  readonly admission: Admission;
+  readonly limits: Pick<EdgeLimits, "handshakeMs">;
+  readonly certificates: Certificates;
+  readonly answer: Answer<Way>;
+  readonly onSecure: (connection: SecureConnection<Way>) => void;
+  readonly onRefused: (reason: DoorRefusal) => void;
   readonly noCertificate: RareWarning;
 }
 

@@ -31,6 +31,7 @@ export { logText } from "./log-text.ts";
 export type { Gauge } from "./metrics.ts";
 export { Counter, gaugeText, Histogram } from "./metrics.ts";
 export { openMetricsDoor } from "./metrics-door.ts";
+export { listenAtOwnSocket } from "./own-socket.ts";
 export { plainAddress, trustedPeers } from "./peers.ts";
 export type { NoProxyHeader, ProxyHeaderOptions } from "./proxy-header.ts";
 export { endsOf, readProxyHeader } from "./proxy-header.ts";

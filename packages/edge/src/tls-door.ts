@@ -2,22 +2,13 @@
 // answers. A client that names no host of this edge gets an alert, never a certificate.
 import type { Server, Socket } from "node:net";
 import type { Logger } from "@sallyport/appkit/logger";
-import type { Admission } from "./admission.ts";
-import type { Certificates } from "./certificates.ts";
-import type { Answer, ClientEnds, DoorRefusal, SecureConnection } from "./door-answer.ts";
-import type { EdgeLimits } from "./edge-limits.ts";
+import type { ClientEnds, DoorRefusal } from "./door-answer.ts";
 import type { EntrantPlace } from "./entrant.ts";
 import { Entrant } from "./entrant.ts";
 import { endsOf, readProxyHeader } from "./proxy-header.ts";
 import { RareWarning } from "./rare-warning.ts";
 
-export interface TlsDoorOptions<Way> {
-  readonly admission: Admission;
-  readonly limits: Pick<EdgeLimits, "handshakeMs">;
-  readonly certificates: Certificates;
-  readonly answer: Answer<Way>;
-  readonly onSecure: (connection: SecureConnection<Way>) => void;
-  readonly onRefused: (reason: DoorRefusal) => void;
+export interface TlsDoorOptions<Way> extends Omit<EntrantPlace<Way>, "noCertificate"> {
   /** Whether a peer of this address begins its connections with a PROXY header. Nobody is when unset. */
   readonly sendsProxyHeader?: ((address: string) => boolean) | undefined;
   readonly logger: Logger;

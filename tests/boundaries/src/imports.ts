@@ -12,6 +12,8 @@ export interface Import {
   /** The folder of its package, e.g. "packages/sdk". */
   readonly home: string;
   readonly specifier: string;
+  /** What is taken of it, values alone, by the names that it has there; `*` and `default` too. */
+  readonly names: readonly string[];
   /** `import type`: gone at run time. */
   readonly typeOnly: boolean;
 }
@@ -46,7 +48,18 @@ export function importsOf(home: string): Import[] {
       file,
       home,
       specifier: match[1] ?? match[2] ?? match[3] ?? "",
+      names: namesOf(match[0]),
       typeOnly: /^\s*(?:import|export)\s+type\s/.test(match[0]),
     }));
   });
+}
+
+function namesOf(statement: string): string[] {
+  if (!/^\s*(?:import|export)\s[^;]*?from\s/.test(statement)) return ["*"];
+  const [, whole = "", braces] = /^\s*(?:import|export)\s+([^{]*)(?:\{([^}]*)\})?/.exec(statement) ?? [];
+  const listed = (braces ?? "").split(",").map((one) => one.trim());
+  const values = listed.filter((one) => one !== "" && !one.startsWith("type "));
+  const named = values.map((one) => one.split(/\s/)[0] ?? "");
+  if (whole.includes("*")) return ["*", ...named];
+  return /^(?!from\b)[A-Za-z_$]/.test(whole) ? ["default", ...named] : named;
 }

@@ -30,6 +30,20 @@ const ours = (specifier: string) => /^@sallyport\/([a-z-]+)/.exec(specifier)?.[1
 const folderOf = (name: string) => packageFolders().find((folder) => folder.endsWith(`/${name}`));
 const layerOf = (folder: string) => LAYERS[folder] ?? APP_LAYER;
 
+const CAN_DIAL = /^(node:(dgram|http|http2|https|net|tls)|undici|ws)$/;
+/** Of these modules: what looks at addresses, knows names, listens, or works on connections that are there. */
+const DIALS_NOTHING = new Set([
+  "BlockList",
+  "STATUS_CODES",
+  "TLSSocket",
+  "constants",
+  "createSecureContext",
+  "createServer",
+  "isIP",
+  "isIPv6",
+  "performServerHandshake",
+]);
+
 const RULES: readonly Rule[] = [
   {
     name: "imports point down",
@@ -96,15 +110,16 @@ const RULES: readonly Rule[] = [
       file !== "apps/worker/src/system/command.ts",
   },
   {
-    name: "the connect-proxy dials nothing",
-    reason: "whoever breaks into what faces strangers finds one way into sandboxes, the gateway's door (openPort)",
-    forbids: ({ file, home, specifier, typeOnly }) =>
-      home === "apps/connect-proxy" &&
-      ["node:dgram", "node:http", "node:https", "node:net", "undici"].includes(specifier) &&
+    name: "what faces strangers dials nothing",
+    reason: "whoever breaks into it finds one way into sandboxes, the gateway's door (openPort)",
+    forbids: ({ file, home, names, specifier, typeOnly }) =>
+      ["apps/connect-proxy", "packages/edge"].includes(home) &&
+      CAN_DIAL.test(specifier) &&
       !typeOnly &&
       !isTest(file) &&
-      // They look at addresses, know the names of statuses, or listen.
-      !/\/(admission|forwarded|http1-exchange|metrics-door|refusal-page)\.ts$/.test(file),
+      names.some((name) => !DIALS_NOTHING.has(name)) &&
+      // Asks whether somebody answers at a path where this process is about to listen.
+      file !== "packages/edge/src/own-socket.ts",
   },
   {
     name: "no reaching into another package",
@@ -130,6 +145,10 @@ describe("boundaries", () => {
   it("finds the imports that it judges", () => {
     expect(ALL.length).toBeGreaterThan(100);
     expect(ALL.some((one) => one.specifier === "@sallyport/contracts")).toBe(true);
+    const named = (file: string, specifier: string) =>
+      ALL.find((one) => one.file === file && one.specifier === specifier && !one.typeOnly)?.names;
+    expect(named("packages/edge/src/own-socket.ts", "node:net")).toEqual(["connect"]);
+    expect(named("packages/edge/src/peers.ts", "node:net")).toEqual(["BlockList", "isIP"]);
   });
 
   it("every package has a place in the layers", () => {
