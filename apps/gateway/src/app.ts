@@ -66,7 +66,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       drainMs: DRAIN_MS,
     }),
   );
-  const services = [ioService(instances)];
+  const services = [ioService(instances, opener)];
   const authenticate = ioAuthenticate(keys, clock);
   stack.use(
     await startGrpcServer({

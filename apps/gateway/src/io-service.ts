@@ -1,5 +1,5 @@
-// SandboxIO: the processes of the one sandbox that the caller's token names, by byte offsets. Output is served from the
-// spool, so what was read once can be read again; everything else needs the instance to be attached and open.
+// SandboxIO: the processes, files and ports of the one sandbox that the caller's token names. Output is served from the
+// spool by byte offsets, so what was read once can be read again; everything else needs the instance to be attached and open.
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
 import type { BoundService, CallContext, Handlers } from "@sallyport/appkit/service";
 import { bindService } from "@sallyport/appkit/service";
@@ -8,11 +8,13 @@ import { MAX_CHUNK_BYTES, MAX_WAIT_MS, OutputStream } from "@sallyport/contracts
 import { SandboxIOService } from "@sallyport/contracts/grpc";
 import { execOf } from "./exec-list.ts";
 import { fileHandlers } from "./files/file-service.ts";
+import { forwardHandler } from "./forward.ts";
 import type { InitConnection } from "./init/connection.ts";
 import { encodeResize, encodeSignal } from "./init/messages.ts";
 import type { ExecBase, Instance } from "./instance.ts";
 import type { Instances } from "./instances.ts";
 import { INIT_ANSWER_MS, MAX_CALLS_PER_INSTANCE } from "./limits.ts";
+import type { Opener } from "./open.ts";
 import { signalNumber } from "./outcome.ts";
 import type { Process } from "./process.ts";
 import type { StartOptions } from "./processes.ts";
@@ -30,7 +32,7 @@ import {
 } from "./validate.ts";
 
 /** The handlers, bound. */
-export function ioService(instances: Instances): BoundService {
+export function ioService(instances: Instances, opener: Opener): BoundService {
   const handlers: Handlers<typeof SandboxIOService> = {
     startExec: (request, context) =>
       counted(instances, context, async (instance) => {
@@ -106,6 +108,8 @@ export function ioService(instances: Instances): BoundService {
       stream: (context, call) => countedStream(instances, context, call),
       open: openBase,
     }),
+
+    forward: forwardHandler(instances, opener),
   };
   return bindService(SandboxIOService, handlers);
 }

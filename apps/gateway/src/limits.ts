@@ -75,5 +75,9 @@ export const RESUME_ANSWER_MS = 1_000;
 /** CONNECT requests whose head is not complete yet. */
 export const MAX_PENDING_HEADS = 1_024;
 export const CONNECT_HEAD_MS = 5_000;
+/** Connections to one instance that callers of SandboxIO have forwarded at the same time: half of all, so that edges have theirs. */
+export const MAX_FORWARDS_PER_INSTANCE = 256;
+/** How long the first message of a forwarded connection, which names its port, may take. */
+export const FORWARD_PORT_MS = 5_000;
 /** How long a dial into a sandbox may take. */
 export const DIAL_MS = 10_000;

@@ -12,6 +12,8 @@ import {
   callUnary,
   GatewayServiceClient,
   GatewayServiceService,
+  SandboxIOClient,
+  SandboxIOService,
 } from "@sallyport/contracts/grpc";
 import { afterEach, describe, expect, it } from "vitest";
 import { CallPlaces } from "./call-places.ts";
@@ -173,6 +175,105 @@ describe("a bound service", () => {
     }
     await ended;
     expect(streamed).toBeLessThan(20 + 40); // what the windows of HTTP/2 hold, and not without end
+  });
+});
+
+describe("a method that streams both ways", () => {
+  let taken = 0;
+  let seen: Promise<string>;
+  let tell: (how: string) => void;
+  /** Answers each message with its like; at port 9 it takes none, at port 0 it refuses. */
+  const echo = bindService(
+    { forward: SandboxIOService.forward },
+    {
+      async *forward(requests, { principal, signal }) {
+        signal.addEventListener("abort", () => tell(`aborted for ${principal.kind}`));
+        for await (const { event } of requests) {
+          taken += 1;
+          if (event?.$case === "port" && event.value === 0) throw invalidArgument("port", "is bad");
+          if (event?.$case === "port" && event.value === 9) await new Promise(() => {});
+          if (event?.$case === "data") yield { event };
+        }
+        yield { event: { $case: "end", value: {} } };
+      },
+    },
+  );
+
+  async function open(authenticate: Authenticate = byGrant, places?: CallPlaces) {
+    taken = 0;
+    seen = new Promise((resolve) => {
+      tell = resolve;
+    });
+    const server = await startGrpcServer({
+      listen: { kind: "tcp", host: "127.0.0.1", port: 0 },
+      services: [echo],
+      authenticate,
+      logger: silentLogger,
+      drainMs: 200,
+      ...(places === undefined ? {} : { places }),
+    });
+    stack.use(server);
+    const stub = new SandboxIOClient(`127.0.0.1:${server.port}`, credentials.createInsecure());
+    stack.defer(async () => stub.close());
+    return stub;
+  }
+
+  const ids = { workspaceId: "ws-1", sandboxId: "sb-1", instanceId: "in-1" };
+  const byGrant: Authenticate = async () => ({ kind: "io_grant", ...ids });
+
+  it("answers as it is asked, and ends as its caller ends", async () => {
+    const call = (await open()).forward();
+    const answers = call.iterator();
+    for (const text of ["a", "b"]) {
+      call.write({ event: { $case: "data", value: Buffer.from(text) } });
+      expect((await answers.next()).value).toEqual({ event: { $case: "data", value: Buffer.from(text) } });
+    }
+    call.end();
+    expect((await answers.next()).value).toEqual({ event: { $case: "end", value: {} } });
+    expect((await answers.next()).done).toBe(true);
+  });
+
+  it("refuses strangers before it takes a message, and counts calls as all are counted", async () => {
+    const stub = await open(byToken);
+    expect((await failure(stub.forward().toArray())).code).toBe("Unauthenticated");
+    const others = await open(everyCallerIs({ kind: "operator" }));
+    expect((await failure(others.forward().toArray())).code).toBe("PermissionDenied");
+    expect(taken).toBe(0);
+    const counted = await open(byGrant, new CallPlaces(1));
+    const first = counted.forward();
+    first.write({ event: { $case: "data", value: Buffer.from("x") } });
+    const answers = first.iterator();
+    await answers.next();
+    expect((await failure(counted.forward().toArray())).code).toBe("ResourceExhausted");
+    first.end();
+    while ((await answers.next()).done !== true);
+    const second = counted.forward();
+    second.end();
+    expect(await second.toArray()).toHaveLength(1);
+  });
+
+  it("carries the refusal of its handler, and of a message that cannot be read", async () => {
+    const stub = await open();
+    const bad = stub.forward();
+    bad.write({ event: { $case: "port", value: 0 } });
+    expect(await failure(bad.toArray())).toMatchObject({ code: "InvalidArgument", field: "port" });
+    const { path, responseDeserialize } = SandboxIOService.forward;
+    const garbled = stub.makeBidiStreamRequest(path, (bytes: Buffer) => bytes, responseDeserialize);
+    garbled.write(Buffer.from([0xff, 0xff, 0xff]));
+    expect((await failure(garbled.toArray())).code).toBe("InvalidArgument");
+  });
+
+  it("takes no more than the handler does, and tells it when the caller goes away", async () => {
+    const call = (await open()).forward();
+    call.on("error", () => {});
+    call.write({ event: { $case: "port", value: 9 } });
+    const piece = Buffer.alloc(100_000);
+    let written = 0;
+    while (written < 100 && call.write({ event: { $case: "data", value: piece } })) written += 1;
+    expect(written).toBeLessThan(100);
+    await expect.poll(() => taken).toBe(1);
+    call.cancel();
+    expect(await seen).toBe("aborted for io_grant");
   });
 });
 

@@ -1,32 +1,24 @@
-// Binds async handlers to a gRPC service. Every call passes here: it is authorized, named, logged in one line, its
-// errors translated, its cancellation turned into an AbortSignal, its stream paced. Calls that come over HTTP enter by
-// the same door, with the same bytes.
-import { randomUUID } from "node:crypto";
+// Binds async handlers to a gRPC service. Every call passes here: its caller is proven and it is logged (call-entry.ts),
+// its errors are translated, its streams paced. Calls that come over HTTP enter by the same door, with the same bytes.
 import { once } from "node:events";
 import type {
+  handleBidiStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
-  ServerUnaryCall,
+  Metadata,
+  ServerDuplexStream,
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Metadata } from "@grpc/grpc-js";
-import { REQUEST_ID_KEY } from "@sallyport/contracts";
 import { LOST_KEY, requestFault } from "@sallyport/contracts/json";
+import type { CallContext, Door } from "./call-entry.ts";
+import { openCall, openEntry } from "./call-entry.ts";
 import type { Places } from "./call-places.ts";
-import { AppError, isAppError, schemaRefusal, toGrpcStatus } from "./errors.ts";
+import { AppError, schemaRefusal, toGrpcStatus } from "./errors.ts";
 import type { Logger } from "./logger.ts";
-import type { Authenticate, Principal } from "./principals.ts";
-import { authorize } from "./principals.ts";
+import type { Authenticate } from "./principals.ts";
 
-/** What a handler knows of its call. */
-export interface CallContext {
-  readonly principal: Principal;
-  readonly requestId: string;
-  /** Aborted when the caller cancels, disconnects or its deadline passes. */
-  readonly signal: AbortSignal;
-  readonly logger: Logger;
-}
+export type { CallContext } from "./call-entry.ts";
 
 interface Method {
   readonly path: string;
@@ -41,12 +33,21 @@ interface Method {
 type Request<M extends Method> = ReturnType<M["requestDeserialize"]>;
 type Response<M extends Method> = ReturnType<M["responseDeserialize"]>;
 
-/** One async function for each method: unary methods return a promise, server-streaming ones an async iterable. */
+/**
+ * One async function for each method: unary methods return a promise, server-streaming ones an async iterable. One that streams
+ * both ways takes an async iterable too, which ends as the caller ends its half and throws where the call breaks off.
+ */
 export type Handlers<Definition extends Record<string, Method>> = {
-  readonly [Name in keyof Definition]: Definition[Name]["responseStream"] extends true
-    ? (request: Request<Definition[Name]>, context: CallContext) => AsyncIterable<Response<Definition[Name]>>
-    : (request: Request<Definition[Name]>, context: CallContext) => Promise<Response<Definition[Name]>>;
+  readonly [Name in keyof Definition]: Handler<Definition[Name]>;
 };
+type Handler<M extends Method> = M["responseStream"] extends true
+  ? (
+      request: M["requestStream"] extends true ? AsyncIterable<Request<M>> : Request<M>,
+      context: CallContext,
+    ) => AsyncIterable<Response<M>>
+  : M["requestStream"] extends true
+    ? never // no service of ours has one
+    : (request: Request<M>, context: CallContext) => Promise<Response<M>>;
 
 /** A call that does not come over gRPC. */
 export interface DirectCall {
@@ -89,15 +90,14 @@ export function bindService<Definition extends Record<string, Method>>(
       const implementation: UntypedServiceImplementation = {};
       for (const [name, method] of methods) {
         const handler = handlers[name] as (request: unknown, context: CallContext) => unknown;
-        implementation[name] = method.responseStream
-          ? streaming(method.path, handler as StreamHandler, door)
-          : unary(method.path, handler as UnaryHandler, door);
+        implementation[name] = binding(method)(method.path, handler as UnaryHandler & StreamHandler, door);
       }
       return implementation;
     },
     call(path, call) {
       const [name, method] = methods.find(([, one]) => one.path === path) ?? [];
       if (name === undefined || method === undefined) throw new TypeError(`${path} is not of this service`);
+      if (method.requestStream) throw new TypeError(`${path} takes a stream`);
       return direct(method, handlers[name] as UnaryHandler | StreamHandler, call);
     },
   };
@@ -153,15 +153,13 @@ async function* direct(
   }
 }
 
+function binding({ requestStream, responseStream }: Method) {
+  if (!responseStream) return unary;
+  return requestStream ? duplex : streaming;
+}
+
 type UnaryHandler = (request: unknown, context: CallContext) => Promise<unknown>;
 type StreamHandler = (request: unknown, context: CallContext) => AsyncIterable<unknown>;
-
-/** What all calls that come in at one listener have in common. */
-interface Door {
-  readonly authenticate: Authenticate;
-  readonly logger: Logger;
-  readonly places: readonly Places[];
-}
 
 function unary(path: string, handler: UnaryHandler, door: Door) {
   const handle: handleUnaryCall<unknown, unknown> = (call, callback) => {
@@ -185,75 +183,46 @@ function unary(path: string, handler: UnaryHandler, door: Door) {
 
 function streaming(path: string, handler: StreamHandler, door: Door) {
   const handle: handleServerStreamingCall<unknown, unknown> = (call) => {
-    const entry = openCall(path, call, door);
-    const pump = async () => {
-      const context = await entry.context(door.authenticate);
-      for await (const message of handler(readable(call.request), context)) {
-        if (context.signal.aborted) return;
-        if (!call.write(message)) await once(call, "drain", { signal: context.signal });
-      }
-    };
-    pump().then(
-      () => {
-        entry.close(undefined);
-        call.end();
-      },
-      (error: unknown) => {
-        entry.close(error);
-        call.emit("error", toGrpcStatus(error, entry.requestId));
-      },
-    );
+    answerInStream(path, call, door, (context) => handler(readable(call.request), context));
   };
   return handle;
 }
 
-function openCall(
-  path: string,
-  call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
-  { logger: parent, places }: Door,
-) {
-  const requestId = requestIdOf(call.metadata.get(REQUEST_ID_KEY)[0]);
-  const controller = new AbortController();
-  call.on("cancelled", () => controller.abort(new AppError("Cancelled", "the caller went away")));
-  const headers = new Metadata();
-  headers.set(REQUEST_ID_KEY, requestId);
-  call.sendMetadata(headers);
-  return openEntry({ path, metadata: call.metadata, requestId, signal: controller.signal, parent, places });
-}
-
-/** What is the same for every call, however it came. */
-function openEntry(options: {
-  readonly path: string;
-  readonly metadata: Metadata;
-  readonly requestId: string;
-  readonly signal: AbortSignal;
-  readonly parent: Logger;
-  readonly places: readonly Places[];
-}) {
-  const { path, metadata, places, requestId, signal } = options;
-  const logger = options.parent.child({ requestId });
-  const startedAt = performance.now();
-  let caller: Principal | undefined;
-  const leaves: (() => void)[] = [];
-  return {
-    requestId,
-    async context(authenticate: Authenticate): Promise<CallContext> {
-      caller = await authorize(path, metadata, authenticate);
-      for (const one of places) leaves.push(one.enter(caller));
-      return { principal: caller, requestId, signal, logger };
-    },
-    close(error: unknown): void {
-      for (const leave of leaves.splice(0)) leave();
-      const fields = { path, caller: caller?.kind, ms: Math.round(performance.now() - startedAt) };
-      if (error === undefined) logger.debug(fields, "call");
-      else if (signal.aborted) logger.debug({ ...fields, code: "Cancelled" }, "call");
-      else if (isAppError(error)) logger.info({ ...fields, code: error.code, problem: error.message }, "call refused");
-      else logger.error({ ...fields, code: "Internal", err: error }, "call failed");
-    },
+function duplex(path: string, handler: StreamHandler, door: Door) {
+  const handle: handleBidiStreamingCall<unknown, unknown> = (call) => {
+    answerInStream(path, call, door, (context) => handler(requestsOf(call), context));
   };
+  return handle;
 }
 
-/** The caller's own name for the call when it is a plain word, else a fresh one. */
-export function requestIdOf(given: unknown): string {
-  return typeof given === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(given) ? given : randomUUID();
+/** Answers with what the handler yields, as fast as the caller reads. */
+function answerInStream(
+  path: string,
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  door: Door,
+  answers: (context: CallContext) => AsyncIterable<unknown>,
+): void {
+  const entry = openCall(path, call, door);
+  const pump = async () => {
+    const context = await entry.context(door.authenticate);
+    for await (const message of answers(context)) {
+      if (context.signal.aborted) return;
+      if (!call.write(message)) await once(call, "drain", { signal: context.signal });
+    }
+  };
+  pump().then(
+    () => {
+      entry.close(undefined);
+      call.end();
+    },
+    (error: unknown) => {
+      entry.close(error);
+      call.emit("error", toGrpcStatus(error, entry.requestId));
+    },
+  );
+}
+
+/** What the caller sends, as fast as it is taken. Leaving the loop leaves the call as it is: the handler may still answer. */
+async function* requestsOf(call: ServerDuplexStream<unknown, unknown>): AsyncGenerator<unknown, void, undefined> {
+  for await (const message of call.iterator({ destroyOnReturn: false })) yield readable(message);
 }

@@ -158,6 +158,11 @@ export {
 } from "./gen/sallyport/v1/image.ts";
 export {
   Exec,
+  ForwardRequest,
+  ForwardRequest_End,
+  ForwardResponse,
+  ForwardResponse_End,
+  ForwardResponse_Opened,
   ListExecsRequest,
   ListExecsResponse,
   OutputStream,

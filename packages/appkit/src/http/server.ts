@@ -4,8 +4,8 @@ import { createServer } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import type { Hono } from "hono";
+import { requestIdOf } from "../call-entry.ts";
 import { AppError } from "../errors.ts";
-import { requestIdOf } from "../service.ts";
 import {
   CHECK_EVERY_MS,
   HEAD_DEADLINE_MS,

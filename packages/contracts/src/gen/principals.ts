@@ -163,6 +163,9 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.SandboxIO/RemoveFile": [
     "io_grant"
   ],
+  "/sallyport.v1.SandboxIO/Forward": [
+    "io_grant"
+  ],
   "/sallyport.v1.SandboxService/CreateSandbox": [
     "workspace"
   ],

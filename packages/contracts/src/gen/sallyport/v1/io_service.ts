@@ -9,9 +9,11 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -34,6 +36,8 @@ import {
   WriteFileResponse,
 } from "./file.ts";
 import {
+  ForwardRequest,
+  ForwardResponse,
   ListExecsRequest,
   ListExecsResponse,
   ReadOutputRequest,
@@ -54,7 +58,7 @@ import {
 
 /** What a gateway serves to whoever holds a SandboxIO token. */
 
-/** The processes and files of one sandbox. */
+/** The processes, files and ports of one sandbox. */
 export type SandboxIOService = typeof SandboxIOService;
 export const SandboxIOService = {
   /** InvalidArgument with field "command" or "workdir" when it could not be started. */
@@ -190,6 +194,19 @@ export const SandboxIOService = {
     responseSerialize: (value: RemoveFileResponse): Buffer => Buffer.from(RemoveFileResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveFileResponse => RemoveFileResponse.decode(value),
   },
+  /**
+   * One connection to a TCP port. FailedPrecondition with field "port" while nothing listens there; Unavailable when the sandbox
+   * resets it; ResourceExhausted beyond 256 of them at once; SandboxEnded.
+   */
+  forward: {
+    path: "/sallyport.v1.SandboxIO/Forward" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: ForwardRequest): Buffer => Buffer.from(ForwardRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForwardRequest => ForwardRequest.decode(value),
+    responseSerialize: (value: ForwardResponse): Buffer => Buffer.from(ForwardResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForwardResponse => ForwardResponse.decode(value),
+  },
 } as const;
 
 export interface SandboxIOServer extends UntypedServiceImplementation {
@@ -213,6 +230,11 @@ export interface SandboxIOServer extends UntypedServiceImplementation {
   makeDirectory: handleUnaryCall<MakeDirectoryRequest, MakeDirectoryResponse>;
   /** NotFound; FailedPrecondition for a directory that is not empty, unless recursive. */
   removeFile: handleUnaryCall<RemoveFileRequest, RemoveFileResponse>;
+  /**
+   * One connection to a TCP port. FailedPrecondition with field "port" while nothing listens there; Unavailable when the sandbox
+   * resets it; ResourceExhausted beyond 256 of them at once; SandboxEnded.
+   */
+  forward: handleBidiStreamingCall<ForwardRequest, ForwardResponse>;
 }
 
 export interface SandboxIOClient extends Client {
@@ -396,6 +418,13 @@ export interface SandboxIOClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveFileResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * One connection to a TCP port. FailedPrecondition with field "port" while nothing listens there; Unavailable when the sandbox
+   * resets it; ResourceExhausted beyond 256 of them at once; SandboxEnded.
+   */
+  forward(): ClientDuplexStream<ForwardRequest, ForwardResponse>;
+  forward(options: Partial<CallOptions>): ClientDuplexStream<ForwardRequest, ForwardResponse>;
+  forward(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<ForwardRequest, ForwardResponse>;
 }
 
 export const SandboxIOClient = makeGenericClientConstructor(SandboxIOService, "sallyport.v1.SandboxIO") as unknown as {
