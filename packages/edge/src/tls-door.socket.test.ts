@@ -1,51 +1,8 @@
 import { once } from "node:events";
-import type { Socket } from "node:net";
-import { connect as connectTcp, createServer } from "node:net";
-import type { ConnectionOptions, TLSSocket } from "node:tls";
-import { connect } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { describe, expect, it, vi } from "vitest";
-import type { TestDoor } from "../test/door.ts";
+import { DECODE_ERROR, dial, greet, HOST, helloOf, rawDial, readAll, UNRECOGNIZED_NAME } from "../test/clients.ts";
 import { DOMAIN, sandbox, startDoor } from "../test/door.ts";
-
-const HOST = `${sandbox(1)}.${DOMAIN}`;
-
-/** From another address of the loopback, if the test says so. */
-type Options = ConnectionOptions & { readonly localAddress?: string };
-
-function dial({ authority, port }: TestDoor, options: Options): TLSSocket {
-  return connect({ host: "127.0.0.1", port, ca: authority.pem, ...options });
-}
-
-/** The first text that comes through, or the error's code. */
-async function greet(door: TestDoor, options: Options): Promise<string> {
-  const socket = dial(door, options);
-  try {
-    const [text] = (await once(socket, "data")) as [Buffer];
-    return text.toString();
-  } catch (error) {
-    return error instanceof Error && "code" in error ? String(error.code) : String(error);
-  } finally {
-    socket.destroy();
-  }
-}
-
-async function rawDial({ port }: TestDoor, localAddress = "127.0.0.1"): Promise<Socket> {
-  const socket = connectTcp({ host: "127.0.0.1", port, localAddress });
-  await once(socket, "connect");
-  return socket;
-}
-
-/** What comes until the connection ends. */
-async function readAll(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  socket.on("error", () => socket.destroy());
-  await once(socket, "close");
-  return Buffer.concat(chunks);
-}
-
-const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
-const DECODE_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 50]);
 
 describe("TlsDoor", () => {
   it("serves each host with its own certificate", async () => {
@@ -261,19 +218,3 @@ describe("TlsDoor", () => {
     expect(Buffer.concat(received).equals(sent)).toBe(true);
   });
 });
-
-/** The first bytes of a client that wants this host. */
-async function helloOf(servername: string): Promise<Buffer> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const client = connect({ host: "127.0.0.1", port: address.port, servername });
-  client.on("error", () => client.destroy());
-  const [socket] = (await once(server, "connection")) as [Socket];
-  const [bytes] = (await once(socket, "data")) as [Buffer];
-  socket.destroy();
-  client.destroy();
-  server.close();
-  return bytes;
-}

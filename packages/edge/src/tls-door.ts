@@ -3,6 +3,7 @@
 import type { Server, Socket } from "node:net";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { ClientEnds, DoorRefusal } from "./door-answer.ts";
+import { PROXY_HEADER_MS } from "./edge-limits.ts";
 import type { EntrantPlace } from "./entrant.ts";
 import { Entrant } from "./entrant.ts";
 import { endsOf, readProxyHeader } from "./proxy-header.ts";
@@ -68,7 +69,7 @@ export class TlsDoor<Way> implements Disposable {
 
   /** A peer that speaks for others says for whom it comes. */
   #awaitHeader(socket: Socket, ends: ClientEnds | undefined): void {
-    const { admission, onRefused } = this.#options;
+    const { admission, limits, onRefused } = this.#options;
     const place = admission.announcement(() => this.#turnAway(socket, "shed"));
     if (typeof place === "string") {
       this.#turnAway(socket, place);
@@ -79,6 +80,7 @@ export class TlsDoor<Way> implements Disposable {
       this.#waiting.delete(header);
     };
     const header = readProxyHeader(socket, {
+      timeoutMs: Math.min(PROXY_HEADER_MS, limits.handshakeMs),
       onHeader: (client, rest) => {
         leave();
         this.#enter(socket, client, rest);

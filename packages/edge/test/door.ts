@@ -20,10 +20,11 @@ import type { Answer, SecureConnection } from "../src/door-answer.ts";
 import type { EdgeLimits } from "../src/edge-limits.ts";
 import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
 import { LocalCertificates } from "../src/local-certificates.ts";
+import { listenAtOwnSocket } from "../src/own-socket.ts";
 import type { TlsDoorOptions } from "../src/tls-door.ts";
 import { TlsDoor } from "../src/tls-door.ts";
 
-export const PLATFORM_ID = "01jd00000000000000000000aa";
+const PLATFORM_ID = "01jd00000000000000000000aa";
 export const DOMAIN = "localhost";
 
 /** "sb-01jd…", the same for the same number. */
@@ -36,7 +37,7 @@ function sandboxOf(host: string, domain: string): string | undefined {
 }
 
 /** Hosts of sandboxes below a domain are served, and nothing else. */
-export function answerFor(domain: string, alpn: readonly string[]): Answer<string> {
+function answerFor(domain: string, alpn: readonly string[]): Answer<string> {
   return ({ serverName = "" }) => {
     const sandboxId = serverName.endsWith(`.${domain}`) ? sandboxOf(serverName, domain) : undefined;
     return sandboxId === undefined
@@ -47,6 +48,8 @@ export function answerFor(domain: string, alpn: readonly string[]): Answer<strin
 
 export interface TestDoor extends AsyncDisposable {
   readonly port: number;
+  /** Of the socket at which every connection begins with a PROXY header. */
+  readonly handOverPath: string;
   readonly door: TlsDoor<string>;
   readonly admission: Admission;
   readonly certificates: Certificates;
@@ -138,6 +141,10 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
   const listener = createServer().listen(0, "127.0.0.1");
   await once(listener, "listening");
   door.listen(listener);
+  const handOverPath = join(directory, "hand-over.sock");
+  const handOver = createServer();
+  await listenAtOwnSocket(handOver, handOverPath, 0o660);
+  door.listen(handOver, "proxy-header");
   stack.defer(() => {
     door[Symbol.dispose]();
     for (const { socket } of entered) socket.destroy();
@@ -145,6 +152,7 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
   const owned = stack.move();
   return {
     port: (listener.address() as AddressInfo).port,
+    handOverPath,
     door,
     admission,
     certificates,
