@@ -4,20 +4,8 @@ import type { EventEmitter } from "node:events";
 import { once } from "node:events";
 import type { ServerWritableStream, ServiceError, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
-import type {
-  CreateSandboxRequest,
-  IoAccess,
-  ListSandboxesRequest,
-  ReadFileRequest,
-  ReadFileResponse,
-  ReadOutputRequest,
-  ReadOutputResponse,
-  RemoveFileRequest,
-  RunExecRequest,
-  RunExecResponse,
-  WriteFileRequest,
-} from "@sallyport/contracts";
-import { AUTHORIZATION_KEY, EndReason, OutputStream, SandboxState } from "@sallyport/contracts";
+import type { CreateSandboxRequest, IoAccess, ListSandboxesRequest } from "@sallyport/contracts";
+import { AUTHORIZATION_KEY, EndReason, SandboxState } from "@sallyport/contracts";
 import {
   AdminServiceService,
   AppServiceService,
@@ -28,12 +16,13 @@ import {
 import { authorityOf, connectHandlers, FakeConnect } from "./fake-connect.ts";
 import type { FakeFailure } from "./fake-failure.ts";
 import { wireError } from "./fake-failure.ts";
-import { brokenAfter } from "./fake-files.ts";
+import { ioHandlers } from "./fake-io.ts";
 import { lifeCycleHandlers, usageOf } from "./fake-life-cycle.ts";
 import type { TellOptions } from "./fake-output.ts";
-import { tellAll, tellOutput, writeAll } from "./fake-output.ts";
-import { FakeProcess, PROGRAMS } from "./fake-process.ts";
+import { writeAll } from "./fake-output.ts";
 import { FakeSandbox } from "./fake-sandbox.ts";
+import { FakeTunnels, tunnelHandlers } from "./fake-tunnels.ts";
+import { until } from "./until.ts";
 
 /** A fake platform that listens on free ports of the loopback. */
 export class FakePlatform implements AsyncDisposable {
@@ -42,6 +31,9 @@ export class FakePlatform implements AsyncDisposable {
   /** Method names in the order of their calls. */
   readonly calls: string[] = [];
   readonly connect: FakeConnect = new FakeConnect();
+  readonly tunnels: FakeTunnels = new FakeTunnels();
+  /** Where the servers of all sandboxes listen on this machine, by their ports there. */
+  readonly servers: Map<number, number> = new Map();
   /** How long SandboxIO tokens are good for, as they say themselves. */
   ioTokenMs = 3_600_000;
   /** Answers of createSandbox wait so long. */
@@ -197,6 +189,7 @@ export class FakePlatform implements AsyncDisposable {
         },
       }),
       ...connectHandlers({ handle, find: (id) => this.#find(id) }, this.connect),
+      ...tunnelHandlers({ handle, find: (id) => this.#find(id) }, this.tunnels),
       getIoAccess: handle("getIoAccess", async ({ sandboxId }: { sandboxId: string }) => ({
         ioAccess: this.#grant(this.#find(sandboxId)),
       })),
@@ -204,72 +197,15 @@ export class FakePlatform implements AsyncDisposable {
   }
 
   #ioService(): UntypedServiceImplementation {
-    const handle = <Q extends { execId: string }, R>(
-      method: string,
-      work: (request: Q, sandbox: FakeSandbox) => Promise<R>,
-    ) => this.#unary(method, this.#byIoToken, work as (request: Q, sandbox: FakeSandbox | undefined) => Promise<R>);
-    return {
-      startExec: handle("startExec", async (request: StartExec, sandbox) => {
-        startIn(sandbox, request);
-        return {};
-      }),
-      runExec: (call: ServerWritableStream<RunExecRequest, RunExecResponse>) =>
-        this.#tell("runExec", call, (sandbox, options) => {
-          startIn(sandbox, { ...call.request, stdin: false });
-          return tellAll(processOf(sandbox, call.request.execId), call.request, options);
-        }),
-      readOutput: (call: ServerWritableStream<ReadOutputRequest, ReadOutputResponse>) =>
-        this.#tell("readOutput", call, (sandbox, options) => {
-          const { execId, follow, offset, stream } = call.request;
-          const process = processOf(sandbox, execId);
-          const output = stream === OutputStream.STDOUT ? process.stdout : process.stderr;
-          return tellOutput(output, { ...options, offset, follow });
-        }),
-      writeInput: handle(
-        "writeInput",
-        async (request: { execId: string; offset: number; data: Buffer; end: boolean }, sandbox) => {
-          const process = processOf(sandbox, request.execId);
-          process.take(request.offset, request.data, request.end);
-          return { acceptedOffset: process.input.length, closed: process.outcome !== undefined };
-        },
-      ),
-      waitExec: handle("waitExec", async (request: { execId: string; waitMs: number }, sandbox) => {
-        const process = processOf(sandbox, request.execId);
-        await until(() => process.outcome !== undefined, request.waitMs);
-        return { outcome: process.outcome };
-      }),
-      signalExec: handle("signalExec", async (request: { execId: string; signal: string }, sandbox) => {
-        processOf(sandbox, request.execId).signal(request.signal);
-        return {};
-      }),
-      listExecs: handle("listExecs", async (_request, sandbox) => ({
-        execs: [...sandbox.processes].map(([execId, process]) => ({
-          execId,
-          command: { argv: [...process.argv] },
-          startedAt: sandbox.view.startedAt,
-          outcome: process.outcome,
-          pty: false,
-        })),
-      })),
-      readFile: (call: ServerWritableStream<ReadFileRequest, ReadFileResponse>) =>
-        this.#tell("readFile", call, (sandbox, { endReadsAfter, maxChunkBytes }) =>
-          brokenAfter(sandbox.fs.read(call.request, maxChunkBytes), endReadsAfter),
-        ),
-      writeFile: this.#unary("writeFile", this.#byIoToken, async (request: WriteFileRequest, sandbox) =>
-        sandbox?.fs.write(request),
-      ),
-      removeFile: this.#unary("removeFile", this.#byIoToken, async ({ path }: RemoveFileRequest, sandbox) => {
-        sandbox?.fs.remove(path);
-        return {};
-      }),
-      resizeExec: handle(
-        "resizeExec",
-        async (request: { execId: string; size: { columns: number; rows: number } }, sandbox) => {
-          processOf(sandbox, request.execId).sizes.push(request.size);
-          return {};
-        },
-      ),
-    };
+    return ioHandlers({
+      handle: (method, work) => this.#unary(method, this.#byIoToken, work),
+      tell: (method, call, messages) => this.#tell(method, call, messages),
+      begin: async (method, call) => {
+        await this.#begin(method, call);
+        return this.#byIoToken(call.metadata);
+      },
+      servers: this.servers,
+    });
   }
 
   #tell<Message>(
@@ -354,31 +290,9 @@ export class FakePlatform implements AsyncDisposable {
   }
 }
 
-interface StartExec {
-  readonly execId: string;
-  readonly command?: { argv: string[] } | undefined;
-  readonly env: Record<string, string>;
-  readonly stdin: boolean;
-}
-
 type UnaryCall<Q> = EventEmitter & { request: Q; metadata: Metadata; sendMetadata(metadata: Metadata): void };
 
 type Answer<R> = (error: ServiceError | null, response?: R) => void;
-
-function startIn(sandbox: FakeSandbox, request: StartExec): void {
-  if (sandbox.processes.has(request.execId)) return;
-  if (sandbox.view.state === SandboxState.ENDED) throw wireError({ code: "SandboxEnded" });
-  const argv = request.command?.argv ?? [];
-  if (PROGRAMS[argv[0] ?? ""] === undefined) throw wireError({ code: "InvalidArgument", field: "command" });
-  const env = { ...sandbox.request.env, ...request.env };
-  sandbox.processes.set(request.execId, new FakeProcess(argv, env, request.stdin));
-}
-
-function processOf(sandbox: FakeSandbox, execId: string): FakeProcess {
-  const process = sandbox.processes.get(execId);
-  if (process === undefined) throw wireError({ code: "NotFound", field: "exec_id" });
-  return process;
-}
 
 function listen(server: Server, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -387,9 +301,4 @@ function listen(server: Server, port: number): Promise<number> {
       else reject(error);
     });
   });
-}
-
-async function until(condition: () => boolean, ms: number): Promise<void> {
-  const endsAt = Date.now() + ms;
-  while (!condition() && Date.now() < endsAt) await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -1,7 +1,7 @@
 // A sandbox of the fake platform: its description, its processes, its events.
 import { EventEmitter } from "node:events";
-import type { CreateSandboxRequest, Sandbox, SandboxEvent } from "@sallyport/contracts";
-import { ENTRYPOINT_EXEC_ID, EndReason, SandboxState } from "@sallyport/contracts";
+import type { CreateSandboxRequest, DeclaredPort, Sandbox, SandboxEvent } from "@sallyport/contracts";
+import { ENTRYPOINT_EXEC_ID, EndReason, PortKind, SandboxState } from "@sallyport/contracts";
 import { FakeFiles } from "./fake-files.ts";
 import { FakeProcess } from "./fake-process.ts";
 
@@ -42,6 +42,8 @@ export class FakeSandbox extends EventEmitter {
       dns: request.dns,
       networkGeneration: 1,
       networkPending: false,
+      ports: declaredIn(request),
+      inboundCidrAllowlist: request.inboundCidrAllowlist,
     };
     this.tell("created", { image: this.view.image });
     if (request.command === undefined) return;
@@ -67,4 +69,11 @@ export class FakeSandbox extends EventEmitter {
     for (const process of this.processes.values()) process.end({ reason: EndReason.TERMINATED, exitCode: 137 });
     this.tell("ended", { exitCode: outcome.exitCode });
   }
+}
+
+function declaredIn(request: CreateSandboxRequest): DeclaredPort[] {
+  const of = (ports: readonly number[], kind: PortKind) =>
+    ports.map((port) => ({ port, kind, proxyProtocol: request.proxyProtocolPorts.includes(port) }));
+  const { encryptedPorts, h2Ports, unencryptedPorts } = request;
+  return [...of(encryptedPorts, PortKind.TLS), ...of(h2Ports, PortKind.H2), ...of(unencryptedPorts, PortKind.RAW)];
 }
