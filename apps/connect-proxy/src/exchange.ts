@@ -92,6 +92,8 @@ type RuleRefusal =
   | "TokenRevoked"
   /** 403: the token is good for another sandbox. */
   | "WrongSandbox"
+  /** 403: the client's address is not among those that may come to the sandbox. */
+  | "AddressNotAllowed"
   /** 403: another site asks, in the name of a cookie. */
   | "ForeignOrigin"
   /** 403: another site shows the sandbox in a frame, and the token is not made for that. */

@@ -70,6 +70,11 @@ const REFUSALS: Readonly<Record<RefusalCode, Refusal>> = {
     hint: "Compare the host name with the url that came with the token.",
     challenge: 'error="insufficient_scope"',
   },
+  AddressNotAllowed: {
+    status: 403,
+    message: "The sandbox takes no clients from this address.",
+    hint: "Its inboundCidrAllowlist names who may come. It is given when the sandbox is created, and stays.",
+  },
   ForeignOrigin: {
     status: 403,
     message: "Another site made this browser ask, in the name of a cookie.",

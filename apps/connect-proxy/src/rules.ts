@@ -1,13 +1,16 @@
-// The rules of the proxy in their order: token, on whose behalf, sandbox, and what is changed on the way in and out.
+// The rules of the proxy in their order: token, sandbox, from where, on whose behalf, and what is changed on the way in and
+// out.
 
 import type { Carrier, ConnectGrant, KeySet, RawHeader, TakenToken } from "@sallyport/connect-token/verify";
 import { ConnectTokenVerifier, setTokenCookies, takeConnectToken } from "@sallyport/connect-token/verify";
 import type { TableChange } from "@sallyport/dataplane/routes";
+import { mayCome } from "@sallyport/dataplane/routes";
 import { answerHeaders } from "./answer-rules.ts";
 import type { Granted, Judges, Refused, Routes } from "./authenticate.ts";
 import { authenticate, grantProblem, refusalOf, refusedFor } from "./authenticate.ts";
 import type { BrowserSigns, Standing } from "./browser.ts";
 import { isDocumentLoad, isRootServiceWorker, ownOrigin, readSigns, standingOf } from "./browser.ts";
+import { clientAddress } from "./client-address.ts";
 import type {
   Decision,
   Forward,
@@ -156,6 +159,10 @@ export class ConnectRules implements Rules, GrantWatch {
   #admit(facts: RequestFacts, carried: Carried, outcome: Granted | Refused): Decision | Promise<Decision> {
     if ("refused" in outcome) return this.#refused(outcome.refused, facts);
     const { grant, route } = outcome;
+    // The token comes first: to strangers a sandbox that not everybody may use looks like any other.
+    if (route.inbound !== undefined && !mayCome(route, clientAddress(facts, this.#options.isTrustedPeer))) {
+      return this.#refused("AddressNotAllowed", facts);
+    }
     const { browser, carrier, taken } = carried;
     // `;` parts a query for some servers; and a path is kept in logs.
     if (taken.target.length >= carried.token.length && taken.target.includes(carried.token))
