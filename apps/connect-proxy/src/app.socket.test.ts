@@ -4,11 +4,14 @@ import type { IncomingMessage } from "node:http";
 import { createServer, request as requestHttp } from "node:http";
 import { request } from "node:https";
 import type { AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { connect as connectTls } from "node:tls";
 import { generateSigningKey, issueConnectToken, SigningKey } from "@sallyport/connect-token/issue";
 import { RouteState } from "@sallyport/contracts";
+import { formatProxyHeader } from "@sallyport/dataplane/proxy-v2";
 import type { Authority } from "@sallyport/testkit/certificates";
 import { makeAuthority } from "@sallyport/testkit/certificates";
 import { FakeEdgeService } from "@sallyport/testkit/edge-service";
@@ -227,6 +230,19 @@ describe("the connect-proxy", () => {
   it("does not start in a folder in which another one runs", async () => {
     await start();
     await expect(start()).rejects.toThrow("another edge runs in this folder");
+  });
+
+  it("needs no listener of its own where connections are handed over to it", async () => {
+    const path = join(home, "hand-over.sock");
+    const none = { SALLYPORT_CONNECT_LISTENERS: "0", SALLYPORT_CONNECT_HANDOVER_SOCKET: path };
+    const proxy = await start(none);
+    await expect(get(proxy.port, "/")).rejects.toThrow("ECONNREFUSED");
+    const socket = connect({ path });
+    const source = { address: "198.51.100.7", port: 4_711 };
+    socket.write(formatProxyHeader({ kind: "tcp", source, destination: source }));
+    const secure = connectTls({ socket, servername: HOST, ca: authority.pem });
+    await once(secure, "secureConnect");
+    secure.destroy();
   });
 
   it("keeps its name, and what it keeps is its own alone", async () => {

@@ -1,6 +1,7 @@
 // The connect-proxy, wired by hand: leaf first, disposed of in reverse.
 import { mkdir } from "node:fs/promises";
 import type { Server } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { systemClock } from "@sallyport/appkit/clock";
@@ -17,6 +18,7 @@ import {
   certificatesFromFiles,
   edgeId,
   LocalCertificates,
+  listenAtOwnSocket,
   openMetricsDoor,
   TlsDoor,
 } from "@sallyport/edge";
@@ -39,7 +41,12 @@ export interface ConnectProxyDeps {
   readonly logger: Logger;
   /** Listening TCP sockets that somebody else made. The proxy closes them; who came to one before is kept for it. */
   readonly listeners: readonly Server[];
+  /** The same as a Unix socket, at which an edge in front hands connections over: each begins with a PROXY header. */
+  readonly handOver?: Server | undefined;
 }
+
+/** Of the hand-over socket: whoever may connect may say where clients come from. */
+const HAND_OVER_MODE = 0o660;
 
 const PUBLISH_MS = 5_000;
 /** An api that comes back is met soon: what is revoked waits for its edges. */
@@ -158,6 +165,12 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   addGauges(metrics, { admission, table, watch, rules, upstream, http1, accessLog });
   if (config.metricsPort !== undefined) stack.use(await openMetricsDoor(config.metricsPort, metrics));
   for (const listener of deps.listeners) door.listen(listener);
+  if (deps.handOver !== undefined) door.listen(deps.handOver, "proxy-header");
+  if (config.handOverSocket !== undefined) {
+    const handOver = createServer();
+    door.listen(handOver, "proxy-header");
+    await listenAtOwnSocket(handOver, config.handOverSocket, HAND_OVER_MODE);
+  }
   const running = stack.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -47,6 +47,13 @@ describe("readConfig", () => {
     expect(["10.1.2.3", "::1", "11.0.0.1"].map(config.isTrustedPeer)).toEqual([true, true, false]);
   });
 
+  it.each([{ SALLYPORT_CONNECT_HANDOVER: "true" }, { SALLYPORT_CONNECT_HANDOVER_SOCKET: "/hand-over.sock" }])(
+    "needs no listener where connections are handed over (%j)",
+    (more) => {
+      expect(readConfig({ ...LEAST, SALLYPORT_CONNECT_LISTENERS: "", ...more }).listeners).toBe(0);
+    },
+  );
+
   it("names every problem at once, and no value", () => {
     const problems = problemsOf({ ...LEAST, SALLYPORT_CONNECT_STATE: "here", SALLYPORT_CONNECT_HTTP2: "secret-value" });
     expect(problems).toContain("SALLYPORT_CONNECT_STATE: must be an absolute path");
@@ -62,6 +69,9 @@ describe("readConfig", () => {
     ["SALLYPORT_CONNECT_DOMAIN", "*.example.com"],
     ["SALLYPORT_CONNECT_TRUSTED_PROXIES", "10.0.0.0/33"],
     ["SALLYPORT_CONNECT_LISTENERS", "0"],
+    ["SALLYPORT_CONNECT_LISTENERS", "17"],
+    ["SALLYPORT_CONNECT_HANDOVER", "yes"],
+    ["SALLYPORT_CONNECT_HANDOVER_SOCKET", "hand-over.sock"],
     ["SALLYPORT_CONNECT_PREFLIGHT", "maybe"],
     ["SALLYPORT_CONNECT_HEAD_BYTES", "100"],
     ["SALLYPORT_PLATFORM_ID", "../x"],

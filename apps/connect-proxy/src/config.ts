@@ -14,6 +14,10 @@ export interface ConnectProxyConfig {
   readonly stateDirectory: string;
   /** How many listening sockets are handed over: "connect-0", "connect-1", ... */
   readonly listeners: number;
+  /** Whether a listening Unix socket is handed over, "handover", whose connections begin with a PROXY header. */
+  readonly takesHandOver: boolean;
+  /** The same as a path at which the proxy makes it itself; its group may connect. */
+  readonly handOverSocket: string | undefined;
   /** Sandboxes' hosts are `<sandbox id>.<connect domain>`. */
   readonly connectDomain: string;
   /** Where the api serves EdgeService. */
@@ -76,7 +80,10 @@ const duration = intBetween(100, HOUR_MS);
 
 const SHAPE = {
   SALLYPORT_CONNECT_STATE: absolutePath,
-  SALLYPORT_CONNECT_LISTENERS: intBetween(1, MAX_LISTENERS),
+  SALLYPORT_CONNECT_LISTENERS: intBetween(0, MAX_LISTENERS).default(0),
+  /** Where connections come that an edge in front has read the name of, and not opened. */
+  SALLYPORT_CONNECT_HANDOVER: flag.default(false),
+  SALLYPORT_CONNECT_HANDOVER_SOCKET: absolutePath.optional(),
   SALLYPORT_CONNECT_DOMAIN: domain.default("localhost"),
   SALLYPORT_API_EDGE_SOCKET: absolutePath,
   SALLYPORT_GATEWAY_OPEN_SOCKET: absolutePath,
@@ -124,9 +131,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if ((chain === undefined) !== (key === undefined)) {
     throw new ConfigError(["SALLYPORT_CONNECT_CERT, SALLYPORT_CONNECT_KEY: set both of them, or neither"]);
   }
+  const { SALLYPORT_CONNECT_HANDOVER: takesHandOver, SALLYPORT_CONNECT_HANDOVER_SOCKET: handOverSocket } = values;
+  if (values.SALLYPORT_CONNECT_LISTENERS === 0 && !takesHandOver && handOverSocket === undefined) {
+    throw new ConfigError([
+      "SALLYPORT_CONNECT_LISTENERS, SALLYPORT_CONNECT_HANDOVER, SALLYPORT_CONNECT_HANDOVER_SOCKET: set one of them, or nobody can connect",
+    ]);
+  }
   return Object.freeze({
     stateDirectory: values.SALLYPORT_CONNECT_STATE,
     listeners: values.SALLYPORT_CONNECT_LISTENERS,
+    takesHandOver,
+    handOverSocket,
     connectDomain: values.SALLYPORT_CONNECT_DOMAIN,
     apiSocket: values.SALLYPORT_API_EDGE_SOCKET,
     gatewaySocket: values.SALLYPORT_GATEWAY_OPEN_SOCKET,

@@ -17,6 +17,8 @@ await runMain({
     const config = readConfig(process.env);
     drainMs = config.drainMs;
     const names = Array.from({ length: config.listeners }, (_, index) => `connect-${index}`);
-    return await startConnectProxy(config, { logger, listeners: await Promise.all(names.map(listener)) });
+    const listeners = await Promise.all(names.map(listener));
+    const handOver = config.takesHandOver ? await listener("handover") : undefined;
+    return await startConnectProxy(config, { logger, listeners, handOver });
   },
 });

@@ -19,7 +19,7 @@ export interface ProxyOptions {
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** Starts it on a free port of the loopback. */
+/** Starts it on a free port of the loopback; where the settings ask for no listeners, `port` is nobody's. */
 export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable & { readonly port: number }> {
   const listener = createServer();
   listener.listen(0, "127.0.0.1");
@@ -35,6 +35,8 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     SALLYPORT_CONNECT_DRAIN_MS: "0",
     ...options.settings,
   });
-  const proxy = await startConnectProxy(config, { logger: silentLogger, listeners: [listener] });
+  if (config.listeners === 0) listener.close();
+  const listeners = config.listeners === 0 ? [] : [listener];
+  const proxy = await startConnectProxy(config, { logger: silentLogger, listeners });
   return { port, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
 }

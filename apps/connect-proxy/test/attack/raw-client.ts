@@ -1,5 +1,6 @@
 // A client made of bytes: says over TLS exactly what the test says, and keeps what comes back.
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { connect } from "node:tls";
 import type { ReadMessage } from "./strict-http.ts";
@@ -36,12 +37,17 @@ export class RawClient implements Disposable {
     socket.on("close", () => this.#end("reset"));
   }
 
-  /** Connects with the host's name; rejects when the handshake fails. */
-  static async connect(door: Door, servername: string, alpn: readonly string[] = ["http/1.1"]): Promise<RawClient> {
+  /** Connects with the host's name, over a connection of its own or the one given; rejects when the handshake fails. */
+  static async connect(
+    door: Door,
+    servername: string,
+    alpn: readonly string[] = ["http/1.1"],
+    transport?: Socket,
+  ): Promise<RawClient> {
     // Its half may stay open after ours has ended: the answer comes then.
-    const half = { allowHalfOpen: true };
-    const options = { ...half, host: "127.0.0.1", port: door.port, ca: door.ca, servername, ALPNProtocols: [...alpn] };
-    const socket = connect(options);
+    const options = { allowHalfOpen: true, ca: door.ca, servername, ALPNProtocols: [...alpn] };
+    const way = transport === undefined ? { host: "127.0.0.1", port: door.port } : { socket: transport };
+    const socket = connect({ ...options, ...way });
     await once(socket, "secureConnect");
     return new RawClient(socket);
   }
