@@ -192,6 +192,8 @@ describe("the home tree", () => {
       gateway: user("g", 3),
       resolver: user("r", 4),
       connectProxy: user("c", 5),
+      tunnelEdge: user("t", 6),
+      edgeGid: 7,
     };
     const tree = homeDirectories(sallyportPaths({ home: join(root, "home") }).home, users);
     const made = new Map<string, number>();
@@ -201,8 +203,11 @@ describe("the home tree", () => {
       made.set(path, uid);
     }
     // Sockets are their folder's group's: the edges may connect, and nobody else.
-    expect(tree.find(({ path }) => path.endsWith("run/gateway/open"))).toMatchObject({ mode: 0o2750, uid: 3, gid: 5 });
-    expect(tree.find(({ path }) => path.endsWith("run/api/edge"))).toMatchObject({ mode: 0o2750, uid: 2, gid: 5 });
-    expect(tree.find(({ path }) => path.endsWith("/connect-proxy"))).toMatchObject({ mode: 0o700, uid: 5 });
+    expect(tree.find(({ path }) => path.endsWith("run/gateway/open"))).toMatchObject({ mode: 0o2750, uid: 3, gid: 7 });
+    expect(tree.find(({ path }) => path.endsWith("run/api/edge"))).toMatchObject({ mode: 0o2750, uid: 2, gid: 7 });
+    expect(tree.find(({ path }) => path.endsWith("home/connect-proxy"))).toMatchObject({ mode: 0o700, uid: 5 });
+    expect(tree.find(({ path }) => path.endsWith("/tunnel-edge"))).toMatchObject({ mode: 0o700, uid: 6 });
+    // Connections are handed over by the tunnel-edge alone.
+    expect(tree.find(({ path }) => path.endsWith("run/connect-proxy"))).toMatchObject({ mode: 0o750, uid: 0, gid: 6 });
   });
 });

@@ -24,7 +24,7 @@ export async function prepareHome(home: HomePaths, users: SystemUsers): Promise<
 
 /** The tree, parents first. Pure. */
 export function homeDirectories(home: HomePaths, users: SystemUsers): readonly HomeDirectory[] {
-  const { postgres, api, gateway, connectProxy } = users;
+  const { postgres, api, gateway, connectProxy, tunnelEdge, edgeGid } = users;
   const root = (path: string, mode: number): HomeDirectory => ({ path, mode, uid: 0, gid: 0 });
   return [
     root(home.root, 0o755),
@@ -32,6 +32,7 @@ export function homeDirectories(home: HomePaths, users: SystemUsers): readonly H
     { path: home.api, mode: 0o700, uid: api.uid, gid: api.gid },
     { path: home.gateway, mode: 0o700, uid: gateway.uid, gid: gateway.gid },
     { path: home.connectProxy, mode: 0o700, uid: connectProxy.uid, gid: connectProxy.gid },
+    { path: home.tunnelEdge, mode: 0o700, uid: tunnelEdge.uid, gid: tunnelEdge.gid },
     root(home.worker, 0o700),
     root(home.workerInstances, 0o700),
     root(home.workerBundles, 0o700),
@@ -43,11 +44,13 @@ export function homeDirectories(home: HomePaths, users: SystemUsers): readonly H
     { path: dirname(home.apiOperatorSocket), mode: 0o700, uid: api.uid, gid: api.gid },
     { path: dirname(home.apiWorkerSocket), mode: 0o700, uid: api.uid, gid: api.gid },
     { path: dirname(home.apiGatewaySocket), mode: 0o2750, uid: api.uid, gid: gateway.gid },
-    { path: dirname(home.apiEdgeSocket), mode: 0o2750, uid: api.uid, gid: connectProxy.gid },
+    { path: dirname(home.apiEdgeSocket), mode: 0o2750, uid: api.uid, gid: edgeGid },
     root(dirname(home.fleetFile), 0o755),
     root(dirname(dirname(home.gatewayWorkerSocket)), 0o755),
     { path: dirname(home.gatewayWorkerSocket), mode: 0o700, uid: gateway.uid, gid: gateway.gid },
-    { path: dirname(home.gatewayOpenSocket), mode: 0o2750, uid: gateway.uid, gid: connectProxy.gid },
+    { path: dirname(home.gatewayOpenSocket), mode: 0o2750, uid: gateway.uid, gid: edgeGid },
+    // The supervisor makes these sockets itself.
+    { path: home.connectHandOverDir, mode: 0o750, uid: 0, gid: tunnelEdge.gid },
   ];
 }
 

@@ -25,4 +25,4 @@ export { allNeeds, probeAll, setUp } from "./setup.ts";
 export type { TrustOptions, TrustStep } from "./trust.ts";
 export { homeOfUser, trustAuthority, untrustAuthorities } from "./trust.ts";
 export type { SystemUser, SystemUserRole, SystemUsers } from "./users.ts";
-export { SYSTEM_USERS, systemUsers } from "./users.ts";
+export { EDGE_GROUP, SYSTEM_USERS, systemUsers } from "./users.ts";

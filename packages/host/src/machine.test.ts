@@ -6,7 +6,7 @@ import { judgeLocalhostNames, parseAhosts } from "./localhost-names.ts";
 import type { PlatformFacts } from "./platform.ts";
 import { judgePlatform, osReleaseValue } from "./platform.ts";
 import { mustHideNetSysctls, parseRunscVersion } from "./runsc.ts";
-import { parseUser } from "./users.ts";
+import { EDGE_GROUP, judgeUsers, parseUser, SYSTEM_USERS } from "./users.ts";
 
 const debian: PlatformFacts = {
   os: "linux",
@@ -159,5 +159,42 @@ describe("parseUser", () => {
     const passwd = "root:x:0:0:root:/root:/bin/sh\nsallyport-api:x:995:994::/nonexistent:/usr/sbin/nologin\n";
     expect(parseUser(passwd, "sallyport-api")).toEqual({ name: "sallyport-api", uid: 995, gid: 994 });
     expect(parseUser(passwd, "sallyport")).toBeUndefined();
+  });
+});
+
+describe("judgeUsers", () => {
+  const passwd = Object.values(SYSTEM_USERS)
+    .map((name, index) => `${name}:x:${900 + index}:${900 + index}::/nonexistent:/usr/sbin/nologin\n`)
+    .join("");
+  const edges = `${SYSTEM_USERS.connectProxy},${SYSTEM_USERS.tunnelEdge}`;
+  const groupOf = (members: string) => `root:x:0:\n${EDGE_GROUP}:x:950:${members}\n`;
+
+  it("is content with every user, and both edges in the group of the edges", () => {
+    expect(judgeUsers({ passwd, group: groupOf(edges) })).toMatchObject({ state: "ok" });
+  });
+
+  it("says what to type for users, the group and members that are missing, in an order that works", () => {
+    const fewer = passwd.replace(/^sallyport-tunnel-edge.*\n/m, "");
+    expect(judgeUsers({ passwd: fewer, group: "root:x:0:\n" })).toMatchObject({
+      state: "missing",
+      cure: {
+        say: [
+          expect.stringMatching(/^useradd --system .* sallyport-tunnel-edge$/) as string,
+          "groupadd --system sallyport-edges",
+          "usermod --append --groups sallyport-edges sallyport-connect-proxy",
+          "usermod --append --groups sallyport-edges sallyport-tunnel-edge",
+        ],
+      },
+    });
+    const half = judgeUsers({ passwd, group: groupOf(SYSTEM_USERS.connectProxy) });
+    expect(half.problem).toBe("sallyport-tunnel-edge not in the group sallyport-edges");
+  });
+
+  it("tolerates no stranger in that group, and no such user with root's id", () => {
+    const strangers = judgeUsers({ passwd, group: groupOf(`${edges},sallyport-postgres`) });
+    expect(strangers).toMatchObject({ state: "broken", problem: expect.stringContaining("postgres") as string });
+    expect(strangers.cure?.apply).toBeUndefined();
+    const root = `${SYSTEM_USERS.api}:x:0:0::/:/bin/sh\n`;
+    expect(judgeUsers({ passwd: root + passwd, group: groupOf(edges) })).toMatchObject({ state: "broken" });
   });
 });

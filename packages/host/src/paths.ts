@@ -22,6 +22,8 @@ export interface HomePaths {
   readonly gatewaySpool: string;
   /** Of each connect-proxy process a folder: its table of routes, keys, certificates, access log. */
   readonly connectProxy: string;
+  /** The same of each tunnel-edge process. */
+  readonly tunnelEdge: string;
   readonly worker: string;
   readonly workerInstances: string;
   readonly workerBundles: string;
@@ -36,6 +38,8 @@ export interface HomePaths {
   readonly apiEdgeSocket: string;
   readonly gatewayWorkerSocket: string;
   readonly gatewayOpenSocket: string;
+  /** Directory of the sockets at which connect-proxies take connections over from tunnel-edges, one per process. */
+  readonly connectHandOverDir: string;
   /** Addresses of the fleet's machines: the worker writes them, the resolver reads them. */
   readonly fleetFile: string;
   readonly supervisorSocket: string;
@@ -101,6 +105,7 @@ function homePaths(root: string): HomePaths {
     gateway: join(root, "gateway"),
     gatewaySpool: join(root, "gateway", "spool"),
     connectProxy: join(root, "connect-proxy"),
+    tunnelEdge: join(root, "tunnel-edge"),
     worker: join(root, "worker"),
     workerInstances: join(root, "worker", "instances"),
     workerBundles: join(root, "worker", "bundles"),
@@ -114,6 +119,7 @@ function homePaths(root: string): HomePaths {
     apiEdgeSocket: join(run, "api", "edge", "edge.sock"),
     gatewayWorkerSocket: join(run, "gateway", "worker", "worker.sock"),
     gatewayOpenSocket: join(run, "gateway", "open", "open.sock"),
+    connectHandOverDir: join(run, "connect-proxy"),
     fleetFile: join(run, "worker", "fleet.cidrs"),
     supervisorSocket: join(run, "supervisor.sock"),
   };
