@@ -1,7 +1,8 @@
 // How a process of ours begins and ends: the doorway of every app. A supervisor talks to it over Node's IPC channel:
-// it hands over listening sockets and says "down"; when the channel closes, the supervisor is gone and the app stops
+// it hands over listening sockets, or names descriptors of such that it keeps as well, and says "down"; when the channel closes, the supervisor is gone and the app stops
 // as on SIGTERM. Stopping ends no sandbox; only "down" does.
 import type { Server, Socket } from "node:net";
+import { createServer } from "node:net";
 import type { Logger } from "./logger.ts";
 import { createLogger } from "./logger.ts";
 
@@ -28,8 +29,10 @@ export interface MainContext {
   listener(name: string): Promise<Server>;
 }
 
-/** What a supervisor sends. A "listener" comes with the socket. */
-export type SupervisorMessage = { readonly type: "down" } | { readonly type: "listener"; readonly name: string };
+/** What a supervisor sends. A "listener" comes with the socket, or is a descriptor that the process was started with. */
+export type SupervisorMessage =
+  | { readonly type: "down" }
+  | { readonly type: "listener"; readonly name: string; readonly fd?: number };
 /** What an app answers: it serves; it has ended everything that outlives a stop. */
 export type AppMessage = { readonly type: "ready" } | { readonly type: "downed" };
 
@@ -99,8 +102,8 @@ function receiveListeners(): { readonly take: (name: string) => Promise<Server> 
   const waiting = new Map<string, (server: Server) => void>();
   process.on("message", (message: SupervisorMessage, handle: unknown) => {
     if (message.type !== "listener") return;
-    const server = handle as Server;
-    holdConnections(server);
+    const server = message.fd === undefined ? (handle as Server) : listenLater(message.fd);
+    if (message.fd === undefined) holdConnections(server);
     arrived.set(message.name, server);
     waiting.get(message.name)?.(server);
   });
@@ -117,6 +120,22 @@ function receiveListeners(): { readonly take: (name: string) => Promise<Server> 
       });
     },
   };
+}
+
+/**
+ * A socket that the supervisor keeps is listened at once the app listens for connections. Until then whoever comes waits in
+ * the kernel, and a predecessor that is still there takes him.
+ */
+function listenLater(fd: number): Server {
+  const server = createServer();
+  const onListener = (event: string) => {
+    if (event !== "connection") return;
+    server.off("newListener", onListener);
+    // The listener is there once this event is over; and whoever is told "ready" must find somebody who listens.
+    queueMicrotask(() => server.listen({ fd }));
+  };
+  server.on("newListener", onListener);
+  return server;
 }
 
 /**
