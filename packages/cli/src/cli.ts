@@ -17,6 +17,7 @@ import { lsCommand } from "./commands/ls.ts";
 import { policyCommand } from "./commands/policy.ts";
 import { psCommand } from "./commands/ps.ts";
 import { registryCommand } from "./commands/registry.ts";
+import { restartCommand } from "./commands/restart.ts";
 import { rmCommand } from "./commands/rm.ts";
 import { runCommand } from "./commands/run.ts";
 import { sleepCommand } from "./commands/sleep.ts";
@@ -87,6 +88,7 @@ function buildProgram(context: CliContext, print: Print, done: (code: number) =>
 const VERBS = [
   upCommand,
   downCommand,
+  restartCommand,
   doctorCommand,
   runCommand,
   execCommand,

@@ -33,6 +33,16 @@ const SUPERVISOR = `
   let asked = 0;
   const socket = home + "/run/supervisor.sock";
   const server = createServer((request, response) => {
+    if (request.url === "/restart/connect-proxy") {
+      response.writeHead(409);
+      response.end(JSON.stringify({ error: "connect-proxy is not ready" }));
+      return;
+    }
+    if (request.url === "/restart/tunnel-edge") {
+      const children = [{ name: "api", pid: 1 }, { name: "tunnel-edge", pid: 2, drainingPid: 3 }, { name: "tunnel-edge-2", pid: 4 }];
+      response.end(JSON.stringify({ state: "ready", pid: process.pid, children }));
+      return;
+    }
     const state = ++asked > 3 ? "ready" : "starting";
     response.end(JSON.stringify({ state, pid: process.pid, apiUrl: "http://127.0.0.1:7350", children: [] }));
     if (request.url === "/down") { rmSync(socket); setImmediate(() => process.exit(0)); }
@@ -95,6 +105,24 @@ describe("up and down", () => {
     const bare = await cli(undefined, ["up"], { env: { ...env, SALLYPORT_OPT: join(root, "none") } });
     expect(bare.code).toBe(1);
     expect(bare.stderr).toContain("npm run setup");
+  });
+});
+
+describe("restart", () => {
+  it("tells which processes an edge has then, and what the supervisor says against it", async () => {
+    expect(await cli(undefined, ["restart", "tunnel-edge"], { env })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("no platform running") as string,
+    });
+    await cli(undefined, ["up"], { env });
+    const restarted = await cli(undefined, ["restart", "tunnel-edge"], { env });
+    expect(restarted).toMatchObject({ code: 0, stderr: "" });
+    expect(restarted.stdout).toBe(
+      "tunnel-edge is process 2 now; 3 lets its connections end\ntunnel-edge-2 is process 4 now\n",
+    );
+    const refused = await cli(undefined, ["restart", "connect-proxy"], { env });
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("connect-proxy is not ready")]);
+    expect((await cli(undefined, ["restart", "api"], { env })).code).not.toBe(0);
   });
 });
 

@@ -15,6 +15,8 @@ export interface SupervisorStatus {
     readonly state: string;
     readonly pid?: number;
     readonly restarts: number;
+    /** Of the process before, as long as it lets its connections end. */
+    readonly drainingPid?: number;
   }[];
 }
 
@@ -22,6 +24,8 @@ const STATUS_TIMEOUT_MS = 5_000;
 /** The worker ends its sandboxes within 25 s, or is killed. */
 const DOWN_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
+/** Of up to 32 processes, one after the other. */
+const RESTART_TIMEOUT_MS = 1_000_000;
 const POLL_MS = 100;
 
 /** The state of a platform; undefined when no supervisor answers. Throws CliError where we may not ask. */
@@ -53,6 +57,22 @@ export async function supervisorDown(socketPath: string, signal?: AbortSignal): 
     if (performance.now() > endsAt)
       throw new CliError("Failed", "the supervisor has ended everything, but is still there");
     await delay(POLL_MS, undefined, { signal });
+  }
+}
+
+/** Replaces an edge's processes without a gap, and answers what runs then. Undefined when no supervisor answers. */
+export async function supervisorRestart(
+  socketPath: string,
+  edge: string,
+  signal?: AbortSignal,
+): Promise<SupervisorStatus | undefined> {
+  try {
+    const { status, body } = await ask(socketPath, "POST", `/restart/${edge}`, RESTART_TIMEOUT_MS, signal);
+    if (status !== 200) throw new CliError("Failed", problemOf(body));
+    return JSON.parse(body) as SupervisorStatus;
+  } catch (error) {
+    if (isNobodyThere(error)) return undefined;
+    throw readable(error, socketPath);
   }
 }
 

@@ -74,7 +74,9 @@ function describePlatform({ supervisor, api, problem }: PlatformReport): string[
   else rows.push(`platform: ${supervisor.state}${supervisor.apiUrl === undefined ? "" : ` at ${supervisor.apiUrl}`}`);
   for (const child of supervisor?.children ?? []) {
     rows.push(
-      `  ${child.name.padEnd(10)} ${child.state}, pid ${child.pid ?? "none"}, restarted ${child.restarts} times`,
+      `  ${child.name.padEnd(15)} ${child.state}, pid ${child.pid ?? "none"}, restarted ${child.restarts} times${
+        child.drainingPid === undefined ? "" : `; ${child.drainingPid} lets its connections end`
+      }`,
     );
   }
   if (api !== undefined) rows.push(`  ${api.livingSandboxes} living sandboxes`);
