@@ -20,6 +20,7 @@ import {
   LocalCertificates,
   listenAtOwnSocket,
   openMetricsDoor,
+  TicketKeys,
   TlsDoor,
 } from "@sallyport/edge";
 import { AccessLog } from "./access-log.ts";
@@ -129,21 +130,26 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const common = { rules: proving, watch: rules, upstream, limits, connectDomain, deadlines, observe };
   const http1 = stack.use(new Http1Front({ ...common, keepWebSockets: config.keepWebSockets }));
   const http2 = stack.use(new Http2Front({ ...common, streamLimits }));
+  const hosts = connectHosts(connectDomain, table);
+  const tickets = stack.use(new TicketKeys({ directory: config.ticketDirectory, now: Date.now, logger }));
   const certificates: Certificates = stack.use(
     config.certificate === undefined
       ? new LocalCertificates({
           store: new CertificateStore({ stateDirectory, logger }),
           client,
           edgeId: edge,
-          hosts: connectHosts(connectDomain, table),
+          hosts,
           table,
           now: Date.now,
+          tickets,
           logger,
         })
       : certificatesFromFiles({
           ...config.certificate,
           domain: connectDomain,
           setting: "SALLYPORT_CONNECT_CERT",
+          isKnown: (host) => hosts.isKnown(host),
+          tickets,
           logger,
         }),
   );

@@ -1,4 +1,5 @@
 // The connect-proxy's settings: environment in, frozen values out.
+import { join } from "node:path";
 import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appkit/env";
 import type { EdgeLimits } from "@sallyport/edge";
 import { DEFAULT_EDGE_LIMITS, trustedPeers } from "@sallyport/edge";
@@ -18,6 +19,8 @@ export interface ConnectProxyConfig {
   readonly takesHandOver: boolean;
   /** The same as a path at which the proxy makes it itself; its group may connect. */
   readonly handOverSocket: string | undefined;
+  /** A folder that all processes of this proxy share: keys of TLS sessions. */
+  readonly ticketDirectory: string;
   /** Sandboxes' hosts are `<sandbox id>.<connect domain>`. */
   readonly connectDomain: string;
   /** Where the api serves EdgeService. */
@@ -80,6 +83,7 @@ const duration = intBetween(100, HOUR_MS);
 
 const SHAPE = {
   SALLYPORT_CONNECT_STATE: absolutePath,
+  SALLYPORT_CONNECT_TICKETS: absolutePath.optional(),
   SALLYPORT_CONNECT_LISTENERS: intBetween(0, MAX_LISTENERS).default(0),
   /** Where connections come that an edge in front has read the name of, and not opened. */
   SALLYPORT_CONNECT_HANDOVER: flag.default(false),
@@ -139,6 +143,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   return Object.freeze({
     stateDirectory: values.SALLYPORT_CONNECT_STATE,
+    ticketDirectory: values.SALLYPORT_CONNECT_TICKETS ?? join(values.SALLYPORT_CONNECT_STATE, "tickets"),
     listeners: values.SALLYPORT_CONNECT_LISTENERS,
     takesHandOver,
     handOverSocket,

@@ -7,7 +7,7 @@ import { REFUSAL_CODES, refusal } from "./refusals.ts";
 const DOCUMENT = readFileSync(new URL("../../../docs/connect-tokens.md", import.meta.url), "utf8");
 const SOURCE = readFileSync(new URL("config.ts", import.meta.url), "utf8");
 /** Said by the supervisor, not by people. */
-const NOT_FOR_PEOPLE = ["STATE", "LISTENERS", "HANDOVER", "HANDOVER_SOCKET"];
+const NOT_FOR_PEOPLE = ["STATE", "LISTENERS", "HANDOVER", "HANDOVER_SOCKET", "TICKETS"];
 
 const CONFIG = readConfig({
   SALLYPORT_CONNECT_STATE: "/s",

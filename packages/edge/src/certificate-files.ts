@@ -6,8 +6,10 @@ import type { SecureContext } from "node:tls";
 import { createSecureContext } from "node:tls";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { Certificates } from "./certificates.ts";
-import { LOOK_AT_FILES_MS } from "./edge-limits.ts";
-import { TLS_SETTINGS } from "./tls-settings.ts";
+import { LOOK_AT_FILES_MS, MAX_CONTEXTS } from "./edge-limits.ts";
+import { LatestUsed } from "./latest-used.ts";
+import type { TicketKeys } from "./ticket-keys.ts";
+import { NO_TICKETS, TLS_SETTINGS } from "./tls-settings.ts";
 
 export interface CertificateFilesOptions {
   /** Chain (PEM), leaf first. */
@@ -17,21 +19,35 @@ export interface CertificateFilesOptions {
   readonly domain: string;
   /** The setting that named the chain, for what is told of it. */
   readonly setting: string;
+  /** Of others no sessions are resumed, so that whoever invents names displaces nobody else's. All are when unset. */
+  readonly isKnown?: ((host: string) => boolean) | undefined;
+  /** Unset: sessions are resumed within one process, as long as a context lives. */
+  readonly tickets?: TicketKeys | undefined;
   readonly logger: Logger;
   /** {@link LOOK_AT_FILES_MS} when unset. */
   readonly lookEveryMs?: number | undefined;
 }
 
+/** The files' contents, checked, and a context for hosts that are not known. */
+interface Material {
+  readonly cert: string;
+  readonly key: string;
+  readonly stranger: SecureContext;
+}
+
 /** Throws when the files are not there, do not belong together, or are not for hosts of the domain. */
 export function certificatesFromFiles(options: CertificateFilesOptions): Certificates {
-  const { logger, lookEveryMs = LOOK_AT_FILES_MS } = options;
+  const { isKnown = () => true, logger, lookEveryMs = LOOK_AT_FILES_MS, tickets } = options;
+  // Of one certificate, but a context for each host: the sessions of one are not to be resumed at another.
+  const contexts = new LatestUsed<SecureContext>(MAX_CONTEXTS);
   let seen = signatureOf(options);
-  let context = read(options);
+  let material = read(options);
   const timer = setInterval(() => {
     try {
       const now = signatureOf(options);
       if (now === seen) return;
-      context = read(options);
+      material = read(options);
+      contexts.clear();
       seen = now;
       logger.info({ chain: options.chain }, "certificate files taken up");
     } catch (error) {
@@ -39,21 +55,36 @@ export function certificatesFromFiles(options: CertificateFilesOptions): Certifi
       logger.warn({ err: error }, "certificate files cannot be used; the ones from before still are");
     }
   }, lookEveryMs);
+  const turns = tickets?.onTurn(() => contexts.clear());
+  const contextOf = (host: string): SecureContext => {
+    tickets?.turn();
+    if (!isKnown(host)) return material.stranger;
+    const found = contexts.get(host);
+    if (found !== undefined) return found;
+    const { cert, key } = material;
+    const context = createSecureContext({ ...TLS_SETTINGS, ...tickets?.settingsFor(host), cert, key });
+    contexts.set(host, context);
+    return context;
+  };
   return {
-    peek: () => context,
-    contextFor: async () => context,
-    [Symbol.asyncDispose]: async () => clearInterval(timer),
+    peek: contextOf,
+    contextFor: async (host) => contextOf(host),
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      turns?.[Symbol.dispose]();
+    },
   };
 }
 
-function read({ chain, domain, key, setting }: CertificateFilesOptions): SecureContext {
+function read({ chain, domain, key: keyPath, setting }: CertificateFilesOptions): Material {
   const cert = readFileSync(chain, "utf8");
   const leaf = new X509Certificate(cert);
   const host = `sb-${"0".repeat(26)}.${domain}`;
   if (leaf.checkHost(host, { subject: "never" }) === undefined) {
     throw new Error(`${setting}: the certificate is not for *.${domain}`);
   }
-  return createSecureContext({ ...TLS_SETTINGS, cert, key: readFileSync(key, "utf8") });
+  const key = readFileSync(keyPath, "utf8");
+  return { cert, key, stranger: createSecureContext({ ...TLS_SETTINGS, ...NO_TICKETS, cert, key }) };
 }
 
 /** Another text after each change: renewals write anew, or switch a link. */

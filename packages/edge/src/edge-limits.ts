@@ -53,6 +53,11 @@ export const LOOK_AGAIN_MS = 2_000;
 /** How often certificate files of the operator's are looked at, in milliseconds. */
 export const LOOK_AT_FILES_MS = 5_000;
 
+/** How long one secret is used for TLS session tickets, in milliseconds: no session is resumed with it later. */
+export const TICKET_PERIOD_MS = 3_600_000;
+/** How often is looked whether it is over, in milliseconds. */
+export const LOOK_AT_TICKETS_MS = 60_000;
+
 /** Days of which the access log is kept, and the most bytes of one day; beyond, lines are counted and not written. */
 export const ACCESS_LOG_DAYS = 14;
 export const ACCESS_LOG_DAY_BYTES = 1_073_741_824;

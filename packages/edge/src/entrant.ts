@@ -149,8 +149,7 @@ export class Entrant<Way> implements Disposable {
     const onError = () => secure.destroy();
     secure.on("error", onError);
     secure.once("secure", () => {
-      // What was read here and what TLS read must be the same name.
-      if (plainName(secure.servername) !== host) {
+      if (!isFor(secure, host)) {
         this.refuse("server-name");
         return;
       }
@@ -182,8 +181,13 @@ export class Entrant<Way> implements Disposable {
   }
 }
 
-/** As the ClientHello's reader has it: in lower case, without a final dot. */
-function plainName(servername: string | false | undefined | null): string {
-  const name = String(servername).toLowerCase();
-  return name.endsWith(".") ? name.slice(0, -1) : name;
+/**
+ * Whether what was read here and what TLS read is the same name. Of a session that TLS 1.2 resumes no name is told: it was
+ * compared when the session began, and the context of no other host could have resumed it.
+ */
+function isFor(secure: TLSSocket, host: string): boolean {
+  const { servername } = secure;
+  if (typeof servername !== "string" || servername === "") return secure.isSessionReused();
+  const name = servername.toLowerCase();
+  return (name.endsWith(".") ? name.slice(0, -1) : name) === host;
 }

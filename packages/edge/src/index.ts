@@ -36,6 +36,8 @@ export { plainAddress, trustedPeers } from "./peers.ts";
 export type { NoProxyHeader, ProxyHeaderOptions } from "./proxy-header.ts";
 export { endsOf, readProxyHeader } from "./proxy-header.ts";
 export { RareWarning } from "./rare-warning.ts";
+export type { TicketKeysOptions } from "./ticket-keys.ts";
+export { TicketKeys } from "./ticket-keys.ts";
 export type { AddressFrom, TlsDoorOptions } from "./tls-door.ts";
 export { TlsDoor } from "./tls-door.ts";
 export { TLS_SETTINGS } from "./tls-settings.ts";

@@ -22,6 +22,7 @@ import {
 } from "./edge-limits.ts";
 import { IssueQueue } from "./issue-queue.ts";
 import { LatestUsed } from "./latest-used.ts";
+import type { TicketKeys } from "./ticket-keys.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -40,6 +41,8 @@ export interface LocalCertificatesOptions {
   readonly hosts: ServedHosts;
   readonly table: RouteTable;
   readonly now: () => number;
+  /** Unset: sessions are resumed within one process, as long as a context lives. */
+  readonly tickets?: TicketKeys | undefined;
   readonly logger: Logger;
 }
 
@@ -60,6 +63,7 @@ export class LocalCertificates implements Certificates {
   readonly #queue: IssueQueue<Ready> = new IssueQueue((host) => this.#issue(host));
   readonly #stop = new AbortController();
   readonly #subscription: Disposable;
+  readonly #turns: Disposable | undefined;
   readonly #look: NodeJS.Timeout;
   /** Another look before its time, since one that was asked for ahead did not come. */
   #nextLook: NodeJS.Timeout | undefined;
@@ -69,12 +73,17 @@ export class LocalCertificates implements Certificates {
     this.#options = options;
     this.#unknownIssues = new TokenBucket(UNKNOWN_ISSUES_BURST, UNKNOWN_ISSUES_PER_SECOND, options.now);
     this.#subscription = options.table.onChange((change) => this.#askAhead(change));
+    this.#turns = options.tickets?.onTurn(() => {
+      this.#ready.clear();
+      this.#unknown.clear();
+    });
     this.#look = setInterval(() => this.#lookAtAll(), LOOK_AT_CERTIFICATES_MS);
     this.#lookAtAll();
   }
 
   peek(host: string): SecureContext | undefined {
-    const { now, store } = this.#options;
+    const { now, store, tickets } = this.#options;
+    tickets?.turn();
     const ready = this.#ready.get(host) ?? this.#unknown.get(host);
     if (ready !== undefined) return ready.expiresAtMs > now() ? ready.context : undefined;
     const stored = store.get(host);
@@ -97,6 +106,7 @@ export class LocalCertificates implements Certificates {
     clearInterval(this.#look);
     clearTimeout(this.#nextLook);
     this.#subscription[Symbol.dispose]();
+    this.#turns?.[Symbol.dispose]();
     this.#stop.abort(new Error("the edge is stopping"));
     await this.#options.store[Symbol.asyncDispose]();
   }
@@ -170,14 +180,16 @@ export class LocalCertificates implements Certificates {
   }
 
   #makeReady(host: string, { expiresAtMs, pem }: StoredCertificate): Ready {
-    const context = createSecureContext({ ...TLS_SETTINGS, cert: pem, key: this.#options.store.privateKey });
+    const { store, tickets } = this.#options;
+    const settings = { ...TLS_SETTINGS, ...tickets?.settingsFor(host) };
+    const context = createSecureContext({ ...settings, cert: pem, key: store.privateKey });
     const ready = { context, expiresAtMs };
     if (this.#options.hosts.isKnown(host)) {
       this.#unknown.delete(host);
       this.#ready.set(host, ready);
     } else {
       this.#unknown.set(host, ready);
-      if (this.#options.table.revision > 0) this.#options.store.delete(host);
+      if (this.#options.table.revision > 0) store.delete(host);
     }
     return ready;
   }

@@ -22,9 +22,11 @@ describe("TlsDoor", () => {
     ]);
   });
 
-  it("takes a name in any case", async () => {
+  it("takes a name in any case, and with a final dot", async () => {
     await using door = await startDoor();
-    expect(await greet(door, { servername: HOST.toUpperCase() })).toBe(`hello ${HOST}\n`);
+    for (const servername of [HOST.toUpperCase(), `${HOST}.`, `${HOST.toUpperCase()}.`]) {
+      expect(await greet(door, { servername, checkServerIdentity: () => undefined })).toBe(`hello ${HOST}\n`);
+    }
   });
 
   it.each([

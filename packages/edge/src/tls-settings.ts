@@ -20,3 +20,8 @@ export const TLS_SETTINGS: Readonly<SecureContextOptions> = {
   honorCipherOrder: true,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
 };
+
+/** Of a context whose sessions are never resumed. Beside {@link TLS_SETTINGS}. */
+export const NO_TICKETS: Readonly<SecureContextOptions> = {
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
+};

@@ -21,6 +21,7 @@ import type { EdgeLimits } from "../src/edge-limits.ts";
 import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
 import { LocalCertificates } from "../src/local-certificates.ts";
 import { listenAtOwnSocket } from "../src/own-socket.ts";
+import type { TicketKeys } from "../src/ticket-keys.ts";
 import type { TlsDoorOptions } from "../src/tls-door.ts";
 import { TlsDoor } from "../src/tls-door.ts";
 
@@ -79,6 +80,7 @@ export interface TestDoorOptions {
   readonly knows?: readonly number[];
   readonly certificates?: Certificates;
   readonly now?: () => number;
+  readonly tickets?: TicketKeys;
   readonly domain?: string;
 }
 
@@ -115,6 +117,7 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
         },
         table,
         now,
+        tickets: options.tickets,
         logger: silentLogger,
       }),
   );
