@@ -3,12 +3,12 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const FILE = "edge-id";
+export const EDGE_ID_FILE = "edge-id";
 const EDGE_ID = /^edge-[0-9a-f]{24}$/;
 
 /** Reads the edge's id, or makes one. */
 export function edgeId(stateDirectory: string): string {
-  const path = join(stateDirectory, FILE);
+  const path = join(stateDirectory, EDGE_ID_FILE);
   const kept = read(path);
   if (kept !== undefined && EDGE_ID.test(kept)) return kept;
   const id = `edge-${randomBytes(12).toString("hex")}`;

@@ -39,6 +39,7 @@ export { RareWarning } from "./rare-warning.ts";
 export type { TicketKeysOptions } from "./ticket-keys.ts";
 export { TicketKeys } from "./ticket-keys.ts";
 export type { AddressFrom, TlsDoorOptions } from "./tls-door.ts";
+export { StateFolder } from "./state-folder.ts";
 export { TlsDoor } from "./tls-door.ts";
 export { TLS_SETTINGS } from "./tls-settings.ts";
 export { TokenBucket } from "./token-bucket.ts";

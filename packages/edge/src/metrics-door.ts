@@ -28,6 +28,7 @@ export async function openMetricsDoor(where: string | number, metrics: { text():
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: "127.0.0.1", port }, resolve);
+    // Of two processes of which one replaces the other, both have it for a moment.
+    server.listen({ host: "127.0.0.1", port, reusePort: true }, resolve);
   });
 }

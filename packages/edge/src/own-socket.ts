@@ -32,7 +32,8 @@ async function isThere(path: string): Promise<boolean> {
   throw new Error(`${path} is no socket`);
 }
 
-function isAnswered(path: string): Promise<boolean> {
+/** Whether somebody listens at it. */
+export function isAnswered(path: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const probe = connect({ path });
   probe.once("connect", () => resolve(true));

@@ -79,6 +79,20 @@ describe("watchRoutes", () => {
     expect(table.keys().size).toBe(1);
   });
 
+  it("has caught up once the api has nothing new for it, and not before", async () => {
+    const { watch, table } = await startEdge();
+    let hasCaughtUp = false;
+    void watch.caughtUp.then(() => {
+      hasCaughtUp = true;
+    });
+    await api.stream();
+    api.tell({ revision: 5, reset: true, routes: [route(1)] });
+    await until(() => expect(api.acknowledged).toEqual([5]));
+    expect([table.revision, hasCaughtUp]).toEqual([5, false]);
+    api.tell({ revision: 5 });
+    await watch.caughtUp;
+  });
+
   it("acknowledges heartbeats, and is fresh while they come", async () => {
     const { watch } = await startEdge();
     expect(watch.silentMs).toBe(Number.POSITIVE_INFINITY);

@@ -42,6 +42,8 @@ export interface WatchRoutesOptions {
 export interface RouteWatch extends AsyncDisposable {
   /** Milliseconds since the api was last heard; infinite when it never was. */
   readonly silentMs: number;
+  /** Resolved once this edge has everything that the api knew, and keeps it: nothing is acknowledged without it any more. */
+  readonly caughtUp: Promise<void>;
 }
 
 /** Loads what is on disk, and follows the api from then on. Rejects for nothing that either of them holds. */
@@ -60,6 +62,7 @@ class Watch implements RouteWatch {
   readonly #backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
   /** What was told since a step was last taken, by what failed. */
   readonly #told = new Map<RouteProblem, string>();
+  readonly #caughtUp = Promise.withResolvers<void>();
   #heardAtMs = Number.NEGATIVE_INFINITY;
   #following: Promise<void> = Promise.resolve();
 
@@ -77,6 +80,10 @@ class Watch implements RouteWatch {
 
   get silentMs(): number {
     return performance.now() - this.#heardAtMs;
+  }
+
+  get caughtUp(): Promise<void> {
+    return this.#caughtUp.promise;
   }
 
   async load(): Promise<void> {
@@ -149,6 +156,7 @@ class Watch implements RouteWatch {
     }
     this.#told.delete("save");
     this.#acknowledger.tell(change.revision);
+    if (isHeartbeat(change)) this.#caughtUp.resolve();
   }
 
   #report(problem: RouteProblem, error: unknown): void {
