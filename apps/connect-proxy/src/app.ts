@@ -162,8 +162,9 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     onRefused: (reason) => metrics.refusedAtDoor(reason),
     logger,
   });
+  stack.use(door);
   stack.defer(async () => {
-    door[Symbol.dispose]();
+    door.close();
     http1.drain();
     http2.drain();
     await admission.empty(config.drainMs);

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { TLSSocket } from "node:tls";
+import { connect } from "node:tls";
 import { describe, expect, it, vi } from "vitest";
 import { DECODE_ERROR, dial, greet, HOST, helloOf, rawDial, readAll, UNRECOGNIZED_NAME } from "../test/clients.ts";
 import { DOMAIN, sandbox, startDoor } from "../test/door.ts";
@@ -190,7 +191,19 @@ describe("TlsDoor", () => {
     for (const socket of [...held, mine]) socket.destroy();
   });
 
-  it("lets those who came through stay when it closes, and nobody else in", async () => {
+  it("lets those who are at it already in when it closes, and nobody else", async () => {
+    await using door = await startDoor();
+    const before = await rawDial(door);
+    await vi.waitFor(() => expect(door.admission.handshakes).toBe(1));
+    door.door.close();
+    expect(await greet(door, { servername: HOST })).toBe("ECONNREFUSED");
+    const secure = connect({ socket: before, servername: HOST, ca: door.authority.pem });
+    expect(String((await once(secure, "data"))[0])).toBe(`hello ${HOST}\n`);
+    secure.destroy();
+    door.door.close(); // once more
+  });
+
+  it("lets those who came through stay when it is disposed of, and nobody else in", async () => {
     await using door = await startDoor();
     const inside = dial(door, { servername: HOST });
     await once(inside, "data");

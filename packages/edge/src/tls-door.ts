@@ -22,7 +22,7 @@ export type AddressFrom =
   /** A PROXY header, which every connection has to begin with: those who may connect at all are believed. */
   | "proxy-header";
 
-/** Listens no more when disposed of, and cuts the handshakes under way; what has come through it leaves alone. */
+/** Disposal closes it and cuts the handshakes under way; what has come through it leaves alone. */
 export class TlsDoor<Way> implements Disposable {
   readonly #options: TlsDoorOptions<Way>;
   readonly #place: EntrantPlace<Way>;
@@ -45,9 +45,14 @@ export class TlsDoor<Way> implements Disposable {
     listener.on("error", (error) => this.#options.logger.error({ err: error }, "a listening socket failed"));
   }
 
+  /** Listens no more. Those who are at the door already may come through. */
+  close(): void {
+    for (const listener of this.#listeners.keys()) listener.close();
+  }
+
   [Symbol.dispose](): void {
+    this.close();
     for (const [listener, accept] of this.#listeners) {
-      listener.close();
       listener.off("connection", accept);
       listener.on("connection", (late: Socket) => late.destroy());
     }

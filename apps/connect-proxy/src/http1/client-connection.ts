@@ -89,10 +89,13 @@ export class ClientConnection implements Http1Owner, Timed {
     else this.#refuse("RequestTimeout");
   }
 
-  /** Takes no more requests; what is under way is answered. */
+  /** Takes no more requests; what is under way is answered, the first request of who has just come too. */
   drain(): void {
     this.#isDraining = true;
-    if (this.#exchange === undefined && this.#incoming.length === 0) this.#linger();
+    if (this.#exchange !== undefined || this.#incoming.length > 0) return;
+    const { deadlines, limits } = this.#place;
+    if (this.#isInHead) this.#waitUntilMs = Math.min(this.#waitUntilMs, deadlines.nowMs + limits.lingerMs);
+    else this.#linger();
   }
 
   destroy(): void {

@@ -523,7 +523,7 @@ describe("time", () => {
 });
 
 describe("the end of the proxy", () => {
-  it("closes idle connections, and lets what is under way be answered", async () => {
+  it("closes connections on which nothing comes, and lets what is under way be answered", async () => {
     const answer = Promise.withResolvers<void>();
     await using world = await World.start({
       app: (socket) => {
@@ -536,15 +536,31 @@ describe("the end of the proxy", () => {
         socket.on("end", () => socket.end());
       },
     });
-    using idle = await world.connect();
+    using silent = await world.connect();
     using busy = await world.connect();
     busy.send(head("GET /"));
     while (world.appSockets.length === 0) await new Promise((resolve) => setImmediate(resolve));
     world.front.drain();
-    expect(await idle.ended).toBe("end");
+    expect(await silent.ended).toBe("end");
     answer.resolve();
     expect(await busy.ended).toBe("end");
     expect(busy.text).toMatch(/Connection: close\r\n\r\nlast$/);
+  });
+
+  it("closes what waits between two requests, and still answers the first one of who has just come", async () => {
+    await using world = await World.start({ app: answering(ok("x")) });
+    using idle = await world.connect();
+    idle.send(head("GET /"));
+    await idle.until((text) => text.endsWith("x"));
+    using early = await world.connect();
+    world.front.drain();
+    expect(await idle.ended).toBe("end");
+    using late = await world.connect();
+    for (const fresh of [early, late]) {
+      fresh.send(head("GET /"));
+      expect(await fresh.ended).toBe("end");
+      expect(fresh.text).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n\r\nx$/);
+    }
   });
 
   it("of a token between its decision and its way to the app is noticed", async () => {
