@@ -1,5 +1,6 @@
 // What edges are told, and what they say: nothing missed, whoever commits and however many at once.
 import { silentLogger } from "@sallyport/appkit/logger";
+import { generateSigningKey } from "@sallyport/connect-token/assertion";
 import { InstanceState, RouteState } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -286,5 +287,28 @@ describe("the word of an edge", () => {
     await edge[Symbol.asyncDispose]();
     await using known = await new FakeEdge(full, { id: "forged-1" }).ready();
     expect(known.messages[0]).toMatchObject({ reset: true });
+  });
+});
+
+describe("an edge that is replaced", () => {
+  it("leaves for good: nobody waits for it, and its keys are its successor's", async () => {
+    await using before = await new FakeEdge(api, { id: "before" }).ready();
+    await using after = await new FakeEdge(api, { id: "after" }).ready();
+    const { kty, crv, x, kid, alg, use, "sallyport:purpose": purpose } = await generateSigningKey("assertion");
+    const jwk = JSON.stringify({ kty, crv, x, kid, alg, use, "sallyport:purpose": purpose });
+    await callUnary(api.edges, api.edges.publishAssertionKey, { edgeId: "before", jwk });
+    const leave = (edgeId: string, successorId: string) =>
+      callUnary(api.edges, api.edges.leaveEdge, { edgeId, successorId });
+    expect(await refusal(leave("before", "nobody"))).toMatchObject({ code: "FailedPrecondition" });
+    expect(await refusal(leave("before", "before"))).toMatchObject({ code: "InvalidArgument" });
+    expect(await refusal(leave("a/b", "after"))).toMatchObject({ code: "InvalidArgument" });
+    await before[Symbol.asyncDispose]();
+    await leave("before", "after");
+    await leave("before", "after");
+    const { edges } = await callUnary(api.admin, api.admin.listEdges, {});
+    const ids = edges.map(({ id }) => id);
+    expect([ids.includes("before"), ids.includes("after")]).toEqual([false, true]);
+    await callUnary(api.edges, api.edges.publishAssertionKey, { edgeId: "after", jwk });
+    expect(after.ended).toBeUndefined();
   });
 });

@@ -1,6 +1,7 @@
 // An edge that serves nobody: a real client of EdgeService that follows the routes, and acknowledges them unless told not to.
 import { credentials } from "@grpc/grpc-js";
 import type { Route, WatchRoutesResponse } from "@sallyport/contracts";
+import { EdgeKind } from "@sallyport/contracts";
 import { callServerStream, callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
 import type { TestApi } from "./fixtures.ts";
 import { eventually } from "./fixtures.ts";
@@ -38,7 +39,7 @@ export class FakeEdge implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const request = { edgeId: this.id, sinceRevision: this.revision };
+    const request = { edgeId: this.id, kind: EdgeKind.CONNECT, sinceRevision: this.revision };
     const { signal } = this.#stop;
     try {
       const pending: WatchRoutesResponse[] = [];

@@ -58,6 +58,7 @@ export class EdgeService implements AsyncDisposable {
         this.acknowledged.push(call.request.revision);
         answer(null, {});
       },
+      leaveEdge: (_call, answer) => answer(null, {}),
       publishAssertionKey: (_call, answer) => answer(null, {}),
       issueCertificate: (_call, answer) => answer(null, { certificatePem: "" }),
     };

@@ -28,6 +28,8 @@ export class FakeEdgeService implements AsyncDisposable {
   readonly certified: string[] = [];
   /** The newest revision that an edge acts on. */
   acknowledged = 0;
+  /** Ids of edges that are gone for good. */
+  readonly left: string[] = [];
   readonly #authority: Authority;
   readonly #changes: Change[] = [];
   readonly #news = new EventEmitter();
@@ -50,6 +52,11 @@ export class FakeEdgeService implements AsyncDisposable {
           acknowledgeRoutes: async ({ revision }) => {
             this.acknowledged = Math.max(this.acknowledged, revision);
             this.#news.emit("acknowledged");
+            return {};
+          },
+          leaveEdge: async ({ edgeId }) => {
+            this.left.push(edgeId);
+            this.#news.emit("left");
             return {};
           },
           publishAssertionKey: async ({ jwk }) => {

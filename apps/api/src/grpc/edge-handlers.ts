@@ -5,6 +5,7 @@ import { EdgeServiceService } from "@sallyport/contracts/grpc";
 import { publishAssertionKey } from "../services/assertion-keys.ts";
 import type { ServiceDeps } from "../services/deps.ts";
 import { Certificates } from "../services/edges.ts";
+import { leaveEdge } from "../services/leave-edge.ts";
 import { watchRoutes } from "../services/watch-routes.ts";
 import { toRoutesPart } from "./convert-connect.ts";
 
@@ -16,6 +17,10 @@ export function edgeService(deps: ServiceDeps): BoundService {
     },
     async acknowledgeRoutes(request) {
       await deps.acknowledgements.note(deps, request);
+      return {};
+    },
+    async leaveEdge(request) {
+      await leaveEdge(deps, request);
       return {};
     },
     async publishAssertionKey(request) {

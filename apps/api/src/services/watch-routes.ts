@@ -135,9 +135,10 @@ export class Acknowledgements {
   }
 }
 
-function checkEdgeId(text: string): string {
+/** Throws InvalidArgument for what is no id. */
+export function checkEdgeId(text: string, field = "edge_id"): string {
   if (/^[A-Za-z0-9-]{1,64}$/.test(text)) return text;
-  throw invalidArgument("edge_id", "must be 1 to 64 letters, digits and dashes");
+  throw invalidArgument(field, "must be 1 to 64 letters, digits and dashes");
 }
 
 function checkRevision(field: string, revision: number): number {

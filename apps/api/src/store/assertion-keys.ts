@@ -13,6 +13,11 @@ export async function putAssertionKey(db: Db, edgeId: string, jwk: PublicJwk): P
   return rows.length > 0;
 }
 
+/** Gives an edge's keys to another. */
+export async function passAssertionKeys(db: Db, fromEdgeId: string, toEdgeId: string): Promise<void> {
+  await db.updateTable("assertion_keys").set({ edge_id: toEdgeId }).where("edge_id", "=", fromEdgeId).execute();
+}
+
 /** Leaves an edge so many of its keys, those it published last. */
 export async function trimAssertionKeys(db: Db, edgeId: string, kept: number): Promise<void> {
   await sql`

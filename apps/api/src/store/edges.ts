@@ -64,6 +64,18 @@ export async function touchEdge(db: Db, edge: { readonly id: string; readonly re
   return rows.length > 0;
 }
 
+/** Whether an edge is known. Until the transaction is over it stays so. */
+export async function lockEdge(db: Db, id: string): Promise<boolean> {
+  return (await db.selectFrom("edges").select("id").where("id", "=", id).forShare().execute()).length > 0;
+}
+
+/** Forgets an edge, and the keys that it still has; whoever waits for it is told. */
+export async function deleteEdge(db: Db, id: string): Promise<void> {
+  await sql`
+    WITH gone AS (DELETE FROM edges WHERE id = ${id} RETURNING id)
+    SELECT id, ${notifying(EDGES_TOPIC)} FROM gone`.execute(db);
+}
+
 /** Forgets edges that were silent since before this time, and their keys; answers how many it was. */
 export async function deleteSilentEdges(db: Db, before: Date, limit: number): Promise<number> {
   const { numAffectedRows = 0n } = await sql`

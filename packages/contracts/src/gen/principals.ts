@@ -61,6 +61,9 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.EdgeService/AcknowledgeRoutes": [
     "edge"
   ],
+  "/sallyport.v1.EdgeService/LeaveEdge": [
+    "edge"
+  ],
   "/sallyport.v1.EdgeService/PublishAssertionKey": [
     "edge"
   ],

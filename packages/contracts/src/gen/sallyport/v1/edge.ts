@@ -122,6 +122,16 @@ export interface AcknowledgeRoutesRequest {
 export interface AcknowledgeRoutesResponse {
 }
 
+/** An edge is gone for good, and so is all that it kept: another process has taken its place. Nobody waits for it any more. */
+export interface LeaveEdgeRequest {
+  edgeId: string;
+  /** Whose its keys for assertions are from now on. */
+  successorId: string;
+}
+
+export interface LeaveEdgeResponse {
+}
+
 /** The edge signs assertions with this key from the answer on; it is published until two days after the last call. */
 export interface PublishAssertionKeyRequest {
   edgeId: string;
@@ -705,6 +715,98 @@ export const AcknowledgeRoutesResponse: MessageFns<AcknowledgeRoutesResponse> = 
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseAcknowledgeRoutesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLeaveEdgeRequest(): LeaveEdgeRequest {
+  return { edgeId: "", successorId: "" };
+}
+
+export const LeaveEdgeRequest: MessageFns<LeaveEdgeRequest> = {
+  encode(message: LeaveEdgeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.edgeId !== "") {
+      writer.uint32(10).string(message.edgeId);
+    }
+    if (message.successorId !== "") {
+      writer.uint32(18).string(message.successorId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveEdgeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveEdgeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.edgeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.successorId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLeaveEdgeResponse(): LeaveEdgeResponse {
+  return {};
+}
+
+export const LeaveEdgeResponse: MessageFns<LeaveEdgeResponse> = {
+  encode(_: LeaveEdgeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveEdgeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveEdgeResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {

@@ -24,6 +24,8 @@ import {
   AcknowledgeRoutesResponse,
   IssueCertificateRequest,
   IssueCertificateResponse,
+  LeaveEdgeRequest,
+  LeaveEdgeResponse,
   PublishAssertionKeyRequest,
   PublishAssertionKeyResponse,
   WatchRoutesRequest,
@@ -55,6 +57,16 @@ export const EdgeServiceService = {
       Buffer.from(AcknowledgeRoutesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AcknowledgeRoutesResponse => AcknowledgeRoutesResponse.decode(value),
   },
+  /** FailedPrecondition where the successor is unknown. An edge that is unknown has left already. */
+  leaveEdge: {
+    path: "/sallyport.v1.EdgeService/LeaveEdge" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LeaveEdgeRequest): Buffer => Buffer.from(LeaveEdgeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LeaveEdgeRequest => LeaveEdgeRequest.decode(value),
+    responseSerialize: (value: LeaveEdgeResponse): Buffer => Buffer.from(LeaveEdgeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LeaveEdgeResponse => LeaveEdgeResponse.decode(value),
+  },
   /** InvalidArgument for a key of another purpose. */
   publishAssertionKey: {
     path: "/sallyport.v1.EdgeService/PublishAssertionKey" as const,
@@ -84,6 +96,8 @@ export const EdgeServiceService = {
 export interface EdgeServiceServer extends UntypedServiceImplementation {
   watchRoutes: handleServerStreamingCall<WatchRoutesRequest, WatchRoutesResponse>;
   acknowledgeRoutes: handleUnaryCall<AcknowledgeRoutesRequest, AcknowledgeRoutesResponse>;
+  /** FailedPrecondition where the successor is unknown. An edge that is unknown has left already. */
+  leaveEdge: handleUnaryCall<LeaveEdgeRequest, LeaveEdgeResponse>;
   /** InvalidArgument for a key of another purpose. */
   publishAssertionKey: handleUnaryCall<PublishAssertionKeyRequest, PublishAssertionKeyResponse>;
   /** FailedPrecondition where the connect domain's certificates do not come from the local authority; InvalidArgument for another host. */
@@ -111,6 +125,22 @@ export interface EdgeServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AcknowledgeRoutesResponse) => void,
+  ): ClientUnaryCall;
+  /** FailedPrecondition where the successor is unknown. An edge that is unknown has left already. */
+  leaveEdge(
+    request: LeaveEdgeRequest,
+    callback: (error: ServiceError | null, response: LeaveEdgeResponse) => void,
+  ): ClientUnaryCall;
+  leaveEdge(
+    request: LeaveEdgeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LeaveEdgeResponse) => void,
+  ): ClientUnaryCall;
+  leaveEdge(
+    request: LeaveEdgeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LeaveEdgeResponse) => void,
   ): ClientUnaryCall;
   /** InvalidArgument for a key of another purpose. */
   publishAssertionKey(
