@@ -74,7 +74,7 @@ function route(state: RouteState = RouteState.RUNNING, tokenEpoch = 0) {
   };
 }
 
-async function start(settings: Record<string, string> = {}) {
+async function start(settings: Record<string, string> = {}, signal?: AbortSignal) {
   const proxy = await startProxy({
     home,
     edge: api.socketPath,
@@ -82,6 +82,7 @@ async function start(settings: Record<string, string> = {}) {
     domain: DOMAIN,
     platformId: PLATFORM_ID,
     settings: { SALLYPORT_CONNECT_DRAIN_MS: "10000", ...settings },
+    signal,
   });
   return stack.use(proxy);
 }
@@ -227,9 +228,38 @@ describe("the connect-proxy", () => {
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404);
   });
 
-  it("does not start in a folder in which another one runs", async () => {
-    await start();
-    await expect(start()).rejects.toThrow("another edge runs in this folder");
+  it("takes over from one that lives once it knows what that one knows, and takes leave of it when it is over", async () => {
+    const first = await start();
+    await api.settled();
+    const bearer = await token();
+    const before = await readFile(join(home, "state", "current", "edge-id"), "utf8");
+    const second = await start();
+    const after = await readFile(join(home, "state", "current", "edge-id"), "utf8");
+    expect(after).not.toBe(before);
+    expect([(await get(first.port, "/", bearer)).status, (await get(second.port, "/", bearer)).status]).toEqual([
+      200, 200,
+    ]);
+    expect(await readMetrics()).toContain("sallyport_connect_request_seconds_count 1");
+    await first[Symbol.asyncDispose]();
+    await vi.waitFor(() => expect(api.left).toEqual([before.trim()]), { timeout: 10_000 });
+    // What is known counts on, with the api down and after a crash.
+    await second[Symbol.asyncDispose]();
+    await api.stop();
+    expect((await get((await start()).port, "/", bearer)).status).toBe(200);
+    expect(await readFile(join(home, "state", "current", "edge-id"), "utf8")).toBe(after);
+  });
+
+  it("does not take over while the api cannot tell what was revoked", async () => {
+    const first = await start();
+    await api.settled();
+    const before = await readFile(join(home, "state", "current", "edge-id"), "utf8");
+    await api.stop();
+    const given = new AbortController();
+    const second = start({}, given.signal);
+    setTimeout(() => given.abort(new Error("too long")), 500);
+    await expect(second).rejects.toThrow("too long");
+    expect(await readFile(join(home, "state", "current", "edge-id"), "utf8")).toBe(before);
+    expect((await get(first.port, "/", await token())).status).toBe(200);
   });
 
   it("needs no listener of its own where connections are handed over to it", async () => {
@@ -246,7 +276,7 @@ describe("the connect-proxy", () => {
   });
 
   it("keeps its name, and what it keeps is its own alone", async () => {
-    const names = async () => await readFile(join(home, "state", "edge-id"), "utf8");
+    const names = async () => await readFile(join(home, "state", "current", "edge-id"), "utf8");
     const first = await start();
     await api.settled();
     const name = await names();
@@ -257,8 +287,10 @@ describe("the connect-proxy", () => {
     const state = join(home, "state");
     expect((await stat(state)).mode & 0o777).toBe(0o700);
     // What is just being replaced may be gone by the time that it is looked at.
-    for (const file of (await readdir(state)).filter((name) => !name.endsWith(".new"))) {
-      expect((await stat(join(state, file))).mode & 0o077, file).toBe(0);
+    for (const folder of [state, join(state, "current")]) {
+      for (const file of (await readdir(folder)).filter((name) => !name.endsWith(".new"))) {
+        expect((await stat(join(folder, file))).mode & 0o077, file).toBe(0);
+      }
     }
   });
 });

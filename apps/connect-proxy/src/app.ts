@@ -1,5 +1,4 @@
 // The connect-proxy, wired by hand: leaf first, disposed of in reverse.
-import { mkdir } from "node:fs/promises";
 import type { Server } from "node:net";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -20,8 +19,10 @@ import {
   LocalCertificates,
   listenAtOwnSocket,
   openMetricsDoor,
+  StateFolder,
   TicketKeys,
   TlsDoor,
+  takeOver,
 } from "@sallyport/edge";
 import { AccessLog } from "./access-log.ts";
 import { AssertionKeys } from "./assertion-keys.ts";
@@ -44,12 +45,15 @@ export interface ConnectProxyDeps {
   readonly listeners: readonly Server[];
   /** The same as a Unix socket, at which an edge in front hands connections over: each begins with a PROXY header. */
   readonly handOver?: Server | undefined;
+  /** Aborted when the process is told to stop while it starts. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Of the hand-over socket: whoever may connect may say where clients come from. */
 const HAND_OVER_MODE = 0o660;
 
 const PUBLISH_MS = 5_000;
+const LEAVE_MS = 5_000;
 /** An api that comes back is met soon: what is revoked waits for its edges. */
 const RECONNECT = {
   "grpc.initial_reconnect_backoff_ms": 50,
@@ -67,11 +71,12 @@ const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
 /** A running proxy. Disposal lets what is under way end within the time of the settings, then cuts the rest. */
 export async function startConnectProxy(config: ConnectProxyConfig, deps: ConnectProxyDeps): Promise<AsyncDisposable> {
   const { logger } = deps;
-  const { connectDomain, coreLimits: limits, edgeLimits, platformId, stateDirectory, streamLimits } = config;
+  const { connectDomain, coreLimits: limits, edgeLimits, platformId, streamLimits } = config;
   await using stack = new AsyncDisposableStack();
-  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const folder = stack.use(await StateFolder.open(config.stateDirectory)); // first: it is ours alone
+  const stateDirectory = folder.path;
   const metrics = new Metrics();
-  stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics)); // first: the folder is ours alone
+  stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
   const edge = edgeId(stateDirectory);
   const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
   stack.defer(() => client.close());
@@ -115,7 +120,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   });
 
   const accessLog = config.accessLog
-    ? stack.use(await AccessLog.open({ directory: join(stateDirectory, "access"), now: Date.now, logger }))
+    ? stack.use(await AccessLog.open({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
     : undefined;
   const observe = (end: ExchangeEnd) => {
     metrics.exchange(end);
@@ -163,6 +168,10 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     logger,
   });
   stack.use(door);
+  const leave = async (edgeId: string) => {
+    await callUnary(client, client.leaveEdge, { edgeId, successorId: edge }, { timeoutMs: LEAVE_MS });
+  };
+  stack.use(await takeOver({ folder, caughtUp: watch.caughtUp, leave, logger, signal: deps.signal }));
   stack.defer(async () => {
     door.close();
     http1.drain();

@@ -11,7 +11,7 @@ import { DEFAULT_LIMITS } from "./limits.ts";
 import type { PreflightRule } from "./preflight.ts";
 
 export interface ConnectProxyConfig {
-  /** A folder of this process alone: routes, keys, certificates, access log. */
+  /** A folder of this process and of those that replace it: routes, keys, certificates, access log. */
   readonly stateDirectory: string;
   /** How many listening sockets are handed over: "connect-0", "connect-1", ... */
   readonly listeners: number;

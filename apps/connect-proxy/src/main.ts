@@ -13,12 +13,12 @@ await runMain({
   name: "connect-proxy",
   logLevel: process.env["SALLYPORT_LOG_LEVEL"],
   stopDeadlineMs: () => drainMs + STOP_MARGIN_MS,
-  async start({ logger, listener }) {
+  async start({ logger, listener, signal }) {
     const config = readConfig(process.env);
     drainMs = config.drainMs;
     const names = Array.from({ length: config.listeners }, (_, index) => `connect-${index}`);
     const listeners = await Promise.all(names.map(listener));
     const handOver = config.takesHandOver ? await listener("handover") : undefined;
-    return await startConnectProxy(config, { logger, listeners, handOver });
+    return await startConnectProxy(config, { logger, listeners, handOver, signal });
   },
 });

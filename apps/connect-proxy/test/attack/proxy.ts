@@ -17,6 +17,8 @@ export interface ProxyOptions {
   readonly platformId: string;
   /** Further environment variables. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Ends a start that waits. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Starts it on a free port of the loopback; where the settings ask for no listeners, `port` is nobody's. */
@@ -37,6 +39,6 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   });
   if (config.listeners === 0) listener.close();
   const listeners = config.listeners === 0 ? [] : [listener];
-  const proxy = await startConnectProxy(config, { logger: silentLogger, listeners });
+  const proxy = await startConnectProxy(config, { logger: silentLogger, listeners, signal: options.signal });
   return { port, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
 }
