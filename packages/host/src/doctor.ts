@@ -1,4 +1,5 @@
 // What `sallyport doctor` shows: every finding of this machine as plain data, and as words.
+import type { RawPlace } from "./edges.ts";
 import type { Finding, FindingState, NeedName } from "./finding.ts";
 import { isUsable } from "./finding.ts";
 import type { SallyportPaths } from "./paths.ts";
@@ -22,8 +23,8 @@ export interface DoctorReport {
 }
 
 /** Looks at everything; changes nothing. */
-export async function examine(paths: SallyportPaths, clone?: string): Promise<DoctorReport> {
-  return reportOf(await probeAll(allNeeds(paths, clone)));
+export async function examine(paths: SallyportPaths, rawPlace?: RawPlace): Promise<DoctorReport> {
+  return reportOf(await probeAll(allNeeds(paths, undefined, "use", rawPlace)));
 }
 
 /** Pure. */

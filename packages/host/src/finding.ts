@@ -9,6 +9,7 @@ export type NeedName =
   | "runsc"
   | "engine"
   | "users"
+  | "edges"
   | "native"
   | "base-image"
   | "postgres"

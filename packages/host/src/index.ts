@@ -6,6 +6,8 @@ export type { BoundAuthority } from "./bound-authority.ts";
 export { readBoundAuthority } from "./bound-authority.ts";
 export type { DoctorReport, FindingReport } from "./doctor.ts";
 export { describeFindings, examine, reportOf } from "./doctor.ts";
+export type { RawPlace } from "./edges.ts";
+export { DEFAULT_RAW_PLACE, descriptorLimit, EDGE_DESCRIPTORS, rawPlaceOf } from "./edges.ts";
 export { findEngine } from "./engine.ts";
 export type { HostErrorCode } from "./errors.ts";
 export { HostError } from "./errors.ts";

@@ -2,6 +2,8 @@
 import { baseImageNeed } from "./base-image.ts";
 import type { SetupPurpose } from "./debian-packages.ts";
 import { packageNames, packagesNeed } from "./debian-packages.ts";
+import type { RawPlace } from "./edges.ts";
+import { edgesNeed } from "./edges.ts";
 import { engineNeed } from "./engine.ts";
 import { messageOf } from "./errors.ts";
 import type { Finding, Need, NeedName } from "./finding.ts";
@@ -54,7 +56,12 @@ export interface SetupResult {
  * Every need, in the order in which they are cured: a later one may call what an earlier one brings. For tests
  * with what only the project's own tests call.
  */
-export function allNeeds(paths: SallyportPaths, clone?: string, purpose: SetupPurpose = "use"): readonly Need[] {
+export function allNeeds(
+  paths: SallyportPaths,
+  clone?: string,
+  purpose: SetupPurpose = "use",
+  rawPlace?: RawPlace,
+): readonly Need[] {
   return [
     platformNeed(),
     packagesNeed(packageNames(purpose)),
@@ -63,6 +70,7 @@ export function allNeeds(paths: SallyportPaths, clone?: string, purpose: SetupPu
     runscNeed(paths),
     engineNeed(paths),
     usersNeed(),
+    edgesNeed(rawPlace),
     nativeNeed(paths, clone),
     postgresNeed(paths, clone),
     releaseNeed(paths, clone),

@@ -1,7 +1,7 @@
 // `sallyport doctor`: what this machine needs and has, and how its platform is.
 import type { GetPlatformStatusResponse } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
-import { describeFindings, examine } from "@sallyport/host";
+import { describeFindings, examine, rawPlaceOf } from "@sallyport/host";
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../context.ts";
@@ -39,7 +39,7 @@ export function doctorCommand(context: CliContext, program: Command, done: (code
 }
 
 async function doctor(context: CliContext, options: DoctorOptions): Promise<number> {
-  const { ok, findings } = await examine(machinePaths(context, options));
+  const { ok, findings } = await examine(machinePaths(context, options), rawPlaceOf(context.env));
   const platform = await platformReport(context, options);
   if (options.json === true) {
     await write(context.stdout, `${toJson({ ok, findings, platform })}\n`);
