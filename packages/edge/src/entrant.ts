@@ -148,12 +148,14 @@ export class Entrant<Way> implements Disposable {
     const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: [...alpn] });
     const onError = () => secure.destroy();
     secure.on("error", onError);
+    secure.once("end", this.#onBroken); // no handshake ends without the client
     secure.once("secure", () => {
       if (!isFor(secure, host)) {
         this.refuse("server-name");
         return;
       }
       if (!this.#settle()) return;
+      secure.off("end", this.#onBroken);
       // As Node's own TLS server does it: node:http2 waits for a client's handshake otherwise.
       Object.assign(secure, { secureConnecting: false });
       this.#place.onSecure({
