@@ -71,7 +71,7 @@ for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => inte
 process.exitCode = await demo();
 
 async function demo(): Promise<number> {
-  const [api, io, apiHttp, ioHttp, connect] = await portsFor([7350, 7351, 7352, 7353, 7443]);
+  const [api, io, apiHttp, ioHttp, edges] = await portsFor([7350, 7351, 7352, 7353, 7443]);
   const env = {
     ...process.env,
     SALLYPORT_HOME: HOME,
@@ -79,7 +79,8 @@ async function demo(): Promise<number> {
     SALLYPORT_IO_LISTEN: `127.0.0.1:${io}`,
     SALLYPORT_API_HTTP_LISTEN: `127.0.0.1:${apiHttp}`,
     SALLYPORT_IO_HTTP_LISTEN: `127.0.0.1:${ioHttp}`,
-    SALLYPORT_CONNECT_LISTEN: `127.0.0.1:${connect}`,
+    SALLYPORT_TUNNEL_LISTEN: `127.0.0.1:${edges}`,
+    SALLYPORT_TUNNEL_RAW_ADDRESS: "127.0.0.3", // a platform that runs here already has 127.0.0.2
     SALLYPORT_API_URL: `http://127.0.0.1:${api}`,
   };
   let failures = 0;

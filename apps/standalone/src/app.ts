@@ -1,20 +1,31 @@
-// The one-machine platform: PostgreSQL, api, worker, gateway, resolver and connect-proxy as supervised children. Stopping
-// it ends no sandbox; `down` does, and leaves nothing of the platform on the machine but its files.
+// The one-machine platform: PostgreSQL, api, worker, gateway, resolver and the edges as supervised children. Stopping it
+// ends no sandbox; `down` does, and leaves nothing of the platform on the machine but its files.
 import { join } from "node:path";
 import type { RunningApp } from "@sallyport/appkit/lifecycle";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { SallyportPaths } from "@sallyport/host";
-import { lockFile, prepareHome, SYSTEM_USERS, sallyportPaths, systemUsers, usableRunsc } from "@sallyport/host";
+import {
+  descriptorLimit,
+  EDGE_DESCRIPTORS,
+  lockFile,
+  prepareHome,
+  SYSTEM_USERS,
+  sallyportPaths,
+  systemUsers,
+  usableRunsc,
+} from "@sallyport/host";
+import { addressText } from "./addresses.ts";
 import { Child } from "./child.ts";
 import type { ChildrenContext } from "./children.ts";
-import { apiChild, connectProxyChild, DATABASE, gatewayChild, resolverChild, workerChild } from "./children.ts";
+import { apiChild, DATABASE, gatewayChild, resolverChild, workerChild } from "./children.ts";
 import type { StandaloneConfig } from "./config.ts";
-import { addressText } from "./config.ts";
 import type { PlatformStatus } from "./control.ts";
 import { isAnswered, startControl } from "./control.ts";
+import { connectProxyChild, tunnelEdgeChild } from "./edge-children.ts";
 import { platformId } from "./platform-id.ts";
 import type { Postgres } from "./postgres.ts";
 import { startPostgres, stopPostgres } from "./postgres.ts";
+import { claimRawAddress } from "./raw-address.ts";
 import { workerConnected } from "./ready.ts";
 
 export interface StandaloneDeps {
@@ -34,7 +45,11 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
   await prepareHome(paths.home, users);
   const id = await platformId(paths.home.platformFile);
   const runsc = await usableRunsc(paths);
-  const context: ChildrenContext = { config, paths, users, platformId: id, runsc: runsc.path, logger };
+  const descriptors = await descriptorLimit();
+  if (descriptors < EDGE_DESCRIPTORS) {
+    logger.warn({ descriptors, wanted: EDGE_DESCRIPTORS }, "edges may have fewer connections than they could (doctor)");
+  }
+  const context: ChildrenContext = { config, paths, users, platformId: id, runsc: runsc.path, descriptors, logger };
   await using started = new AsyncDisposableStack();
   if (await isAnswered(paths.home.supervisorSocket)) {
     throw new Error(`a supervisor already runs here (${paths.home.supervisorSocket}); stop it with: sallyport down`);
@@ -50,15 +65,17 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
     return { [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
   }
 
+  started.use(claimRawAddress(config.tunnel.rawAddress));
   let state: PlatformStatus["state"] = "starting";
   let postgres: Postgres | undefined;
   const api = new Child(apiChild(context));
   const gateway = new Child(gatewayChild(context));
   const resolver = new Child(resolverChild(context));
-  const connectProxies = Array.from(
-    { length: config.connect.processes },
-    (_, index) => new Child(connectProxyChild(context, index)),
-  );
+  const edges: Readonly<Record<string, readonly Child[]>> = {
+    "connect-proxy": each(config.connect.processes, (index) => new Child(connectProxyChild(context, index))),
+    "tunnel-edge": each(config.tunnel.processes, (index) => new Child(tunnelEdgeChild(context, index))),
+  };
+  const edgeProcesses = Object.values(edges).flat();
   const down = async () => {
     state = "stopping";
     await worker.start(AbortSignal.any([signal, AbortSignal.timeout(DOWN_TIMEOUT_MS)])); // it may be restarting just now
@@ -79,14 +96,19 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
         worker.status,
         gateway.status,
         resolver.status,
-        ...connectProxies.map((proxy) => proxy.status),
+        ...edgeProcesses.map((edge) => edge.status),
       ],
     }),
     down,
     stop,
+    async restart(name) {
+      const processes = edges[name];
+      for (const one of processes ?? []) await one.replace();
+      return processes !== undefined;
+    },
   });
   started.use(control);
-  // Disposal runs backwards: connect-proxy, resolver, gateway and worker first, then the api, then its database.
+  // Disposal runs backwards: edges, resolver, gateway and worker first, then the api, then its database.
   const database = startDatabase(config, paths, logger, signal).then((server) => {
     postgres = server;
     if (server !== undefined) started.use(server);
@@ -102,11 +124,11 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
     started.use(gateway);
     started.use(resolver);
     await Promise.all([gateway.start(signal), resolver.start(signal)]);
-    // Strangers come in last. It needs neither of the others to be up, and serves what it knew before.
+    // Strangers come in last. Edges need none of the others to be up, and serve what they knew before.
     started.defer(async () => {
-      await Promise.all(connectProxies.map((proxy) => proxy[Symbol.asyncDispose]()));
+      await Promise.all(edgeProcesses.map((edge) => edge[Symbol.asyncDispose]()));
     });
-    await Promise.all(connectProxies.map((proxy) => proxy.start(signal)));
+    await Promise.all(edgeProcesses.map((edge) => edge.start(signal)));
   })();
   await Promise.all([apiReady, workerReady]);
   await workerConnected(paths.home.apiOperatorSocket, signal);
@@ -118,6 +140,10 @@ export async function startStandalone(config: StandaloneConfig, deps: Standalone
       await owned.disposeAsync();
     },
   };
+}
+
+function each<T>(count: number, make: (index: number) => T): readonly T[] {
+  return Array.from({ length: count }, (_, index) => make(index));
 }
 
 /** `down` without a supervisor: one that was killed left sandboxes, rules or a database server behind. */

@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { systemClock } from "@sallyport/appkit/clock";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { SallyportPaths, SystemUsers } from "@sallyport/host";
+import type { Address } from "./addresses.ts";
+import { addressText } from "./addresses.ts";
 import type { ChildOptions } from "./child.ts";
-import type { Address, StandaloneConfig } from "./config.ts";
-import { addressText } from "./config.ts";
+import type { StandaloneConfig } from "./config.ts";
+import { rangeText } from "./edge-settings.ts";
 import { unprivileged } from "./unprivileged.ts";
 
 export const DATABASE = { role: "sallyport", database: "sallyport" } as const;
@@ -19,11 +21,10 @@ export interface ChildrenContext {
   readonly users: SystemUsers;
   readonly platformId: string;
   readonly runsc: string;
+  /** Open files that an edge and the gateway may have. */
+  readonly descriptors: number;
   readonly logger: Logger;
 }
-
-/** What a connect-proxy may take to stop beyond the time that it gives to requests. */
-const CONNECT_STOP_MARGIN_MS = 4_000;
 
 const BASE_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", NODE_ENV: "production" };
 
@@ -53,6 +54,11 @@ export function apiChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_CONNECT_PORT: String(config.connect.port),
       ...(config.connect.certificate === undefined ? {} : { SALLYPORT_CONNECT_CERT: config.connect.certificate.chain }),
       ...config.connect.apiSettings,
+      SALLYPORT_TUNNEL_DOMAIN: config.tunnel.domain,
+      SALLYPORT_TUNNEL_PORT: String(config.tunnel.port),
+      SALLYPORT_TUNNEL_RAW_HOST: config.tunnel.rawHost,
+      SALLYPORT_TUNNEL_RAW_PORTS: rangeText(config.tunnel.rawPorts),
+      ...(config.tunnel.certificate === undefined ? {} : { SALLYPORT_TUNNEL_CERT: config.tunnel.certificate.chain }),
       SALLYPORT_PLATFORM_ID: platformId,
     },
   });
@@ -94,7 +100,7 @@ export function gatewayChild(context: ChildrenContext): ChildOptions {
       "nsenter",
       `--net=${routerNamespace(platformId)}`,
       "--",
-      ...unprivileged(users.gateway.name, program(paths, "gateway")),
+      ...unprivileged(users.gateway.name, program(paths, "gateway"), { descriptors: context.descriptors }),
     ],
     env: {
       SALLYPORT_GATEWAY_STATE: paths.home.gateway,
@@ -126,40 +132,12 @@ export function resolverChild(context: ChildrenContext): ChildOptions {
   });
 }
 
-/** What strangers with connect tokens talk to: its own user, in the host's network. One of several that share the port. */
-export function connectProxyChild(context: ChildrenContext, index: number): ChildOptions {
-  const { config, paths, users, platformId } = context;
-  const { certificate, domain, drainMs, listen, metricsPort, processes, proxySettings } = config.connect;
-  return child(context, index === 0 ? "connect-proxy" : `connect-proxy-${index + 1}`, {
-    argv: unprivileged(users.connectProxy.name, program(paths, "connect-proxy")),
-    env: {
-      ...proxySettings,
-      SALLYPORT_CONNECT_STATE: join(paths.home.connectProxy, String(index + 1)),
-      SALLYPORT_CONNECT_DOMAIN: domain,
-      SALLYPORT_CONNECT_LISTENERS: String(listen.length),
-      SALLYPORT_CONNECT_DRAIN_MS: String(drainMs),
-      ...(metricsPort === undefined ? {} : { SALLYPORT_CONNECT_METRICS_PORT: String(metricsPort + index) }),
-      SALLYPORT_API_EDGE_SOCKET: paths.home.apiEdgeSocket,
-      SALLYPORT_GATEWAY_OPEN_SOCKET: paths.home.gatewayOpenSocket,
-      SALLYPORT_PLATFORM_ID: platformId,
-      ...(certificate === undefined
-        ? {}
-        : { SALLYPORT_CONNECT_CERT: certificate.chain, SALLYPORT_CONNECT_KEY: certificate.key }),
-    },
-    listeners: listen.map((address, at) => ({
-      name: `connect-${at}`,
-      open: (signal) => listenAt(address, signal, processes > 1),
-    })),
-    stopTimeoutMs: drainMs + CONNECT_STOP_MARGIN_MS,
-  });
-}
-
 /** Path of the router's network namespace. */
 function routerNamespace(platformId: string): string {
   return `/run/netns/sp-${platformId.slice(-8)}`;
 }
 
-function child(
+export function child(
   context: ChildrenContext,
   name: string,
   options: Pick<ChildOptions, "argv" | "env"> & Partial<ChildOptions>,
@@ -173,16 +151,16 @@ function child(
   };
 }
 
-function program(paths: SallyportPaths, app: string): [string, ...string[]] {
+export function program(paths: SallyportPaths, app: string): [string, ...string[]] {
   return [join(paths.opt.current, "bin/node"), join(paths.opt.current, `apps/${app}/dist/main.js`)];
 }
 
 /** Listens; waits up to 10 s for a predecessor that still holds the port while it drains. */
-async function listenAt(address: Address, signal: AbortSignal, shared = false): Promise<Server> {
+async function listenAt(address: Address, signal: AbortSignal): Promise<Server> {
   const deadline = systemClock.monotonicMs() + 10_000;
   for (;;) {
     try {
-      return await listenOnce(address, shared);
+      return await listenOnce(address);
     } catch (error) {
       const busy = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
       if (!busy || systemClock.monotonicMs() > deadline) throw error;
@@ -191,13 +169,12 @@ async function listenAt(address: Address, signal: AbortSignal, shared = false): 
   }
 }
 
-function listenOnce({ host, port }: Address, shared: boolean): Promise<Server> {
+function listenOnce({ host, port }: Address): Promise<Server> {
   return new Promise((resolve, reject) => {
     // Until the child has the socket, whoever connects is cut off and comes again.
     const server = createServer((early) => early.destroy());
     server.once("error", reject);
-    // Several processes, each with a socket of its own: the kernel spreads connections over those that are there.
-    server.listen({ host, port, backlog: 511, reusePort: shared }, () => {
+    server.listen({ host, port, backlog: 511 }, () => {
       server.off("error", reject);
       resolve(server);
     });

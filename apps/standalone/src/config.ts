@@ -1,34 +1,11 @@
 // The supervisor's settings, from the environment.
-import { isIP } from "node:net";
-import { networkInterfaces } from "node:os";
-import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appkit/env";
+import { absolutePath, readEnv } from "@sallyport/appkit/env";
 import { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT } from "@sallyport/host";
 import { z } from "zod";
-
-const listen = z.string().transform((text, context) => {
-  const match = /^\[?([^\]]+)\]?:(\d{1,5})$/.exec(text);
-  const [, host, port] = match ?? [];
-  if (host === undefined || isIP(host) === 0 || Number(port) > 65_535) {
-    context.addIssue("must be ADDRESS:PORT, e.g. 127.0.0.1:7350");
-    return z.NEVER;
-  }
-  return { host, port: Number(port) };
-});
-
-/** Some of those, separated by commas. */
-const listenList = z.string().transform((text, context) => {
-  const addresses = text.split(",").map((one) => listen.safeParse(one.trim()).data);
-  const [first] = addresses;
-  if (first === undefined || !addresses.every((one) => one?.port === first.port)) {
-    context.addIssue(
-      "must be ADDRESS:PORT, several separated by commas and with one port, e.g. 127.0.0.1:7443,[::1]:7443",
-    );
-    return z.NEVER;
-  }
-  return addresses.flatMap((one) => one ?? []);
-});
-
-const MAX_CONNECT_PROCESSES = 32;
+import type { Address } from "./addresses.ts";
+import { listen } from "./addresses.ts";
+import type { ConnectSettings, TunnelSettings } from "./edge-settings.ts";
+import { EDGE_SHAPE, edgeSettings } from "./edge-settings.ts";
 
 const SHAPE = {
   SALLYPORT_HOME: absolutePath.default(DEFAULT_HOME),
@@ -42,23 +19,7 @@ const SHAPE = {
   SALLYPORT_API_HTTP_LISTEN: listen.default({ host: "127.0.0.1", port: 7352 }),
   /** Where the gateway serves SandboxIO over HTTP. */
   SALLYPORT_IO_HTTP_LISTEN: listen.default({ host: "127.0.0.1", port: 7353 }),
-  /** Where the connect-proxy serves sandboxes over HTTPS. Loopback alone when unset, over IPv6 where there is any. */
-  SALLYPORT_CONNECT_LISTEN: listenList.optional(),
-  /** Processes of the connect-proxy that share these addresses. */
-  SALLYPORT_CONNECT_PROCESSES: intBetween(1, MAX_CONNECT_PROCESSES).default(1),
-  /** Below which sandboxes have their hosts; told to the api and to the connect-proxy. */
-  SALLYPORT_CONNECT_DOMAIN: z.string().default("localhost"),
-  /** The port of the URLs that the api gives out. That of SALLYPORT_CONNECT_LISTEN when unset. */
-  SALLYPORT_CONNECT_PORT: intBetween(1, 65_535).optional(),
-  /** Certificate chain (PEM) for `*.<domain>`, and its key, instead of those of the platform's own authority. */
-  SALLYPORT_CONNECT_CERT: absolutePath.optional(),
-  SALLYPORT_CONNECT_KEY: absolutePath.optional(),
-  /** How long requests under way may take to end when a connect-proxy stops. */
-  SALLYPORT_CONNECT_DRAIN_MS: intBetween(0, 3_600_000).default(5_000),
-  /** A port of the loopback at which the metrics of the first process are read; the others have the ports behind it. */
-  SALLYPORT_CONNECT_METRICS_PORT: intBetween(1, 65_535 - MAX_CONNECT_PROCESSES).optional(),
-  /** Handed on to the api. */
-  SALLYPORT_CONNECT_KEY_DAYS: z.string().optional(),
+  ...EDGE_SHAPE,
   /** An existing PostgreSQL instead of the embedded one. */
   DATABASE_URL: z.string().optional(),
   /** Registries, separated by commas, that are spoken to in plain HTTP. */
@@ -96,11 +57,6 @@ const SHAPE = {
   SALLYPORT_DOWN: z.enum(["0", "1"]).default("0"),
 };
 
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 export interface StandaloneConfig {
   readonly home: string;
   readonly opt: string;
@@ -110,6 +66,7 @@ export interface StandaloneConfig {
   readonly apiHttpListen: Address;
   readonly ioHttpListen: Address;
   readonly connect: ConnectSettings;
+  readonly tunnel: TunnelSettings;
   readonly databaseUrl: string | undefined;
   readonly insecureRegistries: string;
   readonly nftHelper: string | undefined;
@@ -121,39 +78,20 @@ export interface StandaloneConfig {
   readonly down: boolean;
 }
 
-/** What makes sandboxes reachable by connect tokens. */
-interface ConnectSettings {
-  /** All of one port. */
-  readonly listen: readonly Address[];
-  readonly processes: number;
-  /** How long a process may take to let requests end. */
-  readonly drainMs: number;
-  readonly domain: string;
-  /** Of the URLs. */
-  readonly port: number;
-  /** Of the first process's metrics. */
-  readonly metricsPort: number | undefined;
-  readonly certificate: { readonly chain: string; readonly key: string } | undefined;
-  /** Settings of the api by their names, where they are set. */
-  readonly apiSettings: Readonly<Record<string, string>>;
-  /** Those of the connect-proxy. */
-  readonly proxySettings: Readonly<Record<string, string>>;
-}
-
-const DEFAULT_CONNECT_PORT = 7443;
-
 /** Reads and checks the settings. Throws ConfigError with every problem at once. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): StandaloneConfig {
   const raw = readEnv(SHAPE, env);
+  const { SALLYPORT_API_LISTEN: api, SALLYPORT_IO_LISTEN: io } = raw;
+  const { SALLYPORT_API_HTTP_LISTEN: apiHttp, SALLYPORT_IO_HTTP_LISTEN: ioHttp } = raw;
   return Object.freeze({
     home: raw.SALLYPORT_HOME,
     opt: raw.SALLYPORT_OPT,
     cache: raw.SALLYPORT_CACHE,
-    apiListen: raw.SALLYPORT_API_LISTEN,
-    ioListen: raw.SALLYPORT_IO_LISTEN,
-    apiHttpListen: raw.SALLYPORT_API_HTTP_LISTEN,
-    ioHttpListen: raw.SALLYPORT_IO_HTTP_LISTEN,
-    connect: connectSettings(raw, env),
+    apiListen: api,
+    ioListen: io,
+    apiHttpListen: apiHttp,
+    ioHttpListen: ioHttp,
+    ...edgeSettings(raw, env, [api, io, apiHttp, ioHttp]),
     databaseUrl: raw.DATABASE_URL,
     insecureRegistries: raw.SALLYPORT_INSECURE_REGISTRIES,
     nftHelper: raw.SALLYPORT_NFT_HELPER,
@@ -177,45 +115,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): S
   });
 }
 
-/** Everything else that begins so is the connect-proxy's own, and checked there. */
-const CONNECT_SETTINGS = new Set<string>(Object.keys(SHAPE).filter((name) => name.startsWith("SALLYPORT_CONNECT_")));
-
-function connectSettings(
-  raw: ReturnType<typeof readEnv<typeof SHAPE>>,
-  env: Readonly<Record<string, string | undefined>>,
-): ConnectSettings {
-  const { SALLYPORT_CONNECT_CERT: chain, SALLYPORT_CONNECT_KEY: key, SALLYPORT_CONNECT_LISTEN: addresses } = raw;
-  if ((chain === undefined) !== (key === undefined)) {
-    throw new ConfigError(["SALLYPORT_CONNECT_CERT, SALLYPORT_CONNECT_KEY: set both of them, or neither"]);
-  }
-  const listen = addresses ?? loopback(DEFAULT_CONNECT_PORT);
-  const others = Object.entries(env).filter(
-    ([name]) => name.startsWith("SALLYPORT_CONNECT_") && !CONNECT_SETTINGS.has(name),
-  );
-  return {
-    listen,
-    processes: raw.SALLYPORT_CONNECT_PROCESSES,
-    drainMs: raw.SALLYPORT_CONNECT_DRAIN_MS,
-    metricsPort: raw.SALLYPORT_CONNECT_METRICS_PORT,
-    domain: raw.SALLYPORT_CONNECT_DOMAIN,
-    port: raw.SALLYPORT_CONNECT_PORT ?? listen[0]?.port ?? DEFAULT_CONNECT_PORT,
-    certificate: chain === undefined || key === undefined ? undefined : { chain, key },
-    apiSettings: given({ SALLYPORT_CONNECT_KEY_DAYS: raw.SALLYPORT_CONNECT_KEY_DAYS }),
-    proxySettings: given(Object.fromEntries(others)),
-  };
-}
-
-/** Loopback, of IPv6 too where the machine has one. */
-function loopback(port: number): Address[] {
-  const hasV6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === "::1"));
-  return hasV6
-    ? [
-        { host: "127.0.0.1", port },
-        { host: "::1", port },
-      ]
-    : [{ host: "127.0.0.1", port }];
-}
-
 function isOfResolver(setting: readonly [name: string, value: unknown]): setting is [string, string | undefined] {
   return setting[0].startsWith("SALLYPORT_DNS_");
 }
@@ -225,9 +124,4 @@ function given(settings: Readonly<Record<string, string | undefined>>): Record<s
   return Object.fromEntries(
     Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
-}
-
-/** "127.0.0.1:7350", "[::1]:7350". */
-export function addressText({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -21,7 +21,11 @@ export interface ControlOptions {
   down(): Promise<void>;
   /** Stops; sandboxes go on running. */
   stop(): void;
+  /** Replaces the processes of an edge one after the other, without a gap; false where no edge has this name. */
+  restart(name: string): Promise<boolean>;
 }
+
+const RESTART = "/restart/";
 
 /** Starts the control socket. Its caller holds the lock of this home: a socket that is there is a dead one's. */
 export async function startControl(options: ControlOptions): Promise<AsyncDisposable> {
@@ -31,7 +35,15 @@ export async function startControl(options: ControlOptions): Promise<AsyncDispos
       response.writeHead(status, { "content-type": "application/json" });
       response.end(`${JSON.stringify(body)}\n`);
     };
-    switch (`${incoming.method} ${incoming.url}`) {
+    const { method, url = "" } = incoming;
+    if (method === "POST" && url.startsWith(RESTART)) {
+      options.restart(url.slice(RESTART.length)).then(
+        (isThere) => answer(isThere ? 200 : 404, isThere ? options.status() : { error: "no such edge" }),
+        (error: unknown) => answer(409, { error: messageOf(error) }),
+      );
+      return;
+    }
+    switch (`${method} ${url}`) {
       case "GET /status":
         answer(200, options.status());
         return;
@@ -46,13 +58,13 @@ export async function startControl(options: ControlOptions): Promise<AsyncDispos
             options.stop();
           },
           (error: unknown) => {
-            answer(500, { error: error instanceof Error ? error.message : String(error) });
+            answer(500, { error: messageOf(error) });
             options.stop(); // a second `down` starts afresh, with nothing in the way
           },
         );
         return;
       default:
-        answer(404, { error: "GET /status, POST /stop or POST /down" });
+        answer(404, { error: "GET /status, POST /stop, POST /restart/EDGE or POST /down" });
     }
   });
   await new Promise<void>((resolve, reject) => {
@@ -81,4 +93,8 @@ export function isAnswered(socketPath: string): Promise<boolean> {
     probe.on("error", () => resolve(false));
     probe.end();
   });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -20,8 +20,8 @@ export interface PlatformOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** TCP ports of a platform, in the order of {@link freePorts}. */
-export type PlatformPorts = readonly [api: number, io: number, apiHttp: number, ioHttp: number, connect: number];
+/** TCP ports of a platform, in the order of {@link freePorts}. The last is that of both edges. */
+export type PlatformPorts = readonly [api: number, io: number, apiHttp: number, ioHttp: number, edges: number];
 
 /** A running platform. Disposal is `down` and removes a home that this module made. */
 export interface TestPlatform extends AsyncDisposable {
@@ -37,6 +37,8 @@ export interface TestPlatform extends AsyncDisposable {
   status(): Promise<PlatformStatus>;
   /** A new workspace and an API token for it. */
   createWorkspace(name: string): Promise<{ token: string; workspaceId: string }>;
+  /** Replaces the processes of an edge, as `sallyport restart` does. */
+  restart(edge: "connect-proxy" | "tunnel-edge"): Promise<void>;
   /** Stops the processes; sandboxes go on. Start again with `startPlatform({ home, ports })`. */
   stop(): Promise<void>;
 }
@@ -45,7 +47,7 @@ export interface PlatformStatus {
   readonly state: string;
   readonly pid: number;
   readonly platformId: string;
-  readonly children: readonly { name: string; state: string; pid: number; restarts: number }[];
+  readonly children: readonly { name: string; state: string; pid: number; restarts: number; drainingPid?: number }[];
 }
 
 /** Starts a platform and waits until all of it is ready. */
@@ -61,7 +63,8 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
     SALLYPORT_IO_LISTEN: `127.0.0.1:${ports[1]}`,
     SALLYPORT_API_HTTP_LISTEN: `127.0.0.1:${ports[2]}`,
     SALLYPORT_IO_HTTP_LISTEN: `127.0.0.1:${ports[3]}`,
-    SALLYPORT_CONNECT_LISTEN: `127.0.0.1:${ports[4]}`,
+    SALLYPORT_TUNNEL_LISTEN: `127.0.0.1:${ports[4]}`,
+    SALLYPORT_TUNNEL_RAW_ADDRESS: rawAddress(ports),
     ...options.env,
   };
   const reap = "/opt/sallyport/native/current/sallyport-reap";
@@ -108,6 +111,9 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
       const { secret } = await callUnary(admin, admin.createApiToken, request);
       return { token: secret, workspaceId: workspace?.id ?? "" };
     },
+    async restart(edge) {
+      await http(socketPath, "POST", `/restart/${edge}`);
+    },
     async stop() {
       admin.close();
       child.kill("SIGTERM");
@@ -127,6 +133,11 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
   };
 }
 
+/** An address of loopback that is this platform's alone: others give out the same raw ports. */
+function rawAddress([first]: PlatformPorts): string {
+  return `127.1.${first >> 8}.${first & 255}`;
+}
+
 /**
  * TCP ports of loopback that are free now, for all that a platform listens at. They lie below those that the kernel gives
  * to outgoing connections: one of these would otherwise keep a part that was killed from its port as long as it lives.
@@ -137,8 +148,8 @@ export async function freePorts(): Promise<PlatformPorts> {
     const port = randomInt(FIRST_PORT, END_OF_PORTS);
     if (await isFree(port)) found.add(port);
   }
-  const [api = 0, io = 0, apiHttp = 0, ioHttp = 0, connect = 0] = found;
-  return [api, io, apiHttp, ioHttp, connect];
+  const [api = 0, io = 0, apiHttp = 0, ioHttp = 0, edges = 0] = found;
+  return [api, io, apiHttp, ioHttp, edges];
 }
 
 const FIRST_PORT = 20_000;
@@ -158,7 +169,7 @@ async function isFree(port: number): Promise<boolean> {
 }
 
 async function childLogs(home: string): Promise<string> {
-  const names = ["postgres", "api", "worker", "gateway", "resolver", "connect-proxy"];
+  const names = ["postgres", "api", "worker", "gateway", "resolver", "connect-proxy", "tunnel-edge"];
   const tails = names.map(async (name) => {
     const text = await readFile(join(home, `log/${name}.log`), "utf8").catch(() => "(none)");
     return `== ${name}\n${text.slice(-3_000)}`;
