@@ -21,7 +21,6 @@ export { edgeId } from "./edge-id.ts";
 export type { EdgeLimits } from "./edge-limits.ts";
 export {
   ACCESS_LOG_DAY_BYTES,
-  ACCESS_LOG_DAYS,
   ACCESS_LOG_TEXT_CHARACTERS,
   DEFAULT_EDGE_LIMITS,
 } from "./edge-limits.ts";
