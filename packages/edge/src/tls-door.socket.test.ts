@@ -60,6 +60,21 @@ describe("TlsDoor", () => {
   });
 
   it.each([
+    ["X25519MLKEM768", true],
+    ["X25519", true],
+    ["prime256v1", true],
+    ["secp384r1", true],
+    ["secp521r1", false],
+    ["X448", false],
+    ["ffdhe2048", false],
+    ["ffdhe8192", false],
+  ])("agrees on a secret by %s: %s", async (ecdhCurve, isTaken) => {
+    await using door = await startDoor();
+    const said = await greet(door, { servername: HOST, ecdhCurve, minVersion: "TLSv1.3" });
+    expect(said).toMatch(isTaken ? /^hello / : /^ERR_SSL_.*HANDSHAKE_FAILURE$/);
+  });
+
+  it.each([
     [["http/1.1"], ["h2", "http/1.1"], "http/1.1"],
     [["h2", "http/1.1"], ["http/1.1", "h2"], "h2"],
     [["h2", "http/1.1"], ["http/1.1"], "http/1.1"],
