@@ -7,13 +7,13 @@ import { Backoff } from "@sallyport/appkit/retry";
 import type { ApiConfig } from "./config.ts";
 import type { Listeners } from "./grpc/listeners.ts";
 import { startListeners } from "./grpc/listeners.ts";
+import { openAuthorities } from "./services/authorities.ts";
 import { openBuildContexts } from "./services/build-contexts.ts";
 import { ConnectKeys } from "./services/connect-keys.ts";
 import { startImageJanitor } from "./services/image-janitor.ts";
 import { openIoTokens } from "./services/io-tokens.ts";
 import { startJanitor } from "./services/janitor.ts";
 import { startKeyRotation } from "./services/key-rotation.ts";
-import { foreignAuthority, openLocalAuthority } from "./services/local-authority.ts";
 import { loadMasterKey } from "./services/master-key.ts";
 import { ensurePlatform } from "./services/platform.ts";
 import { Turnstile } from "./services/turnstile.ts";
@@ -23,6 +23,7 @@ import { startWatchdog } from "./services/watchdog.ts";
 import { openDatabase } from "./store/database.ts";
 import { migrate } from "./store/migrate.ts";
 import { startNotifications } from "./store/notifications.ts";
+import { offerPublicPorts } from "./store/tunnels.ts";
 
 export interface ApiDeps {
   readonly logger: Logger;
@@ -49,14 +50,15 @@ export async function startApi(config: ApiConfig, deps: ApiDeps): Promise<Api> {
   const master = await loadMasterKey(config.stateDir);
   const { db } = stack.use(openDatabase(config.database, logger));
   const connectKeys = new ConnectKeys(db, master, clock);
-  const { domain, isLocal, keyLifeMs } = config.connect;
-  const { ioTokens, authority } = await onceDatabaseAnswers(deps, async () => {
+  const { connect, tunnels, platformId } = config;
+  const { ioTokens, authorities } = await onceDatabaseAnswers(deps, async () => {
     await migrate(db);
     await ensurePlatform(db, config.platformId);
     await connectKeys.ensure();
+    if (tunnels.rawPorts !== undefined) await offerPublicPorts(db, tunnels.rawPorts);
     return {
       ioTokens: await openIoTokens(db, master, config.platformId, clock),
-      authority: isLocal ? await openLocalAuthority({ db, master, clock }, domain) : foreignAuthority(domain),
+      authorities: await openAuthorities({ db, master, clock }, connect, tunnels),
     };
   });
   const hub = new WakeHub();
@@ -77,15 +79,14 @@ export async function startApi(config: ApiConfig, deps: ApiDeps): Promise<Api> {
   const pageTokenKey = master.derive("page tokens");
   const creates = new Turnstile(CREATES);
   const contexts = await openBuildContexts(join(config.stateDir, "contexts"));
-  const { platformId, connect } = config;
-  const edges = { connect, connectKeys, authority, acknowledgements: new Acknowledgements() };
+  const edges = { connect, tunnels, connectKeys, ...authorities, acknowledgements: new Acknowledgements() };
   const services = { db, hub, creates, clock, ioTokens, pageTokenKey, master, contexts, platformId, ...edges };
   listeners = stack.use(await startListeners(services, { ...config, logger }));
   listeners.setServing(isConnected);
   stack.use(startWatchdog({ db, hub, logger, clock, lostAfterMs: config.lostAfterMs }));
   stack.use(startJanitor({ db, clock, logger }));
   stack.use(startImageJanitor({ db, contexts, clock, logger }));
-  stack.use(startKeyRotation({ ...services, logger, keyLifeMs }));
+  stack.use(startKeyRotation({ ...services, logger, keyLifeMs: connect.keyLifeMs }));
   stack.defer(() => hub.close(new AppError("Unavailable", "the api is stopping", { retryAfterMs: 500 })));
   const { port, httpPort } = listeners;
   logger.info({ port, httpPort, platformId: config.platformId }, "listening");

@@ -1,7 +1,9 @@
 // The api's settings: environment in, frozen typed object out.
-import { absolutePath, ConfigError, readEnv } from "@sallyport/appkit/env";
+import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appkit/env";
 import { z } from "zod";
-import { LOST_AFTER_MS } from "./domain/limits.ts";
+import type { PortRange } from "./domain/declared-port.ts";
+import { LOST_AFTER_MS, PUBLIC_PORT_REST_MS } from "./domain/limits.ts";
+import { domainProblems } from "./domain/public-domains.ts";
 import type { DatabaseAddress } from "./store/database.ts";
 
 export interface ApiConfig {
@@ -17,6 +19,7 @@ export interface ApiConfig {
   readonly gatewaySocket: string;
   readonly edgeSocket: string;
   readonly connect: ConnectConfig;
+  readonly tunnels: TunnelConfig;
   readonly platformId: string;
   /** A worker that was silent for so long is given up, where that needs no operator. */
   readonly lostAfterMs: number;
@@ -33,6 +36,39 @@ interface ConnectConfig {
   readonly keyLifeMs: number;
 }
 
+/** How declared ports are reached. */
+interface TunnelConfig {
+  /** Their hosts are `<label>.<domain>`. */
+  readonly domain: string;
+  readonly port: number;
+  /** Whether the platform's own authority vouches for these hosts; else edges have certificates of their own. */
+  readonly isLocal: boolean;
+  /** What clients of raw ports connect to: a name or an address. */
+  readonly rawHost: string;
+  /** Undefined: raw ports are not offered. */
+  readonly rawPorts: PortRange | undefined;
+  /** How long a raw port rests after its sandbox's end. */
+  readonly rawRestMs: number;
+}
+
+const domain = z
+  .string()
+  .regex(/^(?=.{1,200}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/, {
+    message: "must be a domain name in lower case",
+  });
+const port = intBetween(1, 65_535);
+
+/** "20000-20999"; empty for none. */
+const portRange = z.string().transform((text, context): PortRange | undefined => {
+  if (text === "") return undefined;
+  const [, from, to] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+  if (from === undefined || Number(from) < 1 || Number(from) > Number(to) || Number(to) > 65_535) {
+    context.addIssue("must be FROM-TO, e.g. 20000-20999, or empty for none");
+    return z.NEVER;
+  }
+  return { from: Number(from), to: Number(to) };
+});
+
 const hostAndPort = z
   .string()
   .regex(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, "must be host:port")
@@ -43,6 +79,7 @@ const hostAndPort = z
   .refine(({ port }) => port <= 65_535, "must have a port of at most 65535");
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
+const MAX_REST_MS = 7 * DAY_MS;
 
 const SHAPE = {
   DATABASE_URL: z
@@ -59,18 +96,8 @@ const SHAPE = {
   SALLYPORT_WORKER_SOCKET: absolutePath,
   SALLYPORT_GATEWAY_SOCKET: absolutePath,
   SALLYPORT_EDGE_SOCKET: absolutePath,
-  SALLYPORT_CONNECT_DOMAIN: z
-    .string()
-    .regex(/^(?=.{1,200}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/, {
-      message: "must be a domain name in lower case",
-    })
-    .prefault("localhost"),
-  SALLYPORT_CONNECT_PORT: z
-    .string()
-    .regex(/^\d{1,5}$/, "must be a port")
-    .transform(Number)
-    .refine((port) => port >= 1 && port <= 65_535, "must be 1 to 65535")
-    .prefault("7443"),
+  SALLYPORT_CONNECT_DOMAIN: domain.prefault("localhost"),
+  SALLYPORT_CONNECT_PORT: port.default(7_443),
   // Only whether there are any counts here; edges read them.
   SALLYPORT_CONNECT_CERT: absolutePath.optional(),
   SALLYPORT_CONNECT_KEY_DAYS: z
@@ -79,6 +106,15 @@ const SHAPE = {
     .transform(Number)
     .refine((days) => days >= 1 && days <= 365, "must be 1 to 365")
     .prefault("30"),
+  SALLYPORT_TUNNEL_DOMAIN: domain.prefault("localhost"),
+  SALLYPORT_TUNNEL_PORT: port.default(7_443),
+  SALLYPORT_TUNNEL_CERT: absolutePath.optional(),
+  SALLYPORT_TUNNEL_RAW_HOST: z
+    .string()
+    .regex(/^[a-z0-9:]([a-z0-9.:-]{0,251}[a-z0-9:])?$/, "must be a host name in lower case or an IP address")
+    .prefault("127.0.0.2"),
+  SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault("20000-20999"),
+  SALLYPORT_TUNNEL_RAW_REST_MS: intBetween(0, MAX_REST_MS).default(PUBLIC_PORT_REST_MS),
   SALLYPORT_LOST_AFTER_MS: z
     .string()
     .regex(/^\d{5,9}$/, "must be a number of milliseconds, at least 10000")
@@ -90,6 +126,9 @@ const SHAPE = {
 /** Reads the environment. Throws ConfigError with every problem at once. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): ApiConfig {
   const values = readEnv(SHAPE, env);
+  const names = { connect: values.SALLYPORT_CONNECT_DOMAIN, tunnels: values.SALLYPORT_TUNNEL_DOMAIN };
+  const problems = domainProblems({ ...names, rawHost: values.SALLYPORT_TUNNEL_RAW_HOST });
+  if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
     database: databaseOf(values),
     listen: values.SALLYPORT_API_LISTEN,
@@ -104,6 +143,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
       port: values.SALLYPORT_CONNECT_PORT,
       isLocal: values.SALLYPORT_CONNECT_CERT === undefined,
       keyLifeMs: values.SALLYPORT_CONNECT_KEY_DAYS * DAY_MS,
+    }),
+    tunnels: Object.freeze({
+      domain: values.SALLYPORT_TUNNEL_DOMAIN,
+      port: values.SALLYPORT_TUNNEL_PORT,
+      isLocal: values.SALLYPORT_TUNNEL_CERT === undefined,
+      rawHost: values.SALLYPORT_TUNNEL_RAW_HOST,
+      rawPorts: values.SALLYPORT_TUNNEL_RAW_PORTS,
+      rawRestMs: values.SALLYPORT_TUNNEL_RAW_REST_MS,
     }),
     platformId: values.SALLYPORT_PLATFORM_ID,
     lostAfterMs: values.SALLYPORT_LOST_AFTER_MS,

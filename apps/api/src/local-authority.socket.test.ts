@@ -187,7 +187,8 @@ describe("the local authority", () => {
 
   it("is none where the operator has certificates", async () => {
     const connectConfig = { ...api.config.connect, domain: "connect.example.com", isLocal: false };
-    await using other = await startTestApi({ connect: connectConfig });
+    const tunnels = { ...api.config.tunnels, domain: "tunnels.example.net", isLocal: false };
+    await using other = await startTestApi({ connect: connectConfig, tunnels });
     expect(await refusal(authority(other))).toMatchObject({ code: "FailedPrecondition" });
     expect(await refusal(issue(HOST, spki(pair()), other))).toMatchObject({ code: "FailedPrecondition" });
   });

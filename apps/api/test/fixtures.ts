@@ -67,6 +67,14 @@ export async function freshConfig(database: TestDatabase): Promise<{ config: Api
     gatewaySocket: join(directory, "gateway.sock"),
     edgeSocket: join(directory, "edge.sock"),
     connect: { domain: "localhost", port: 7_443, isLocal: true, keyLifeMs: 30 * 86_400_000 },
+    tunnels: {
+      domain: "localhost",
+      port: 7_443,
+      isLocal: true,
+      rawHost: "127.0.0.2",
+      rawPorts: { from: 20_000, to: 20_999 },
+      rawRestMs: 600_000,
+    },
     platformId: PLATFORM_ID,
     lostAfterMs: 300_000,
   };

@@ -43,6 +43,8 @@ export {
   RotateConnectKeyResponse,
   SetWorkspaceQuotaRequest,
   SetWorkspaceQuotaResponse,
+  SetWorkspaceTokenRulesRequest,
+  SetWorkspaceTokenRulesResponse,
   Worker,
   WorkerStatus,
   Workspace,

@@ -49,6 +49,12 @@ export const LOST_AFTER_MS = 300_000;
 export const NETWORK_WAIT_MS = 10_000;
 /** Resolvers that a create may name. */
 export const MAX_RESOLVERS = 3;
+/** Ports that a create may declare, of all kinds. */
+export const MAX_DECLARED_PORTS = 16;
+/** CIDRs of those who may come to a sandbox. */
+export const MAX_INBOUND_CIDRS = 64;
+/** How long a public port rests after its sandbox has ended, before another gets it. */
+export const PUBLIC_PORT_REST_MS = 600_000;
 /** CIDRs that one machine may call its own. */
 export const MAX_MACHINE_ADDRESSES = 1_024;
 

@@ -1,5 +1,6 @@
 // What a sandbox is to the services: what was asked for, what the worker needs, what callers see.
 import type { NetworkPolicy } from "@sallyport/policy";
+import type { DeclaredPort } from "./declared-port.ts";
 import type { Outcome, SandboxState, Wish } from "./instance-state.ts";
 import { DISK_MIB } from "./limits.ts";
 import type { NumberedRules } from "./network.ts";
@@ -29,6 +30,12 @@ export interface CreateSandboxInput {
   readonly sleepAfterMs: number | undefined;
   readonly diskMiB: number | undefined;
   readonly dns: readonly string[];
+  readonly encryptedPorts: readonly number[];
+  readonly h2Ports: readonly number[];
+  readonly unencryptedPorts: readonly number[];
+  readonly proxyProtocolPorts: readonly number[];
+  /** CIDRs; undefined for everybody. */
+  readonly inbound: readonly string[] | undefined;
   readonly waitMs: number;
 }
 
@@ -102,6 +109,10 @@ export interface Sandbox {
   readonly diskMiB: number;
   readonly asleep: boolean;
   readonly dns: readonly string[];
+  /** What its create declared, by port. */
+  readonly ports: readonly DeclaredPort[];
+  /** CIDRs of those who may come; undefined for everybody. */
+  readonly inbound: readonly string[] | undefined;
   /** Numbers its newest policy. */
   readonly networkGeneration: number;
   /** The kernel has not got it yet. */

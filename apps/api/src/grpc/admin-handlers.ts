@@ -9,6 +9,7 @@ import {
   createWorkspace,
   platformStatus,
   revokeToken,
+  setTokenRules,
 } from "../services/admin.ts";
 import type { ServiceDeps } from "../services/deps.ts";
 import { allEdges, localAuthority } from "../services/edges.ts";
@@ -46,6 +47,9 @@ export function adminService(deps: ServiceDeps): BoundService {
       const { workspace, memoryMib: memoryMiB, diskMib: diskMiB, sandboxes, cpuMillis, createsPerMinute } = request;
       const change = { sandboxes, cpuMillis, memoryMiB, diskMiB, createsPerMinute };
       return { quota: toQuota(await setWorkspaceQuota(deps, workspace, change)) };
+    },
+    async setWorkspaceTokenRules(request) {
+      return setTokenRules(deps, request);
     },
     async grantCidr(request) {
       const { cidrs } = await grantCidr(deps, request.workspace, request.cidr);

@@ -8,7 +8,7 @@ import type {
   Route,
   WatchRoutesResponse,
 } from "@sallyport/contracts";
-import { RouteState as StateCode } from "@sallyport/contracts";
+import { EdgeKind as EdgeKindCode, RouteState as StateCode } from "@sallyport/contracts";
 import type { SandboxState } from "../domain/instance-state.ts";
 import { sandboxState } from "../domain/instance-state.ts";
 import type { CreatedToken, CreateTokenInput } from "../services/connect-tokens.ts";
@@ -17,6 +17,7 @@ import type { RoutesPart } from "../services/watch-routes.ts";
 import type { ConnectKeyRow } from "../store/connect-keys.ts";
 import type { ConnectTokenRow } from "../store/connect-tokens.ts";
 import type { RouteRow } from "../store/routes.ts";
+import { toInbound, toTunnelRoute } from "./convert-tunnel.ts";
 
 const ROUTE_STATES: Readonly<Record<SandboxState, StateCode>> = {
   pending: StateCode.STARTING,
@@ -44,13 +45,20 @@ export function toRoutesPart(platformId: string, part: RoutesPart): WatchRoutesR
   return { platformId, revision, reset, complete, keySet, revoked, routes: part.routes.map(toRoute) };
 }
 
-function toRoute({ sandboxId, workspaceId, instanceId, wish, observed, tokenEpoch, endedAt }: RouteRow): Route {
+function toRoute({ wish, observed, tunnels, inbound, ...route }: RouteRow): Route {
   const state = ROUTE_STATES[sandboxState(wish, observed)];
-  return { sandboxId, workspaceId, instanceId, state, gateway: "", tokenEpoch, endedAt };
+  return {
+    ...route,
+    state,
+    gateway: "",
+    tunnels: tunnels.map(toTunnelRoute),
+    inboundCidrAllowlist: toInbound(inbound),
+  };
 }
 
-export function toEdge({ id, seenAt, isStale, revision, newestRevision }: EdgeView): Edge {
-  return { id, lastSeenAt: seenAt, stale: isStale, revision, newestRevision };
+export function toEdge({ id, kind, seenAt, isStale, revision, newestRevision }: EdgeView): Edge {
+  const code = kind === "tunnel" ? EdgeKindCode.TUNNEL : EdgeKindCode.CONNECT;
+  return { id, kind: code, lastSeenAt: seenAt, stale: isStale, revision, newestRevision };
 }
 
 export function toConnectKey({ keyId, createdAt, isSigning, retiredAt }: ConnectKeyRow): ConnectKey {

@@ -22,6 +22,7 @@ import type { ApiTokenRow } from "../store/api-tokens.ts";
 import type { WorkerStatusRow } from "../store/workers.ts";
 import type { WorkspaceRow } from "../store/workspaces.ts";
 import { fromNetworkPolicy, toNetworkPolicy } from "./convert-network.ts";
+import { toDeclaredPort, toInbound } from "./convert-tunnel.ts";
 
 const STATES: Readonly<Record<SandboxState, SandboxStateCode>> = {
   pending: SandboxStateCode.PENDING,
@@ -62,6 +63,11 @@ export function fromCreateRequest(request: CreateSandboxRequest): CreateSandboxI
     sleepAfterMs: request.sleepAfterMs,
     diskMiB: request.diskMib,
     dns: request.dns,
+    encryptedPorts: request.encryptedPorts,
+    h2Ports: request.h2Ports,
+    unencryptedPorts: request.unencryptedPorts,
+    proxyProtocolPorts: request.proxyProtocolPorts,
+    inbound: request.inboundCidrAllowlist?.cidrs,
     network: request.network === undefined ? undefined : fromNetworkPolicy(request.network),
   };
 }
@@ -91,6 +97,8 @@ export function toSandbox(sandbox: Sandbox): SandboxMessage {
     diskMib: sandbox.diskMiB,
     asleep: sandbox.asleep,
     dns: [...sandbox.dns],
+    ports: sandbox.ports.map(toDeclaredPort),
+    inboundCidrAllowlist: toInbound(sandbox.inbound),
     networkGeneration: sandbox.networkGeneration,
     networkPending: sandbox.networkPending,
   };

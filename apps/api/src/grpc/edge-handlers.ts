@@ -8,12 +8,14 @@ import { Certificates } from "../services/edges.ts";
 import { leaveEdge } from "../services/leave-edge.ts";
 import { watchRoutes } from "../services/watch-routes.ts";
 import { toRoutesPart } from "./convert-connect.ts";
+import { fromEdgeKind } from "./convert-tunnel.ts";
 
 export function edgeService(deps: ServiceDeps): BoundService {
   const certificates = new Certificates(() => deps.clock.monotonicMs());
   return bindService(EdgeServiceService, {
     async *watchRoutes(request, context) {
-      for await (const part of watchRoutes(deps, request, context.signal)) yield toRoutesPart(deps.platformId, part);
+      const wanted = { ...request, kind: fromEdgeKind(request.kind) };
+      for await (const part of watchRoutes(deps, wanted, context.signal)) yield toRoutesPart(deps.platformId, part);
     },
     async acknowledgeRoutes(request) {
       await deps.acknowledgements.note(deps, request);

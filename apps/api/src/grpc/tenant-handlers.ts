@@ -8,6 +8,7 @@ import { createToken, listTokens, revokeAllTokens, revokeToken } from "../servic
 import { createSandbox } from "../services/create-sandbox.ts";
 import type { ServiceDeps } from "../services/deps.ts";
 import { explainDestination } from "../services/explain-destination.ts";
+import { listTunnels } from "../services/list-tunnels.ts";
 import { getUsage } from "../services/quota.ts";
 import {
   getIoAccess,
@@ -24,6 +25,7 @@ import { watchEvents } from "../services/watch-events.ts";
 import { fromCreateRequest, toIoAccess, toQuota, toSandbox, toSandboxEvent } from "./convert.ts";
 import { fromCreateToken, toCreatedToken, toTokenInfo } from "./convert-connect.ts";
 import { fromNetworkPolicy } from "./convert-network.ts";
+import { toTunnels } from "./convert-tunnel.ts";
 
 export function sandboxService(deps: ServiceDeps): BoundService {
   return bindService(SandboxServiceService, {
@@ -98,6 +100,9 @@ export function sandboxService(deps: ServiceDeps): BoundService {
     },
     async revokeConnectToken(request, context) {
       return { staleEdges: [...(await revokeToken(workspaceOf(context), deps, request, context.signal))] };
+    },
+    async listTunnels(request, context) {
+      return toTunnels(await listTunnels(workspaceOf(context), deps, request, context.signal));
     },
     async revokeConnectTokens(request, context) {
       return { staleEdges: [...(await revokeAllTokens(workspaceOf(context), deps, request, context.signal))] };

@@ -9,7 +9,7 @@ import { countLivingSandboxes } from "../store/sandboxes.ts";
 import type { WorkerStatusRow } from "../store/workers.ts";
 import { listWorkers } from "../store/workers.ts";
 import type { WorkspaceRow } from "../store/workspaces.ts";
-import { findWorkspaceByName, insertWorkspace, listWorkspaces } from "../store/workspaces.ts";
+import { findWorkspaceByName, insertWorkspace, listWorkspaces, writeRefusesUserData } from "../store/workspaces.ts";
 import { checkId, checkLabel } from "./check.ts";
 import type { ServiceDeps } from "./deps.ts";
 
@@ -53,6 +53,17 @@ export async function revokeToken(deps: ServiceDeps, id: string): Promise<ApiTok
   return apiTokenById(deps, id);
 }
 
+/** What connect tokens of a workspace may be; what is undefined stays. Throws NotFound, InvalidArgument. */
+export async function setTokenRules(
+  deps: ServiceDeps,
+  request: { readonly workspace: string; readonly refuseUserMetadataAtTunnels?: boolean | undefined },
+): Promise<{ readonly refuseUserMetadataAtTunnels: boolean }> {
+  const { id } = await workspaceNamed(deps, request.workspace, "workspace");
+  return {
+    refuseUserMetadataAtTunnels: await writeRefusesUserData(id, deps.db, request.refuseUserMetadataAtTunnels),
+  };
+}
+
 export interface PlatformStatus {
   readonly platformId: string;
   readonly livingSandboxes: number;
@@ -64,10 +75,10 @@ export async function platformStatus(deps: ServiceDeps): Promise<PlatformStatus>
   return { platformId: deps.platformId, livingSandboxes, workers };
 }
 
-async function workspaceNamed(deps: ServiceDeps, name: string): Promise<WorkspaceRow> {
-  const workspace = await findWorkspaceByName(deps.db, checkLabel("workspace_name", name));
+async function workspaceNamed(deps: ServiceDeps, name: string, field = "workspace_name"): Promise<WorkspaceRow> {
+  const workspace = await findWorkspaceByName(deps.db, checkLabel(field, name));
   if (workspace !== undefined) return workspace;
-  throw new AppError("NotFound", `there is no workspace "${name}"`, { field: "workspace_name" });
+  throw new AppError("NotFound", `there is no workspace "${name}"`, { field });
 }
 
 async function apiTokenById(deps: ServiceDeps, id: string): Promise<ApiTokenRow> {

@@ -19,7 +19,7 @@ export async function publishAssertionKey(
 ): Promise<void> {
   const jwk = await checkJwk(request.jwk);
   const { edgeId } = request;
-  await meetEdge(deps, edgeId);
+  await meetEdge(deps, edgeId, "connect");
   const isTaken = await inTransaction(deps.db, async (tx) => {
     if (!(await putAssertionKey(tx, edgeId, jwk))) return false;
     await trimAssertionKeys(tx, edgeId, MAX_ASSERTION_KEYS_PER_EDGE);

@@ -1,6 +1,7 @@
 // Judges what a create asks for, field by field, before anything is written. The policy waits for the workspace's grants.
 import { createHash } from "node:crypto";
 import { invalidArgument } from "@sallyport/appkit/errors";
+import type { DeclaredPort } from "../domain/declared-port.ts";
 import {
   CPU_MILLIS,
   DEFAULT_APP_NAME,
@@ -19,6 +20,7 @@ import {
 import { characterCount, hasControlCharacters, isEnvName, isImageName, quotedName } from "../domain/names.ts";
 import type { CreateSandboxInput, InstanceSpec, PtySize } from "../domain/sandbox.ts";
 import { checkLabel, checkNumber, checkOptional, checkTags, checkWait } from "./check.ts";
+import { checkInbound, checkPorts } from "./check-ports.ts";
 import { assertMode } from "./network-policy.ts";
 import { checkDns } from "./resolvers.ts";
 
@@ -32,6 +34,9 @@ export interface CheckedCreate {
   readonly name: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly spec: Omit<InstanceSpec, "imageDigest" | "pids" | "network" | "uid" | "gid" | "workdir">;
+  readonly ports: readonly DeclaredPort[];
+  /** CIDRs of those who may come; undefined for everybody. */
+  readonly inbound: readonly string[] | undefined;
   /** The image's when undefined. */
   readonly workdir: string | undefined;
   readonly waitMs: number;
@@ -62,6 +67,8 @@ export function checkCreate(input: CreateSandboxInput): CheckedCreate {
       pty: input.pty === undefined ? undefined : checkPty(input.pty, command),
       dns: checkDns(input.dns),
     },
+    ports: checkPorts(input),
+    inbound: checkInbound(input.inbound),
     waitMs: checkWait(input.waitMs),
   };
 }
@@ -149,8 +156,11 @@ function hashOf(input: CreateSandboxInput): Buffer {
   // Releases before knew none of these: without them, a retry across the upgrade finds its own key.
   const isLate = tags.length > 0 || late.some((value) => value !== null);
   const known = isLate ? [...content, late, tags] : content;
-  const { dns } = input;
+  const { dns, encryptedPorts, h2Ports, unencryptedPorts, proxyProtocolPorts, inbound } = input;
+  const withDns = dns.length > 0 ? [...known, { dns }] : known;
+  const lists = { encryptedPorts, h2Ports, unencryptedPorts, proxyProtocolPorts };
+  const isReachable = inbound !== undefined || Object.values(lists).some((list) => list.length > 0);
   return createHash("sha256")
-    .update(JSON.stringify(dns.length > 0 ? [...known, { dns }] : known))
+    .update(JSON.stringify(isReachable ? [...withDns, { ...lists, inbound: inbound ?? null }] : withDns))
     .digest();
 }

@@ -31,9 +31,10 @@ import { readHead } from "../store/routes.ts";
 import { appendEvents } from "../store/sandbox-events.ts";
 import { sandboxTopic } from "../store/topics.ts";
 import { checkId, checkNumber } from "./check.ts";
-import type { ConnectAddress, ServiceDeps } from "./deps.ts";
+import type { ServiceDeps } from "./deps.ts";
 import { staleEdges } from "./edge-acknowledgements.ts";
 import { getSandbox } from "./sandboxes.ts";
+import { hostUrl } from "./urls.ts";
 
 export interface CreateTokenInput {
   readonly sandboxId: string;
@@ -72,7 +73,15 @@ export async function createToken(
   const expiresAt = new Date(Math.floor((nowMs + lifeMs) / 1_000) * 1_000);
   const id = newId("connectToken");
   const { embed } = input;
-  const row = { id, sandboxId, port, embed, createdAt: new Date(nowMs), expiresAt };
+  const row = {
+    id,
+    sandboxId,
+    port,
+    embed,
+    createdAt: new Date(nowMs),
+    expiresAt,
+    hasUserData: userMetadata !== undefined,
+  };
   const { epoch, keyId, ...made } = await insert(workspaceId, deps, row);
   const key = await deps.connectKeys.open(keyId);
   const request = { id, sandboxId, workspaceId, port, userMetadata, epoch, expiresInMs: lifeMs, embed };
@@ -81,9 +90,9 @@ export async function createToken(
   return {
     tokenId: id,
     token,
-    url: urlOf(deps.connect, sandboxId),
+    url: hostUrl(`${sandboxId}.${deps.connect.domain}`, deps.connect.port),
     expiresAt,
-    warnings: warningsOf(input, made, expiresAt),
+    warnings: [...warningsOf(input, made, expiresAt), ...tunnelWarnings(row, made)],
     caPem: (await deps.authority.certificate())?.certificatePem ?? "",
   };
 }
@@ -122,7 +131,25 @@ async function insert(
       },
     );
   }
+  if (row.hasUserData && made.hasTunnel && made.refusesUserData) {
+    const problem = `user_metadata: a tunnel leads to port ${port} as well, and the workspace takes none there`;
+    throw new AppError("FailedPrecondition", problem, {
+      field: "user_metadata",
+      hint: "leave it out, choose a port that was not declared, or have an operator change the workspace's rules of tokens",
+    });
+  }
   throw new AppError("Unavailable", "no key signs connect tokens", { retryAfterMs: 1_000 });
+}
+
+/** Law 23: what comes by the tunnel may say anything of who it is. */
+function tunnelWarnings(
+  { hasUserData, port }: Pick<NewRow, "hasUserData" | "port">,
+  { hasTunnel }: Pick<InsertedToken, "hasTunnel">,
+): string[] {
+  if (!hasUserData || !hasTunnel) return [];
+  return [
+    `a tunnel leads to port ${port} as well, past the connect-proxy: an app must trust the signed assertion alone, not X-Verified-User-Data`,
+  ];
 }
 
 /** Throws InvalidArgument that names the member at fault. */
@@ -134,11 +161,6 @@ function checkUserMetadata(value: unknown): Json | undefined {
     if (!(error instanceof ConnectTokenError)) throw error;
     throw new AppError("InvalidArgument", error.message, { field: error.field, cause: error });
   }
-}
-
-/** Without a slash at the end. */
-function urlOf({ domain, port }: ConnectAddress, sandboxId: string): string {
-  return `https://${sandboxId}.${domain}${port === 443 ? "" : `:${port}`}`;
 }
 
 /** What of the request will surprise. */

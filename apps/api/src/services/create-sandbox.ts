@@ -17,9 +17,10 @@ import { findSandbox, findSandboxByName, insertSandbox } from "../store/sandboxe
 import { sandboxTopic, workerTopic } from "../store/topics.ts";
 import type { ImageCandidate } from "../store/workers.ts";
 import { isAnyWorkerConnected, lockCandidates } from "../store/workers.ts";
+import { allocateTunnels } from "./allocate-tunnels.ts";
 import type { CheckedCreate } from "./check-create.ts";
 import { checkCreate } from "./check-create.ts";
-import type { ServiceDeps } from "./deps.ts";
+import type { ServiceDeps, TunnelAddress } from "./deps.ts";
 import type { IoAccess } from "./io-access.ts";
 import { ioAccessOf } from "./io-access.ts";
 import { judgePolicy } from "./network-policy.ts";
@@ -66,10 +67,10 @@ async function commitInTurn(
   signal: AbortSignal,
 ): Promise<Committed> {
   using _place = await deps.creates.enter(signal);
-  return await inTransaction(deps.db, (tx) => commit(workspaceId, tx, checked));
+  return await inTransaction(deps.db, (tx) => commit(workspaceId, tx, deps.tunnels, checked));
 }
 
-async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Promise<Committed> {
+async function commit(workspaceId: string, tx: Db, address: TunnelAddress, checked: CheckedCreate): Promise<Committed> {
   const sandboxId = newId("sandbox");
   const { appName, requestHash } = checked;
   const claim = { key: checked.idempotencyKey, requestHash, sandboxId, appName };
@@ -81,6 +82,7 @@ async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Prom
   if (checked.name !== undefined) await checkNameIsFree(workspaceId, tx, appName, checked.name);
   await checkQuota(workspaceId, tx, start.quota, checked.spec);
   const image = await resolveImage(workspaceId, tx, checked.image);
+  const tunnels = await allocateTunnels(tx, address, sandboxId, checked.ports);
   const worker = await findPlace(tx, image, checked);
   await insertSandbox(workspaceId, tx, {
     sandboxId,
@@ -91,6 +93,8 @@ async function commit(workspaceId: string, tx: Db, checked: CheckedCreate): Prom
     network: policy,
     name: checked.name,
     tags: checked.tags,
+    inbound: checked.inbound,
+    tunnels,
     spec: {
       ...checked.spec,
       env: [...new Map([...image.defaults.env, ...checked.spec.env])],

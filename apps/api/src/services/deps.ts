@@ -1,5 +1,6 @@
 // What use-cases are given: wired once in app.ts, replaced at will in tests.
 import type { Clock } from "@sallyport/appkit/clock";
+import type { PortRange } from "../domain/declared-port.ts";
 import type { Db } from "../store/database.ts";
 import type { BuildContexts } from "./build-contexts.ts";
 import type { ConnectKeys } from "./connect-keys.ts";
@@ -16,6 +17,17 @@ export interface ConnectAddress {
   readonly port: number;
 }
 
+/** Where declared ports are reached: `https://<label>.<domain>:<port>`, raw ones at `rawHost` besides. */
+export interface TunnelAddress {
+  readonly domain: string;
+  readonly port: number;
+  readonly rawHost: string;
+  /** Undefined: raw ports are not offered. */
+  readonly rawPorts: PortRange | undefined;
+  /** How long a raw port rests after its sandbox's end. */
+  readonly rawRestMs: number;
+}
+
 export interface ServiceDeps {
   readonly db: Db;
   readonly hub: WakeHub;
@@ -30,6 +42,10 @@ export interface ServiceDeps {
   readonly platformId: string;
   readonly connect: ConnectAddress;
   readonly connectKeys: ConnectKeys;
+  /** Of the connect domain. */
   readonly authority: LocalAuthority;
+  readonly tunnels: TunnelAddress;
+  /** Of the tunnel domain; the same one where that is the connect domain. */
+  readonly tunnelAuthority: LocalAuthority;
   readonly acknowledgements: Acknowledgements;
 }

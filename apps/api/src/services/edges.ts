@@ -1,10 +1,11 @@
 // Edges, as the operator sees them, and the certificates that they ask for.
 import { AppError } from "@sallyport/appkit/errors";
-import { isId } from "@sallyport/contracts";
+import { isId, isTunnelLabel } from "@sallyport/contracts";
 import { CERTIFICATE_RATE, STRANGE_CERTIFICATE_RATE } from "../domain/limits.ts";
 import type { EdgeRow } from "../store/edges.ts";
 import { listEdges } from "../store/edges.ts";
 import { isRouted, readHead } from "../store/routes.ts";
+import { isLivingLabel } from "../store/tunnels.ts";
 import type { ServiceDeps } from "./deps.ts";
 import type { Leaf } from "./local-authority.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -19,12 +20,24 @@ export async function allEdges(deps: ServiceDeps): Promise<readonly EdgeView[]> 
   return edges.map((edge) => ({ ...edge, newestRevision }));
 }
 
-/** Throws FailedPrecondition where public authorities vouch for the connect domain. */
+/**
+ * What clients must trust: of both domains, where both have an authority of ours and it is not the same; the fingerprint
+ * is the first one's. Throws FailedPrecondition where public authorities vouch for both.
+ */
 export async function localAuthority(deps: ServiceDeps) {
-  const certificate = await deps.authority.certificate();
-  const { domain } = deps.authority;
-  if (certificate !== undefined) return { ...certificate, domains: [domain] };
-  throw new AppError("FailedPrecondition", `certificates of ${domain} do not come from a local authority`, {
+  const { authority, tunnelAuthority } = deps;
+  const connect = await authority.certificate();
+  const tunnels = await tunnelAuthority.certificate();
+  const found = [
+    { domain: authority.domain, certificate: connect },
+    { domain: tunnelAuthority.domain, certificate: tunnels },
+  ].flatMap(({ domain, certificate }) => (certificate === undefined ? [] : [{ domain, ...certificate }]));
+  const [first] = found;
+  if (first !== undefined) {
+    const certificatePem = [...new Set(found.map((each) => each.certificatePem))].join("");
+    return { certificatePem, fingerprint: first.fingerprint, domains: [...new Set(found.map(({ domain }) => domain))] };
+  }
+  throw new AppError("FailedPrecondition", `certificates of ${authority.domain} do not come from a local authority`, {
     hint: "whoever issued them is who clients must trust",
   });
 }
@@ -39,18 +52,24 @@ export class Certificates {
     this.#strange = new RateLimit(STRANGE_CERTIFICATE_RATE, nowMs);
   }
 
-  /** Throws InvalidArgument, FailedPrecondition, ResourceExhausted. */
+  /** Throws InvalidArgument, NotFound (the label of no living tunnel), FailedPrecondition, ResourceExhausted. */
   async issue(
     deps: ServiceDeps,
     request: { readonly edgeId: string; readonly host: string; readonly publicKey: Uint8Array },
   ): Promise<Leaf> {
-    const [sandboxId = ""] = request.host.split(".", 1);
-    const isKnown = isId("sandbox", sandboxId) && (await isRouted(deps.db, sandboxId));
+    const [label = ""] = request.host.split(".", 1);
+    const isTunnel = isTunnelLabel(label);
+    const isKnown = isTunnel
+      ? await isLivingLabel(deps.db, label)
+      : isId("sandbox", label) && (await isRouted(deps.db, label));
     const waitMs = (isKnown ? this.#known : this.#strange).take();
     if (waitMs > 0) {
       throw new AppError("ResourceExhausted", "too many certificates at once", { retryAfterMs: waitMs });
     }
-    await meetEdge(deps, request.edgeId);
-    return deps.authority.issue(request);
+    await meetEdge(deps, request.edgeId, isTunnel ? "tunnel" : "connect");
+    if (!isTunnel) return deps.authority.issue(request);
+    // No stranger can guess a label, so a refusal tells of nothing that exists.
+    if (!isKnown) throw new AppError("NotFound", "host: there is no such tunnel", { field: "host" });
+    return deps.tunnelAuthority.issue(request);
   }
 }

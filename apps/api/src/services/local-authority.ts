@@ -1,4 +1,4 @@
-// The platform's own certificate authority for its connect domain, where no public one vouches for it. It can vouch for
+// The platform's own certificate authority for its connect domain or its tunnel domain, where no public one vouches for it. It can vouch for
 // nothing else (RFC 5280, 4.2.1.10), whoever trusts it, and for no other authority. Edges keep their keys to themselves.
 import { createHash, createPublicKey, randomBytes, webcrypto } from "node:crypto";
 // What the library's container needs, before the library.
@@ -6,7 +6,6 @@ import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import type { Clock } from "@sallyport/appkit/clock";
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
-import { isId } from "@sallyport/contracts";
 import type { StoredAuthority } from "../store/authorities.ts";
 import { findAuthority, insertAuthority, lockAuthorities } from "../store/authorities.ts";
 import type { Db } from "../store/database.ts";
@@ -33,7 +32,7 @@ export interface Leaf {
   readonly expiresAt: Date;
 }
 
-/** What vouches for the hosts of the connect domain. */
+/** What vouches for the hosts of a domain. */
 export interface LocalAuthority {
   readonly domain: string;
   /** The authority's own certificate; undefined where public ones vouch for the domain. */
@@ -42,7 +41,7 @@ export interface LocalAuthority {
   issue(request: { readonly host: string; readonly publicKey: Uint8Array }): Promise<Leaf>;
 }
 
-/** For a connect domain whose certificates come from elsewhere. */
+/** For a domain whose certificates come from elsewhere. */
 export function foreignAuthority(domain: string): LocalAuthority {
   return {
     domain,
@@ -52,6 +51,16 @@ export function foreignAuthority(domain: string): LocalAuthority {
       return Promise.reject(new AppError("FailedPrecondition", problem, { hint: "the edge has files of its own" }));
     },
   };
+}
+
+/** Whose hosts an authority vouches for. */
+export interface AuthorityScope {
+  /** By which it is found again. */
+  readonly name: string;
+  readonly domain: string;
+  /** What the first label of a host must be, and for people. */
+  readonly isLabel: (label: string) => boolean;
+  readonly labelRule: string;
 }
 
 interface AuthorityDeps {
@@ -66,32 +75,33 @@ interface Opened {
   readonly key: webcrypto.CryptoKey;
 }
 
-/** Opens the authority of this domain that this master key sealed, or makes one. */
-export async function openLocalAuthority(deps: AuthorityDeps, domain: string): Promise<LocalAuthority> {
-  let opened = await open(deps, domain);
+/** Opens the authority of this name that this master key sealed, or makes one. */
+export async function openLocalAuthority(deps: AuthorityDeps, scope: AuthorityScope): Promise<LocalAuthority> {
+  const { domain } = scope;
+  let opened = await open(deps, scope);
   const current = async (): Promise<Opened> => {
-    if (opened.stored.expiresAt.getTime() - deps.clock.now() < AUTHORITY_REST_MS) opened = await open(deps, domain);
+    if (opened.stored.expiresAt.getTime() - deps.clock.now() < AUTHORITY_REST_MS) opened = await open(deps, scope);
     return opened;
   };
   return {
     domain,
     certificate: async () => (await current()).stored,
     async issue({ host, publicKey }) {
-      checkHost(host, domain);
+      checkHost(host, scope);
       checkPublicKey(publicKey);
       return issueLeaf(await current(), { host, publicKey, nowMs: deps.clock.now() });
     },
   };
 }
 
-async function open(deps: AuthorityDeps, domain: string): Promise<Opened> {
+async function open(deps: AuthorityDeps, { name, domain }: AuthorityScope): Promise<Opened> {
   const { db, master, clock } = deps;
   const goodUntil = new Date(clock.now() + AUTHORITY_REST_MS);
   const stored = await inTransaction(db, async (tx) => {
     await lockAuthorities(tx);
-    const found = await findAuthority(tx, { name: nameOf(domain), masterKeyId: master.id, goodUntil });
+    const found = await findAuthority(tx, { name, masterKeyId: master.id, goodUntil });
     if (found !== undefined) return found;
-    const made = await makeAuthority(deps, domain);
+    const made = await makeAuthority(deps, name, domain);
     await insertAuthority(tx, made);
     return made;
   });
@@ -100,7 +110,7 @@ async function open(deps: AuthorityDeps, domain: string): Promise<Opened> {
   return { stored, certificate: new x509.X509Certificate(stored.certificatePem), key };
 }
 
-async function makeAuthority({ master, clock }: AuthorityDeps, domain: string): Promise<StoredAuthority> {
+async function makeAuthority({ master, clock }: AuthorityDeps, name: string, domain: string): Promise<StoredAuthority> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
   const nowMs = clock.now();
   const expiresAt = new Date(nowMs + AUTHORITY_LIFE_MS);
@@ -123,7 +133,7 @@ async function makeAuthority({ master, clock }: AuthorityDeps, domain: string): 
   const pkcs8 = new Uint8Array(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey));
   return {
     fingerprint,
-    name: nameOf(domain),
+    name,
     certificatePem: `${certificate.toString("pem").trim()}\n`,
     masterKeyId: master.id,
     sealedPrivateKey: master.seal(pkcs8, contextOf(fingerprint)),
@@ -162,10 +172,10 @@ async function issueLeaf(
 }
 
 /** Whether it is there or not: a certificate tells strangers nothing of what exists. */
-function checkHost(host: string, domain: string): void {
-  const [id = "", ...rest] = host.split(".");
-  if (isId("sandbox", id) && rest.join(".") === domain) return;
-  throw invalidArgument("host", `must be the id of a sandbox and ".${domain}"`);
+function checkHost(host: string, { domain, isLabel, labelRule }: AuthorityScope): void {
+  const [label = "", ...rest] = host.split(".");
+  if (isLabel(label) && rest.join(".") === domain) return;
+  throw invalidArgument("host", `must be ${labelRule} and ".${domain}"`);
 }
 
 function checkPublicKey(publicKey: Uint8Array): void {
@@ -207,10 +217,6 @@ function newSerial(): string {
   const bytes = randomBytes(SERIAL_BYTES);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes.toString("hex");
-}
-
-function nameOf(domain: string): string {
-  return `connect ${domain}`;
 }
 
 function contextOf(fingerprint: string): string {

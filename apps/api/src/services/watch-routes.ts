@@ -1,6 +1,7 @@
 // The truth down to edges: everything at once or what is newer than they have, then changes as they commit, and each
 // second a sign of life with the newest number.
 import { AppError, invalidArgument } from "@sallyport/appkit/errors";
+import type { EdgeKind } from "../domain/edge-kind.ts";
 import { ENDED_ROUTE_LIFE_MS, MAX_EDGES } from "../domain/limits.ts";
 import { acknowledge, registerEdge, touchEdge } from "../store/edges.ts";
 import type { ChangesPage, RevocationRow, RouteRow } from "../store/routes.ts";
@@ -29,6 +30,8 @@ export interface RoutesPart {
 
 export interface WatchRoutesRequest {
   readonly edgeId: string;
+  /** Undefined for one that this release does not know. */
+  readonly kind: EdgeKind | undefined;
   readonly sinceRevision: number;
 }
 
@@ -40,12 +43,14 @@ export async function* watchRoutes(
 ): AsyncGenerator<RoutesPart, void, undefined> {
   const edgeId = checkEdgeId(request.edgeId);
   const since = checkRevision("since_revision", request.sinceRevision);
+  const { kind } = request;
+  if (kind === undefined) throw invalidArgument("kind", "is no kind of edge that this platform knows");
   using subscription = deps.hub.subscribe(ROUTES_TOPIC);
   const start = await readChanges(deps.db, since, 1);
   let reset = since < start.floor || since > start.head;
   let told = reset ? 0 : since;
   // What it has is what it acts on, from before this stream.
-  await register(deps, edgeId, told);
+  await register(deps, { id: edgeId, kind, revision: told });
   deps.acknowledgements.forget(edgeId);
   let toldKeys = told;
   let isSnapshot = reset;
@@ -91,8 +96,8 @@ function partOf(
   };
 }
 
-async function register(deps: ServiceDeps, id: string, revision: number | undefined): Promise<void> {
-  if (await registerEdge(deps.db, { id, revision }, MAX_EDGES)) return;
+async function register(deps: ServiceDeps, edge: Parameters<typeof registerEdge>[1]): Promise<void> {
+  if (await registerEdge(deps.db, edge, MAX_EDGES)) return;
   throw new AppError("ResourceExhausted", `there are ${MAX_EDGES} edges already`, {
     field: "edge_id",
     hint: "an edge keeps its id over restarts; those that are silent are forgotten after a day",
@@ -100,8 +105,8 @@ async function register(deps: ServiceDeps, id: string, revision: number | undefi
 }
 
 /** Takes note that an edge that has shown itself is there. */
-export function meetEdge(deps: ServiceDeps, edgeId: string): Promise<void> {
-  return register(deps, checkEdgeId(edgeId), undefined);
+export function meetEdge(deps: ServiceDeps, edgeId: string, kind: EdgeKind): Promise<void> {
+  return register(deps, { id: checkEdgeId(edgeId), kind, revision: undefined });
 }
 
 /** What edges say they act on: what is new is written at once, what is not now and then. */

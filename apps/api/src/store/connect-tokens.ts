@@ -10,6 +10,7 @@ export interface NewConnectToken {
   readonly embed: boolean;
   readonly createdAt: Date;
   readonly expiresAt: Date;
+  readonly hasUserData: boolean;
 }
 
 /** What became of a new token. */
@@ -21,6 +22,10 @@ export interface InsertedToken {
   /** False where the sandbox has as many tokens as it may. */
   readonly hasRoom: boolean;
   readonly isMade: boolean;
+  /** A tunnel leads to the port, too. */
+  readonly hasTunnel: boolean;
+  /** The workspace takes no user data where that is so. */
+  readonly refusesUserData: boolean;
   readonly startedAt: Date | undefined;
   readonly lifetimeMs: number;
   /** Id of the key that signs now; undefined when none does that this master key sealed. */
@@ -38,7 +43,7 @@ export async function insertConnectToken(
   token: NewConnectToken,
   options: { readonly limit: number; readonly masterKeyId: string },
 ): Promise<InsertedToken | undefined> {
-  const { id, sandboxId, port, embed, createdAt, expiresAt } = token;
+  const { id, sandboxId, port, embed, createdAt, expiresAt, hasUserData } = token;
   const { rows } = await sql<{
     readonly wish: Wish;
     readonly observed: ObservedState;
@@ -48,6 +53,8 @@ export async function insertConnectToken(
     readonly started_at: Date | null;
     readonly lifetime_ms: number;
     readonly key_id: string | null;
+    readonly has_tunnel: boolean;
+    readonly refuses_user_data: boolean;
   }>`
     WITH sandbox AS (
       SELECT sandboxes.id, sandboxes.workspace_id, sandboxes.ended_at, token_epoch, wish, observed, started_at, lifetime_ms
@@ -64,16 +71,22 @@ export async function insertConnectToken(
     ), signing AS (
       SELECT id FROM connect_keys WHERE master_key_id = ${options.masterKeyId} AND signs_from <= now()
       ORDER BY signs_from DESC, id DESC LIMIT 1
+    ), rules AS (
+      SELECT refuses_user_data_at_tunnels AS refuses_user_data, EXISTS (
+        SELECT 1 FROM declared_ports WHERE sandbox_id = ${sandboxId} AND port = ${port}
+      ) AS has_tunnel FROM workspaces WHERE id = ${workspaceId}
     ), made AS (
       INSERT INTO connect_tokens (id, sandbox_id, workspace_id, epoch, port, embed, created_at, expires_at)
       SELECT ${id}::text, sandbox.id, sandbox.workspace_id, token_epoch, ${port}::integer, ${embed}::boolean,
         ${createdAt}::timestamptz, ${expiresAt}::timestamptz
-      FROM sandbox, room, signing 
+      FROM sandbox, room, signing, rules
       WHERE has_room AND ended_at IS NULL AND wish = 'run' AND observed NOT IN ('stopping', 'ended')
+        AND NOT (${hasUserData}::boolean AND has_tunnel AND refuses_user_data)
       RETURNING id
     )
-    SELECT wish, observed, token_epoch, has_room, made.id AS made_id, started_at, lifetime_ms, signing.id AS key_id
-    FROM sandbox CROSS JOIN room LEFT JOIN made ON true LEFT JOIN signing ON true`.execute(db);
+    SELECT wish, observed, token_epoch, has_room, made.id AS made_id, started_at, lifetime_ms, signing.id AS key_id,
+      has_tunnel, refuses_user_data
+    FROM sandbox CROSS JOIN room CROSS JOIN rules LEFT JOIN made ON true LEFT JOIN signing ON true`.execute(db);
   const [row] = rows;
   if (row === undefined) return undefined;
   return {
@@ -82,6 +95,8 @@ export async function insertConnectToken(
     epoch: row.token_epoch,
     hasRoom: row.has_room,
     isMade: row.made_id !== null,
+    hasTunnel: row.has_tunnel,
+    refusesUserData: row.refuses_user_data,
     startedAt: row.started_at ?? undefined,
     lifetimeMs: row.lifetime_ms,
     keyId: row.key_id ?? undefined,

@@ -1,5 +1,6 @@
 // Edges: which there are, what each acts on, when each was heard of last.
 import { sql } from "kysely";
+import type { EdgeKind } from "../domain/edge-kind.ts";
 import { EDGE_SILENCE_MS } from "../domain/limits.ts";
 import type { Db } from "./database.ts";
 import { notifying } from "./notifications.ts";
@@ -7,6 +8,7 @@ import { EDGES_TOPIC } from "./topics.ts";
 
 export interface EdgeRow {
   readonly id: string;
+  readonly kind: EdgeKind;
   readonly revision: number;
   readonly seenAt: Date;
   /** It was silent: what is told now it does not hear. */
@@ -17,27 +19,28 @@ export interface EdgeRow {
 export async function listEdges(db: Db): Promise<EdgeRow[]> {
   const rows = await db
     .selectFrom("edges")
-    .select(["id", "revision", "seen_at", isStale.as("stale")])
+    .select(["id", "kind", "revision", "seen_at", isStale.as("stale")])
     .orderBy("id")
     .execute();
-  return rows.map((row) => ({ id: row.id, revision: row.revision, seenAt: row.seen_at, isStale: row.stale }));
+  return rows.map(({ id, kind, revision, seen_at: seenAt, stale }) => ({ id, kind, revision, seenAt, isStale: stale }));
 }
 
 /**
  * Writes down an edge that is here, with what it acts on where that is known; false when there are too many. Its own
- * number is taken back too: it may have lost what it had.
+ * number is taken back too: it may have lost what it had. One that is known keeps its kind until it says what it acts on.
  */
 export async function registerEdge(
   db: Db,
-  edge: { readonly id: string; readonly revision: number | undefined },
+  edge: { readonly id: string; readonly kind: EdgeKind; readonly revision: number | undefined },
   limit: number,
 ): Promise<boolean> {
-  const { id, revision } = edge;
+  const { id, kind, revision } = edge;
   const { rows } = await sql<{ id: string }>`
-    INSERT INTO edges (id, revision, seen_at)
-    SELECT ${id}::text, ${revision ?? 0}::bigint, now()
+    INSERT INTO edges (id, kind, revision, seen_at)
+    SELECT ${id}::text, ${kind}::text, ${revision ?? 0}::bigint, now()
     WHERE EXISTS (SELECT 1 FROM edges WHERE id = ${id}) OR (SELECT count(*) FROM edges) < ${limit}
-    ON CONFLICT (id) DO UPDATE SET seen_at = now(), revision = coalesce(${revision ?? null}::bigint, edges.revision)
+    ON CONFLICT (id) DO UPDATE SET seen_at = now(), revision = coalesce(${revision ?? null}::bigint, edges.revision),
+      kind = CASE WHEN ${revision ?? null}::bigint IS NULL THEN edges.kind ELSE excluded.kind END
     RETURNING id, ${notifying(EDGES_TOPIC)}`.execute(db);
   return rows.length > 0;
 }

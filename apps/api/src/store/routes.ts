@@ -2,8 +2,11 @@
 // number is given under a lock that its transaction holds until it is committed: whoever sees one sees all before it, so
 // "newer than the newest that I have" misses nothing.
 import { sql } from "kysely";
+import type { Tunnel } from "../domain/declared-port.ts";
 import type { ObservedState, Wish } from "../domain/instance-state.ts";
 import type { Db } from "./database.ts";
+import type { TunnelJson } from "./tunnels.ts";
+import { toTunnels, tunnelsJson } from "./tunnels.ts";
 
 /** A route as it is now. */
 export interface RouteRow {
@@ -15,6 +18,9 @@ export interface RouteRow {
   readonly tokenEpoch: number;
   /** When its sandbox ended, once it has. */
   readonly endedAt: Date | undefined;
+  readonly tunnels: readonly Tunnel[];
+  /** CIDRs of those who may come; undefined for everybody. */
+  readonly inbound: readonly string[] | undefined;
 }
 
 export interface RevocationRow {
@@ -54,6 +60,8 @@ interface Row {
   readonly instance_id: string | null;
   readonly wish: Wish;
   readonly observed: ObservedState;
+  readonly inbound_cidrs: string[] | null;
+  readonly tunnels: readonly TunnelJson[] | null;
 }
 
 /**
@@ -65,7 +73,8 @@ export async function readChanges(db: Db, after: number, limit: number): Promise
     SELECT head.revision AS head, head.floor, head.keys_revision, changed.revision, changed.token_id,
       changed.sandbox_id AS changed_id, changed.expires_at AS token_expires_at, sandboxes.id AS sandbox_id,
       sandboxes.workspace_id, sandboxes.token_epoch, sandboxes.ended_at, instances.id AS instance_id, instances.wish,
-      instances.observed
+      instances.observed, sandboxes.inbound_cidrs,
+      CASE WHEN changed.token_id IS NULL THEN ${tunnelsJson} END AS tunnels
     FROM route_sequence AS head
     LEFT JOIN (
       (SELECT revision, sandbox_id, NULL AS token_id, NULL AS expires_at FROM route_changes
@@ -106,6 +115,8 @@ function toRoute(row: Row): RouteRow[] {
       observed,
       tokenEpoch,
       endedAt: row.ended_at ?? undefined,
+      tunnels: toTunnels(row.tunnels),
+      inbound: row.inbound_cidrs ?? undefined,
     },
   ];
 }
@@ -120,6 +131,12 @@ function toRevocation(row: Row): RevocationRow[] {
 export async function readHead(db: Db): Promise<number> {
   const row = await db.selectFrom("route_sequence").select("revision").executeTakeFirstOrThrow();
   return row.revision;
+}
+
+/** The newest number of a sandbox's route; undefined where edges are told of none. */
+export async function readRouteRevision(db: Db, sandboxId: string): Promise<number | undefined> {
+  const query = db.selectFrom("route_changes").select("revision").where("sandbox_id", "=", sandboxId);
+  return (await query.executeTakeFirst())?.revision;
 }
 
 /** Whether edges are told of a sandbox of whatever workspace: only edges may learn it. */

@@ -2,6 +2,7 @@
 
 import type { NetworkPolicy } from "@sallyport/policy";
 import { sql } from "kysely";
+import type { Tunnel } from "../domain/declared-port.ts";
 import { isNetworkPending, sandboxState } from "../domain/instance-state.ts";
 import { WORKER_SILENCE_MS } from "../domain/limits.ts";
 import { fromStoredPolicy, toStoredPolicy } from "../domain/network.ts";
@@ -10,10 +11,12 @@ import type { NewEvent } from "../domain/sandbox-event.ts";
 import type { Db } from "./database.ts";
 import { notifying } from "./notifications.ts";
 import { workerTopic } from "./topics.ts";
+import { insertTunnels, toTunnels, tunnelsJson } from "./tunnels.ts";
 
 /** A sandbox and what the services need beside what callers see. */
 export interface SandboxRecord {
   readonly sandbox: Sandbox;
+  readonly tunnels: readonly Tunnel[];
   readonly instanceId: string;
   readonly workerId: string;
   /** host:port of the gateway that has its processes. */
@@ -33,15 +36,18 @@ export interface NewSandbox {
   readonly name: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly spec: InstanceSpec;
+  readonly tunnels: readonly Tunnel[];
+  /** CIDRs of those who may come; undefined for everybody. */
+  readonly inbound: readonly string[] | undefined;
 }
 
 const FIRST_GENERATION = 1;
 
-/** Writes a sandbox, its first instance and its first events, and lets its worker be woken at commit: one round trip. */
+/** Writes a sandbox, its first instance and its first events, and lets its worker be woken at commit: one round trip, two with tunnels. */
 export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbox): Promise<void> {
   const { spec } = made;
   const events: readonly Pick<NewEvent, "type" | "detail">[] = [
-    { type: "created", detail: { image: made.image, ...(made.name === undefined ? {} : { name: made.name }) } },
+    { type: "created", detail: createdDetail(made) },
     { type: "placed", detail: { workerId: made.workerId, instanceId: made.instanceId } },
   ];
   const size = { cpu_millis: spec.cpuMillis, memory_mib: spec.memoryMiB, generation: FIRST_GENERATION };
@@ -64,6 +70,7 @@ export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbo
         disk_mib: spec.diskMiB,
         event_seq: events.length,
         dns: [...spec.dns],
+        inbound_cidrs: made.inbound === undefined ? null : [...made.inbound],
       }),
     )
     .with("events", (query) =>
@@ -96,6 +103,12 @@ export async function insertSandbox(workspaceId: string, db: Db, made: NewSandbo
     })
     .returning(notifying(workerTopic(made.workerId)))
     .execute();
+  await insertTunnels(workspaceId, db, made.sandboxId, made.tunnels);
+}
+
+function createdDetail({ image, name, tunnels }: NewSandbox): NewEvent["detail"] {
+  const ports = tunnels.map(({ port, kind }) => `${port}/${kind}`);
+  return { image, ...(name === undefined ? {} : { name }), ...(ports.length === 0 ? {} : { ports }) };
 }
 
 /** A sandbox of this workspace; undefined for another's as for none. */
@@ -208,6 +221,8 @@ function records(db: Db) {
       "sandboxes.sleep_after_ms",
       "sandboxes.disk_mib",
       "sandboxes.dns",
+      "sandboxes.inbound_cidrs",
+      tunnelsJson.as("tunnels"),
       "instances.id as instance_id",
       "instances.wish",
       "instances.observed",
@@ -231,6 +246,7 @@ type RecordRow = Awaited<ReturnType<ReturnType<typeof records>["executeTakeFirst
 
 function toRecord(row: RecordRow): SandboxRecord {
   const state = sandboxState(row.wish, row.observed);
+  const tunnels = toTunnels(row.tunnels);
   const sandbox: Sandbox = {
     id: row.id,
     appId: row.app_id,
@@ -254,9 +270,11 @@ function toRecord(row: RecordRow): SandboxRecord {
     diskMiB: row.disk_mib,
     asleep: state !== "ended" && row.asleep,
     dns: row.dns,
+    ports: tunnels.map(({ port, kind, proxyProtocol }) => ({ port, kind, proxyProtocol })),
+    inbound: row.inbound_cidrs ?? undefined,
     networkGeneration: row.network_wished,
     networkPending: isNetworkPending(row.observed, row.network_wished, row.network_generation),
   };
   const { instance_id: instanceId, worker_id: workerId, io_address: ioAddress, io_url: ioUrl } = row;
-  return { sandbox, instanceId, workerId, ioAddress, ioUrl };
+  return { sandbox, tunnels, instanceId, workerId, ioAddress, ioUrl };
 }

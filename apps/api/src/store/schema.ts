@@ -1,6 +1,8 @@
 // The tables, as kysely sees them. migrations/ makes them; the two change together.
 import type { PublicJwk as KeySetJwk } from "@sallyport/connect-token/issue";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { PortKind } from "../domain/declared-port.ts";
+import type { EdgeKind } from "../domain/edge-kind.ts";
 import type { ImageDefaults, ImageSource, ImageState } from "../domain/image.ts";
 import type { ObservedState, Outcome, Wish } from "../domain/instance-state.ts";
 import type { NetworkCause, StoredPolicy } from "../domain/network.ts";
@@ -25,6 +27,7 @@ export interface Schema {
     quota_memory_mib: Unset<number>;
     quota_disk_mib: Unset<number>;
     quota_creates_per_minute: Unset<number>;
+    refuses_user_data_at_tunnels: Generated<boolean>;
   };
   api_tokens: {
     id: string;
@@ -98,7 +101,18 @@ export interface Schema {
     dns: Generated<string[]>;
     token_epoch: Generated<number>;
     tokens_revoked_at: Unset<Date>;
+    inbound_cidrs: Unset<string[]>;
   };
+  declared_ports: {
+    label: string;
+    sandbox_id: string;
+    workspace_id: string;
+    port: number;
+    kind: PortKind;
+    public_port: number | null;
+    proxy_protocol: boolean;
+  };
+  public_ports: { port: number; sandbox_id: string | null; rests_since: Date | null };
   sandbox_events: {
     sandbox_id: string;
     seq: number;
@@ -168,7 +182,7 @@ export interface Schema {
     signs_from: Date;
     retired_at: Unset<Date>;
   };
-  edges: { id: string; revision: number; seen_at: Date };
+  edges: { id: string; revision: number; seen_at: Date; kind: Generated<EdgeKind> };
   assertion_keys: { id: string; edge_id: string; public_jwk: JSONColumnType<KeySetJwk>; published_at: Date };
   authorities: {
     fingerprint: string;

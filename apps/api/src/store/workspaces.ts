@@ -73,6 +73,23 @@ export async function writeQuota(workspaceId: string, db: Db, quota: Partial<Quo
   await db.updateTable("workspaces").set(columns).where("id", "=", workspaceId).execute();
 }
 
+/** Sets whether tokens of a workspace may carry user data for ports of tunnels, unless undefined; answers with what holds. */
+export async function writeRefusesUserData(
+  workspaceId: string,
+  db: Db,
+  refuses: boolean | undefined,
+): Promise<boolean> {
+  const row = await db
+    .updateTable("workspaces")
+    .set({
+      refuses_user_data_at_tunnels: sql<boolean>`coalesce(${refuses ?? null}::boolean, refuses_user_data_at_tunnels)`,
+    })
+    .where("id", "=", workspaceId)
+    .returning("refuses_user_data_at_tunnels")
+    .executeTakeFirstOrThrow();
+  return row.refuses_user_data_at_tunnels;
+}
+
 /** What a workspace uses of its quota, and when the oldest create leaves the window that its creates per minute fill. */
 export interface Usage {
   readonly used: Quota;

@@ -24,6 +24,9 @@ export const METHOD_PRINCIPALS: Readonly<Record<string, readonly PrincipalKind[]
   "/sallyport.v1.AdminService/SetWorkspaceQuota": [
     "operator"
   ],
+  "/sallyport.v1.AdminService/SetWorkspaceTokenRules": [
+    "operator"
+  ],
   "/sallyport.v1.AdminService/GrantCidr": [
     "operator"
   ],

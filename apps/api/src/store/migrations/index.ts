@@ -5,6 +5,7 @@ import { up as lifeCycle } from "./0002-life-cycle.ts";
 import { up as images } from "./0003-images.ts";
 import { up as networkPolicy } from "./0004-network-policy.ts";
 import { up as connectTokens } from "./0005-connect-tokens.ts";
+import { up as tunnels } from "./0006-tunnels.ts";
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-foundation": { up: foundation },
@@ -12,4 +13,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0003-images": { up: images },
   "0004-network-policy": { up: networkPolicy },
   "0005-connect-tokens": { up: connectTokens },
+  "0006-tunnels": { up: tunnels },
 };

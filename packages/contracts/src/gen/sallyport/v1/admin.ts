@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
+import { EdgeKind } from "./edge.ts";
 import { WorkspaceQuota } from "./workspace.ts";
 
 /** What the operator of a platform manages. */
@@ -122,6 +123,18 @@ export interface SetWorkspaceQuotaResponse {
   quota?: WorkspaceQuota | undefined;
 }
 
+/** Sets what connect tokens of a workspace may be; what is not set here stays as it is. */
+export interface SetWorkspaceTokenRulesRequest {
+  /** The workspace's name. */
+  workspace: string;
+  /** No user metadata in a token for a port that a tunnel leads to as well: there only the assertion can be trusted. */
+  refuseUserMetadataAtTunnels?: boolean | undefined;
+}
+
+export interface SetWorkspaceTokenRulesResponse {
+  refuseUserMetadataAtTunnels: boolean;
+}
+
 /** Grants a workspace a private CIDR. */
 export interface GrantCidrRequest {
   /** The workspace's name. */
@@ -204,6 +217,7 @@ export interface Edge {
   /** Of the routes: what it acts on, and the newest. */
   revision: number;
   newestRevision: number;
+  kind: EdgeKind;
 }
 
 export interface RotateConnectKeyRequest {
@@ -239,11 +253,11 @@ export interface GetLocalAuthorityRequest {
 }
 
 export interface GetLocalAuthorityResponse {
-  /** PEM. */
+  /** PEM. Of the connect domain, then of the tunnel domain, where that has another one. */
   certificatePem: string;
-  /** SHA-256 of the certificate in DER, in hexadecimal. */
+  /** SHA-256 of the first certificate in DER, in hexadecimal. */
   fingerprint: string;
-  /** Names that it may vouch for, and no others. */
+  /** Names that they may vouch for, and no others. */
   domains: string[];
 }
 
@@ -1264,6 +1278,109 @@ export const SetWorkspaceQuotaResponse: MessageFns<SetWorkspaceQuotaResponse> = 
   },
 };
 
+function createBaseSetWorkspaceTokenRulesRequest(): SetWorkspaceTokenRulesRequest {
+  return { workspace: "", refuseUserMetadataAtTunnels: undefined };
+}
+
+export const SetWorkspaceTokenRulesRequest: MessageFns<SetWorkspaceTokenRulesRequest> = {
+  encode(message: SetWorkspaceTokenRulesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspace !== "") {
+      writer.uint32(10).string(message.workspace);
+    }
+    if (message.refuseUserMetadataAtTunnels !== undefined) {
+      writer.uint32(16).bool(message.refuseUserMetadataAtTunnels);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetWorkspaceTokenRulesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetWorkspaceTokenRulesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.refuseUserMetadataAtTunnels = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetWorkspaceTokenRulesResponse(): SetWorkspaceTokenRulesResponse {
+  return { refuseUserMetadataAtTunnels: false };
+}
+
+export const SetWorkspaceTokenRulesResponse: MessageFns<SetWorkspaceTokenRulesResponse> = {
+  encode(message: SetWorkspaceTokenRulesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.refuseUserMetadataAtTunnels !== false) {
+      writer.uint32(8).bool(message.refuseUserMetadataAtTunnels);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetWorkspaceTokenRulesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetWorkspaceTokenRulesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.refuseUserMetadataAtTunnels = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseGrantCidrRequest(): GrantCidrRequest {
   return { workspace: "", cidr: "" };
 }
@@ -1907,7 +2024,7 @@ export const ListEdgesResponse: MessageFns<ListEdgesResponse> = {
 };
 
 function createBaseEdge(): Edge {
-  return { id: "", lastSeenAt: undefined, stale: false, revision: 0, newestRevision: 0 };
+  return { id: "", lastSeenAt: undefined, stale: false, revision: 0, newestRevision: 0, kind: 0 };
 }
 
 export const Edge: MessageFns<Edge> = {
@@ -1926,6 +2043,9 @@ export const Edge: MessageFns<Edge> = {
     }
     if (message.newestRevision !== 0) {
       writer.uint32(40).int64(message.newestRevision);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(48).int32(message.kind);
     }
     return writer;
   },
@@ -1981,6 +2101,14 @@ export const Edge: MessageFns<Edge> = {
             }
 
             message.newestRevision = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
             continue;
           }
         }

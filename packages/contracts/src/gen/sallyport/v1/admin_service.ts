@@ -50,6 +50,8 @@ import {
   RotateConnectKeyResponse,
   SetWorkspaceQuotaRequest,
   SetWorkspaceQuotaResponse,
+  SetWorkspaceTokenRulesRequest,
+  SetWorkspaceTokenRulesResponse,
 } from "./admin.ts";
 
 /** What the operator calls. */
@@ -132,6 +134,18 @@ export const AdminServiceService = {
     responseSerialize: (value: SetWorkspaceQuotaResponse): Buffer =>
       Buffer.from(SetWorkspaceQuotaResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetWorkspaceQuotaResponse => SetWorkspaceQuotaResponse.decode(value),
+  },
+  setWorkspaceTokenRules: {
+    path: "/sallyport.v1.AdminService/SetWorkspaceTokenRules" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetWorkspaceTokenRulesRequest): Buffer =>
+      Buffer.from(SetWorkspaceTokenRulesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetWorkspaceTokenRulesRequest => SetWorkspaceTokenRulesRequest.decode(value),
+    responseSerialize: (value: SetWorkspaceTokenRulesResponse): Buffer =>
+      Buffer.from(SetWorkspaceTokenRulesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetWorkspaceTokenRulesResponse =>
+      SetWorkspaceTokenRulesResponse.decode(value),
   },
   /** Lets allow lists of a workspace reach private CIDRs. Idempotent. */
   grantCidr: {
@@ -236,6 +250,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   revokeApiToken: handleUnaryCall<RevokeApiTokenRequest, RevokeApiTokenResponse>;
   getPlatformStatus: handleUnaryCall<GetPlatformStatusRequest, GetPlatformStatusResponse>;
   setWorkspaceQuota: handleUnaryCall<SetWorkspaceQuotaRequest, SetWorkspaceQuotaResponse>;
+  setWorkspaceTokenRules: handleUnaryCall<SetWorkspaceTokenRulesRequest, SetWorkspaceTokenRulesResponse>;
   /** Lets allow lists of a workspace reach private CIDRs. Idempotent. */
   grantCidr: handleUnaryCall<GrantCidrRequest, GrantCidrResponse>;
   /** Takes a grant back, from running sandboxes too. NotFound when it was not granted. */
@@ -356,6 +371,21 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetWorkspaceQuotaResponse) => void,
+  ): ClientUnaryCall;
+  setWorkspaceTokenRules(
+    request: SetWorkspaceTokenRulesRequest,
+    callback: (error: ServiceError | null, response: SetWorkspaceTokenRulesResponse) => void,
+  ): ClientUnaryCall;
+  setWorkspaceTokenRules(
+    request: SetWorkspaceTokenRulesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetWorkspaceTokenRulesResponse) => void,
+  ): ClientUnaryCall;
+  setWorkspaceTokenRules(
+    request: SetWorkspaceTokenRulesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetWorkspaceTokenRulesResponse) => void,
   ): ClientUnaryCall;
   /** Lets allow lists of a workspace reach private CIDRs. Idempotent. */
   grantCidr(
