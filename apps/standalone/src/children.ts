@@ -54,6 +54,7 @@ export function apiChild(context: ChildrenContext): ChildOptions {
       SALLYPORT_CONNECT_PORT: String(config.connect.port),
       ...(config.connect.certificate === undefined ? {} : { SALLYPORT_CONNECT_CERT: config.connect.certificate.chain }),
       ...config.connect.apiSettings,
+      ...config.tunnel.apiSettings,
       SALLYPORT_TUNNEL_DOMAIN: config.tunnel.domain,
       SALLYPORT_TUNNEL_PORT: String(config.tunnel.port),
       SALLYPORT_TUNNEL_RAW_HOST: config.tunnel.rawHost,

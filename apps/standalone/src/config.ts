@@ -4,8 +4,8 @@ import { DEFAULT_CACHE, DEFAULT_HOME, DEFAULT_OPT } from "@sallyport/host";
 import { z } from "zod";
 import type { Address } from "./addresses.ts";
 import { listen } from "./addresses.ts";
-import type { ConnectSettings, TunnelSettings } from "./edge-settings.ts";
-import { EDGE_SHAPE, edgeSettings } from "./edge-settings.ts";
+import type { EdgeSettings, TunnelSettings } from "./edge-settings.ts";
+import { EDGE_SHAPE, edgeSettings, given } from "./edge-settings.ts";
 
 const SHAPE = {
   SALLYPORT_HOME: absolutePath.default(DEFAULT_HOME),
@@ -65,7 +65,7 @@ export interface StandaloneConfig {
   readonly ioListen: Address;
   readonly apiHttpListen: Address;
   readonly ioHttpListen: Address;
-  readonly connect: ConnectSettings;
+  readonly connect: EdgeSettings;
   readonly tunnel: TunnelSettings;
   readonly databaseUrl: string | undefined;
   readonly insecureRegistries: string;
@@ -117,11 +117,4 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): S
 
 function isOfResolver(setting: readonly [name: string, value: unknown]): setting is [string, string | undefined] {
   return setting[0].startsWith("SALLYPORT_DNS_");
-}
-
-/** Those that are set. */
-function given(settings: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }

@@ -54,6 +54,8 @@ export const EDGE_SHAPE = {
   SALLYPORT_TUNNEL_RAW_HOST: z.string().min(1).max(253).optional(),
   /** Which ports raw ones are given out of. */
   SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault(rangeText(DEFAULT_RAW_PLACE.ports)),
+  /** Handed on to the api: how long a public port rests after its sandbox, in milliseconds. */
+  SALLYPORT_TUNNEL_RAW_REST_MS: z.string().optional(),
   /** How long connections may take to end when a tunnel-edge stops. */
   SALLYPORT_TUNNEL_DRAIN_MS: drainMs,
   /** A port of the loopback at which metrics are read. */
@@ -93,10 +95,6 @@ export interface EdgeSettings {
   readonly certificate: { readonly chain: string; readonly key: string } | undefined;
   /** Other settings of the edge by their names, which are checked there. */
   readonly ownSettings: Readonly<Record<string, string>>;
-}
-
-/** What makes sandboxes reachable by connect tokens. */
-export interface ConnectSettings extends EdgeSettings {
   /** Settings of the api by their names, where they are set. */
   readonly apiSettings: Readonly<Record<string, string>>;
 }
@@ -113,7 +111,7 @@ export function edgeSettings(
   raw: EdgeEnv,
   env: Env,
   others: readonly Address[],
-): { connect: ConnectSettings; tunnel: TunnelSettings } {
+): { connect: EdgeSettings; tunnel: TunnelSettings } {
   const tunnelListen = raw.SALLYPORT_TUNNEL_LISTEN ?? loopback(DEFAULT_PORT);
   const tunnelPort = raw.SALLYPORT_TUNNEL_PORT ?? portOf(tunnelListen) ?? DEFAULT_PORT;
   const connectListen = raw.SALLYPORT_CONNECT_LISTEN ?? [];
@@ -126,11 +124,12 @@ export function edgeSettings(
     metricsPort: raw.SALLYPORT_TUNNEL_METRICS_PORT,
     certificate: pair(raw.SALLYPORT_TUNNEL_CERT, raw.SALLYPORT_TUNNEL_KEY),
     ownSettings: othersOf("SALLYPORT_TUNNEL_", env),
+    apiSettings: given({ SALLYPORT_TUNNEL_RAW_REST_MS: raw.SALLYPORT_TUNNEL_RAW_REST_MS }),
     rawAddress: raw.SALLYPORT_TUNNEL_RAW_ADDRESS,
     rawHost: raw.SALLYPORT_TUNNEL_RAW_HOST ?? raw.SALLYPORT_TUNNEL_RAW_ADDRESS,
     rawPorts: raw.SALLYPORT_TUNNEL_RAW_PORTS,
   };
-  const connect: ConnectSettings = {
+  const connect: EdgeSettings = {
     listen: connectListen,
     processes: raw.SALLYPORT_CONNECT_PROCESSES,
     drainMs: raw.SALLYPORT_CONNECT_DRAIN_MS,
@@ -139,10 +138,7 @@ export function edgeSettings(
     metricsPort: raw.SALLYPORT_CONNECT_METRICS_PORT,
     certificate: pair(raw.SALLYPORT_CONNECT_CERT, raw.SALLYPORT_CONNECT_KEY),
     ownSettings: othersOf("SALLYPORT_CONNECT_", env),
-    apiSettings:
-      raw.SALLYPORT_CONNECT_KEY_DAYS === undefined
-        ? {}
-        : { SALLYPORT_CONNECT_KEY_DAYS: raw.SALLYPORT_CONNECT_KEY_DAYS },
+    apiSettings: given({ SALLYPORT_CONNECT_KEY_DAYS: raw.SALLYPORT_CONNECT_KEY_DAYS }),
   };
   const problems = [
     ...halfAPair("SALLYPORT_TUNNEL", raw.SALLYPORT_TUNNEL_CERT, raw.SALLYPORT_TUNNEL_KEY),
@@ -175,7 +171,7 @@ function domainProblems(connect: string, tunnel: string, rawHost: string): strin
   return problems;
 }
 
-function placeProblems(connect: ConnectSettings, tunnel: TunnelSettings, others: readonly Address[]): string[] {
+function placeProblems(connect: EdgeSettings, tunnel: TunnelSettings, others: readonly Address[]): string[] {
   const problems: string[] = [];
   for (const one of connect.listen) {
     if (tunnel.listen.some((other) => isSamePlace(one, other))) {
@@ -211,6 +207,13 @@ function pair(chain: string | undefined, key: string | undefined): EdgeSettings[
 
 function portOf([first]: readonly Address[]): number | undefined {
   return first?.port;
+}
+
+/** Those that are set. */
+export function given(settings: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 /** Everything else that begins so is the edge's own. */
