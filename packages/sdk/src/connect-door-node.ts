@@ -13,8 +13,8 @@ const LOOPBACK: readonly LookupAddress[] = [
 ];
 
 /** See {@link ConnectDoor}. */
-export function openNodeDoor({ ca, closed }: DoorOptions): ConnectDoor {
-  const connector = buildConnector({ lookup: lookupLocally, ...(ca === undefined ? {} : { ca: [...ca] }) });
+export function openNodeDoor({ ca, closed, http2: allowH2 }: DoorOptions): ConnectDoor {
+  const connector = buildConnector({ lookup: lookupLocally, allowH2, ...(ca === undefined ? {} : { ca: [...ca] }) });
   const connections = new Set<Socket>();
   const connect: buildConnector.connector = (options, callback) => {
     connector(options, (...[error, socket]) => {
@@ -28,7 +28,7 @@ export function openNodeDoor({ ca, closed }: DoorOptions): ConnectDoor {
     });
   };
   // How long an answer may take is the proxy's to say (504), and the caller's by a signal.
-  const dispatcher = new Agent({ connect, headersTimeout: 0, bodyTimeout: 0 });
+  const dispatcher = new Agent({ connect, allowH2, headersTimeout: 0, bodyTimeout: 0 });
   const sockets = new Set<UndiciWebSocket>();
   const closeAll = () => {
     for (const socket of sockets) socket.close();

@@ -5,6 +5,8 @@
 export interface DoorOptions {
   /** Certificates (PEM) to trust. Undefined: those that the runtime trusts. */
   readonly ca: readonly string[] | undefined;
+  /** Whether servers are spoken to in HTTP/2, which is all that some take. */
+  readonly http2: boolean;
   /** Cuts what is under way, with its reason. */
   readonly closed: AbortSignal;
 }
@@ -17,7 +19,7 @@ export interface ConnectDoor {
   close(): Promise<void>;
 }
 
-/** Loads what the runtime needs: nothing of it is loaded by programs that make no connect token. */
+/** Loads what the runtime needs: nothing of it is loaded by programs that make no connect token and ask for no tunnel. */
 export async function openDoor(options: DoorOptions): Promise<ConnectDoor> {
   if ("bun" in process.versions) return (await import("./connect-door-bun.ts")).openBunDoor(options);
   return (await import("./connect-door-node.ts")).openNodeDoor(options);

@@ -10,6 +10,7 @@ import { DEFAULT_TIMEOUT_MS } from "./life-cycle.ts";
 import type { CallOptions, Scope } from "./scope.ts";
 import type { Connections } from "./transport.ts";
 import { scopeOf } from "./transport.ts";
+import { urlWithin } from "./url-within.ts";
 import { wholeNumber } from "./wire-values.ts";
 
 const INSPECT: unique symbol = Symbol.for("nodejs.util.inspect.custom");
@@ -186,7 +187,8 @@ class ConnectTokenHandle implements ConnectToken {
   }
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const url = this.#urlOf(path);
+    // Nothing but the sandbox gets the token: what leads elsewhere is refused, not followed.
+    const url = urlWithin(this.url, path);
     const headers = new Headers(init.headers);
     if (headers.has("authorization")) {
       throw sdkError("InvalidArgument", "init.headers: Authorization is the connect token's place", {
@@ -199,7 +201,7 @@ class ConnectTokenHandle implements ConnectToken {
   }
 
   webSocket(path: string, protocols: string | readonly string[] = []): WebSocket {
-    const url = this.#urlOf(path);
+    const url = urlWithin(this.url, path);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.hash = "";
     const headers = { authorization: `Bearer ${this.#token}` };
@@ -222,18 +224,5 @@ class ConnectTokenHandle implements ConnectToken {
 
   [INSPECT](): string {
     return this.toString();
-  }
-
-  /** Nothing but the sandbox gets the token: what leads elsewhere is refused, not followed. */
-  #urlOf(path: string): URL {
-    const base = new URL(this.url);
-    const url = URL.canParse(path, this.url) ? new URL(path, this.url) : undefined;
-    if (url !== undefined) url.protocol = url.protocol.replace(/^ws/, "http");
-    if (url?.origin === base.origin && url.username === "" && url.password === "") return url;
-    // Not quoted: it may hold a secret.
-    throw sdkError("InvalidArgument", `path: leads elsewhere than to ${base.origin}`, {
-      field: "path",
-      hint: 'begin it with one "/"',
-    });
   }
 }

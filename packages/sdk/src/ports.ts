@@ -19,7 +19,7 @@ export interface PortOptions<P extends number = number> {
    * Of the ports declared above those at which each connection of a tunnel begins with a PROXY v2 header, which tells the
    * client's address. Not of `h2Ports`. Default: none.
    */
-  readonly proxyProtocolPorts?: readonly P[] | undefined;
+  readonly proxyProtocolPorts?: readonly NoInfer<P>[] | undefined;
   /**
    * Client addresses that may use the tunnels and connect tokens of this sandbox: at most 64 CIDRs of either family. An
    * empty list: nobody. Default: everybody.

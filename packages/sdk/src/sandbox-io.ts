@@ -67,6 +67,11 @@ export class SandboxIo {
     );
   }
 
+  /** Resolves once there is access; throws what the api says where there is none. */
+  async ready(scope: Scope): Promise<void> {
+    await this.#ready(scope);
+  }
+
   /** Makes a call that bears repetition (or, with `once`, does not). */
   async call<T>(
     scope: Scope,

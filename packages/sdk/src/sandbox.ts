@@ -9,15 +9,18 @@ import type { ConnectToken, ConnectTokenInfo, ConnectTokenOptions, Revocation } 
 import { createConnectToken, listConnectTokens, revokeConnectTokens } from "./connect-token.ts";
 import type { CreateOptions, PtySize, SandboxInfo } from "./convert.ts";
 import { toInfo, toPtySize } from "./convert.ts";
-import { createFrom, UNDECIDED } from "./create.ts";
-import { SallyportError } from "./errors.ts";
+import { createFrom } from "./create.ts";
+import type { SallyportError } from "./errors.ts";
 import type { EventsOptions, SandboxEvent } from "./events.ts";
 import { readEvents } from "./events.ts";
 import type { ExitStatus, RunResult } from "./exit-status.ts";
 import type { FileSystem } from "./file-system.ts";
 import { SandboxFiles } from "./file-system.ts";
+import type { ForwardOptions, PortForward } from "./forward.ts";
+import { startForward } from "./forward.ts";
 import type { Input } from "./input.ts";
 import { ProcessInput } from "./input.ts";
+import { Launcher } from "./launcher.ts";
 import type { Explanation, ListOptions } from "./life-cycle.ts";
 import {
   awaitEnd,
@@ -37,24 +40,27 @@ import type { ExecOptions, Process } from "./process.ts";
 import { ProcessHandle } from "./process.ts";
 import type { ProcessInfo } from "./process-list.ts";
 import { listProcesses } from "./process-list.ts";
-import { runToEnd } from "./run.ts";
 import { processFailed, refuseWithoutCommand, sandboxEnded } from "./sandbox-failures.ts";
 import { SandboxIo } from "./sandbox-io.ts";
 import type { CallOptions, Scope } from "./scope.ts";
 import type { RunOptions } from "./start.ts";
-import { toStart } from "./start.ts";
 import type { Connections } from "./transport.ts";
 import { scopeOf } from "./transport.ts";
+import type { Tunnel, Tunnels } from "./tunnel.ts";
+import { liveTunnels, TUNNELS_TIMEOUT_MS, undeclaredPort } from "./tunnel.ts";
 
 /**
  * A sandbox: a short-lived container under gVisor. `await using` terminates it at the end of the block; without it,
  * call {@link Sandbox.terminate}, or leave it to its lifetime.
  *
+ * `P` are the ports that its create declared, so that others are no tunnels to the compiler; a handle by id or name knows
+ * them at run time.
+ *
  * Every method may throw SallyportError: `Unauthenticated`; `NotFound` for a sandbox that is not of this workspace;
  * `Cancelled` (signal), `DeadlineExceeded` (`timeoutMs`, 60 s where none is said otherwise); `Unavailable` when the
  * platform was away for more than 30 s.
  */
-export class Sandbox implements AsyncDisposable {
+export class Sandbox<P extends number = number> implements AsyncDisposable {
   /** `sb-` and 26 characters; a DNS label. */
   readonly id: string;
   /** Standard input of the sandbox's own command. */
@@ -69,6 +75,7 @@ export class Sandbox implements AsyncDisposable {
 
   readonly #connections: Connections;
   readonly #io: SandboxIo;
+  readonly #launcher: Launcher;
   #info: SandboxInfo;
   #detached = false;
 
@@ -84,6 +91,12 @@ export class Sandbox implements AsyncDisposable {
     this.#connections = connections;
     this.#io = io;
     this.#info = toInfo(sandbox);
+    this.#launcher = new Launcher(connections, io, {
+      throwIfKnown: () => {
+        if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
+      },
+      ask: (cause) => this.#endAfter(cause),
+    });
   }
 
   /**
@@ -96,8 +109,8 @@ export class Sandbox implements AsyncDisposable {
    * @throws SallyportError `InvalidArgument` with the field at fault (`command` too when it cannot be started);
    * `NotFound` (`app`); `ResourceExhausted`; `SandboxEnded` when the platform could not start it.
    */
-  static create(command: readonly string[], options?: CreateOptions): Promise<Sandbox>;
-  static create(options?: CreateOptions): Promise<Sandbox>;
+  static create<P extends number = never>(command: readonly string[], options?: CreateOptions<P>): Promise<Sandbox<P>>;
+  static create<P extends number = never>(options?: CreateOptions<P>): Promise<Sandbox<P>>;
   static async create(first?: readonly string[] | CreateOptions, second?: CreateOptions): Promise<Sandbox> {
     const [command, options = {}] = isCommand(first) ? [first, second] : [undefined, first];
     if (typeof options !== "object") throw new TypeError("Sandbox.create takes an array of strings and options");
@@ -146,8 +159,8 @@ export class Sandbox implements AsyncDisposable {
     const scope = this.#io.scope("Sandbox.run", options);
     const result =
       options.stdin === undefined
-        ? await this.#runInOneCall(command, options, scope)
-        : await this.#runFed(command, options, scope);
+        ? await this.#launcher.runInOneCall(command, options, scope)
+        : await this.#launcher.runFed(command, options, scope);
     if (options.check === true && result.exitCode !== 0) throw processFailed(command, result);
     return result;
   }
@@ -159,7 +172,7 @@ export class Sandbox implements AsyncDisposable {
    * `SandboxEnded`.
    */
   async exec(command: readonly string[], options: ExecOptions = {}): Promise<Process> {
-    return this.#start(command, options, this.#io.scope("Sandbox.exec", options, DEFAULT_TIMEOUT_MS), true);
+    return this.#launcher.start(command, options, this.#io.scope("Sandbox.exec", options, DEFAULT_TIMEOUT_MS), true);
   }
 
   /** Tells the terminal of the sandbox's own command a new size; a sandbox made without `pty` has none. */
@@ -253,6 +266,45 @@ export class Sandbox implements AsyncDisposable {
     return revokeConnectTokens(this.#connections, scope, this.id);
   }
 
+  /**
+   * The public addresses of the ports that its create declared, by port; none for one that declared none. Waits until every
+   * tunnel-edge that can be reached serves them; whether a server listens there yet is another matter. `timeoutMs`: 50,000
+   * where none is said.
+   *
+   * @throws SallyportError `DeadlineExceeded`, whose hint says whether no tunnel-edge is there, or which are out of reach;
+   * `SandboxEnded`.
+   */
+  async tunnels(options: CallOptions = {}): Promise<Tunnels<P>> {
+    const scope = this.#io.scope("Sandbox.tunnels", options, TUNNELS_TIMEOUT_MS);
+    return (await liveTunnels(this.#connections, scope, this.id)) as Tunnels<P>;
+  }
+
+  /**
+   * One of {@link Sandbox.tunnels}. @throws SallyportError as there, and `InvalidArgument` with field `port` for a port that
+   * was not declared.
+   */
+  async tunnel(port: P, options: CallOptions = {}): Promise<Tunnel> {
+    if (!this.#info.ports.some((declared) => declared.port === port)) throw undeclaredPort(port);
+    const scope = this.#io.scope("Sandbox.tunnel", options, TUNNELS_TIMEOUT_MS);
+    const { [port]: tunnel } = await liveTunnels(this.#connections, scope, this.id);
+    if (tunnel === undefined) throw undeclaredPort(port);
+    return tunnel;
+  }
+
+  /**
+   * A port of this machine (`127.0.0.1`, a free one unless another is named) that leads to one of its ports, declared or not:
+   * by the platform's API, with this client's token, so that nothing of it is public. Disposal closes it and what it carries,
+   * and so do the signal and the handle's end. The sandbox is used while a connection is open.
+   *
+   * @throws SallyportError `InvalidArgument` with field `port`; `FailedPrecondition` where this machine cannot listen there;
+   * `SandboxEnded`.
+   */
+  async forward(port: number, options: ForwardOptions = {}): Promise<PortForward> {
+    const scope = this.#io.scope("Sandbox.forward", options, DEFAULT_TIMEOUT_MS);
+    if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
+    return startForward(this.#io, scope, port, options);
+  }
+
   /** What happened to it, oldest first; with `follow`, on to its end, through outages, without loss or repetition. */
   async *events(options: EventsOptions = {}): AsyncGenerator<SandboxEvent, void> {
     const timeoutMs = options.follow === true ? undefined : DEFAULT_TIMEOUT_MS;
@@ -304,68 +356,19 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
+  /** Its end, if that is what a call failed by. */
+  async #endAfter(cause: unknown): Promise<SallyportError | undefined> {
+    if (this.#detached) return undefined;
+    try {
+      return (await this.poll({ timeoutMs: 5_000 })) === undefined ? undefined : sandboxEnded(this.#info, cause);
+    } catch {
+      return undefined; // what was asked for failed first
+    }
+  }
+
   async #setAsleep(scope: Scope, asleep: boolean): Promise<void> {
     this.#info = toInfo(await setAsleep(this.#connections, scope, this.id, asleep));
     if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
-  }
-
-  async #runInOneCall(command: readonly string[], options: ExecOptions, scope: Scope): Promise<RunResult> {
-    if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
-    const request = toStart(command, options);
-    scope.throwIfOver();
-    let started = false;
-    try {
-      return await runToEnd(this.#io, scope, request, () => {
-        started = true;
-      });
-    } catch (error) {
-      if (started || (SallyportError.is(error) && UNDECIDED.has(error.code))) {
-        this.#connections.inBackground(new ProcessHandle(this.#io, request.execId, undefined).abandon());
-      }
-      throw started ? error : await this.#explainStartFailure(error);
-    }
-  }
-
-  async #runFed(command: readonly string[], options: ExecOptions, scope: Scope): Promise<RunResult> {
-    const process = await this.#start(command, options, scope, true);
-    try {
-      const [status, stdout, stderr] = await Promise.all([
-        process.waitWithin(scope),
-        scope.waitFor(process.stdout.text()),
-        scope.waitFor(process.stderr.text()),
-      ]);
-      return { ...status, stdout, stderr };
-    } catch (error) {
-      this.#connections.inBackground(process.abandon());
-      throw error;
-    }
-  }
-
-  async #start(command: readonly string[], options: ExecOptions, scope: Scope, stdin: boolean): Promise<ProcessHandle> {
-    if (this.#info.exitStatus !== undefined) throw sandboxEnded(this.#info);
-    const request = { ...toStart(command, options), stdin };
-    scope.throwIfOver();
-    try {
-      await this.#io.call(scope, (stub, call) => callUnary(stub, stub.startExec, request, call));
-    } catch (error) {
-      if (SallyportError.is(error) && UNDECIDED.has(error.code)) {
-        // It may have been started, and nobody would have its handle.
-        this.#connections.inBackground(new ProcessHandle(this.#io, request.execId, undefined).abandon());
-      }
-      throw await this.#explainStartFailure(error);
-    }
-    return new ProcessHandle(this.#io, request.execId, options.stdin);
-  }
-
-  /** A gateway may no longer know an ended sandbox, and says so in several ways: the api knows. */
-  async #explainStartFailure(error: unknown): Promise<unknown> {
-    const mayHaveEnded = ["NotFound", "FailedPrecondition", "Unavailable"];
-    if (this.#detached || !SallyportError.is(error) || !mayHaveEnded.includes(error.code)) return error;
-    try {
-      return (await this.poll({ timeoutMs: 5_000 })) === undefined ? error : sandboxEnded(this.#info, error);
-    } catch {
-      return error; // what was asked for failed first
-    }
   }
 }
 

@@ -9,12 +9,15 @@ import type {
   ErrorCode,
   ExitStatus,
   Explanation,
+  ForwardOptions,
   Json,
   LocalAuthority,
   Output,
+  PortForward,
   Process,
   Revocation,
   RunResult,
+  Tunnel,
 } from "./index.ts";
 import { App, Client, Image, SallyportError, Sandbox } from "./index.ts";
 
@@ -71,6 +74,29 @@ async function userProgram(maybe: number | undefined, signal: AbortSignal): Prom
   await Sandbox.create({ blockNetwork: true });
   await Sandbox.create({ blockNetwork: false, outboundCidrAllowlist: ["2001:db8::/32"] });
   await Sandbox.create();
+  const open = await Sandbox.create({ encryptedPorts: [8_000, 8_001], h2Ports: [8_002], unencryptedPorts: [22] });
+  expectTypeOf(open).toEqualTypeOf<Sandbox<22 | 8_000 | 8_001 | 8_002>>();
+  const tunnels = await open.tunnels({ signal, timeoutMs: maybe });
+  expectTypeOf(tunnels[22]).toEqualTypeOf<Tunnel>();
+  expectTypeOf(tunnels[8_001].tcpSocket).toEqualTypeOf<readonly [host: string, port: number] | undefined>();
+  expectTypeOf(await open.tunnel(8_002)).toEqualTypeOf<Tunnel>();
+  // @ts-expect-error A port that was not declared has no tunnel.
+  tunnels[9_000] satisfies Tunnel;
+  // @ts-expect-error A port that was not declared has no tunnel.
+  await open.tunnel(9_000);
+  // @ts-expect-error None was declared.
+  await sandbox.tunnel(8_000);
+  // @ts-expect-error The PROXY header is for ports that are declared.
+  await Sandbox.create({ encryptedPorts: [8_000], proxyProtocolPorts: [8_001] });
+  // @ts-expect-error Ports are in a list.
+  await Sandbox.create({ encryptedPorts: 8_000 });
+  const byId = await Sandbox.fromId(open.id);
+  expectTypeOf((await byId.tunnels())[9_000]).toEqualTypeOf<Tunnel | undefined>();
+  await byId.tunnel(9_000);
+  const every: Sandbox[] = [open, sandbox, byId];
+  await every[0]?.terminate();
+  await using forward = await open.forward(9_000, { host: "::1", port: maybe, signal, onError: ({ code }) => code });
+  expectTypeOf(forward).toEqualTypeOf<PortForward>();
   // @ts-expect-error Two statements about the network contradict each other.
   await Sandbox.create({ blockNetwork: true, outboundCidrAllowlist: [] });
   // @ts-expect-error One policy, stated once.
@@ -106,6 +132,8 @@ describe("the types", () => {
     expectTypeOf<AllowRule["protocol"]>().toEqualTypeOf<"tcp" | "udp" | "icmp" | undefined>();
     expectTypeOf<Sandbox["createConnectToken"]>().returns.resolves.toEqualTypeOf<ConnectToken>();
     expectTypeOf<ConnectTokenOptions>().toExtend<CallOptions>();
+    expectTypeOf<ForwardOptions>().toExtend<CallOptions>();
+    expectTypeOf<PortForward>().toExtend<AsyncDisposable>();
     expectTypeOf<ConnectToken["revoke"]>().returns.resolves.toEqualTypeOf<Revocation>();
     expectTypeOf<Client["localAuthority"]>().returns.resolves.toEqualTypeOf<LocalAuthority>();
     expectTypeOf<SallyportError<"NotFound">>().toExtend<SallyportError>();

@@ -151,15 +151,16 @@ export class Connections {
 
   /**
    * How to reach sandboxes whose certificates `caPem` vouches for; where it is empty, the runtime's authorities do, and those
-   * that the user named. One for all sandboxes.
+   * that the user named. One for all sandboxes, and one for all servers of HTTP/2.
    */
-  door(caPem: string): Promise<ConnectDoor> {
-    let door = this.#doors.get(caPem);
+  door(caPem: string, http2 = false): Promise<ConnectDoor> {
+    const key = `${http2} ${caPem}`;
+    let door = this.#doors.get(key);
     if (door === undefined) {
       const named = this.#config.namedRoots?.toString();
       const ca = caPem !== "" ? [caPem] : named === undefined ? undefined : [...rootCertificates, named];
-      door = openDoor({ ca, closed: this.closed });
-      this.#doors.set(caPem, door);
+      door = openDoor({ ca, http2, closed: this.closed });
+      this.#doors.set(key, door);
     }
     return door;
   }

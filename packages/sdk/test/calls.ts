@@ -124,6 +124,16 @@ export const REPEATED: readonly Row[] = [
     call: ({ sandbox }, options) => sandbox.revokeConnectTokens(options),
     effect: { of: revoked, is: 1 },
   },
+  { name: "Sandbox.tunnels", rpc: "listTunnels", call: ({ sandbox }, options) => sandbox.tunnels(options) },
+  { name: "Sandbox.tunnel", rpc: "listTunnels", call: ({ sandbox }, options) => sandbox.tunnel(8_443, options) },
+  {
+    name: "Sandbox.forward",
+    rpc: "getIoAccess",
+    call: async ({ client, sandbox }, options) => {
+      await using forward = await (await Sandbox.fromId(sandbox.id, { client, ...options })).forward(8_080, options);
+      return forward.port;
+    },
+  },
   {
     name: "Sandbox.sleep",
     rpc: "sleepSandbox",
@@ -238,7 +248,7 @@ export const ONCE: readonly Row[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "
 export async function makeWorld(): Promise<World> {
   const platform = await FakePlatform.start();
   const client = new Client({ url: platform.apiUrl, token: platform.token });
-  const sandbox = await Sandbox.create({ client, name: "first" });
+  const sandbox = await Sandbox.create({ client, name: "first", encryptedPorts: [8_443] });
   const process = await sandbox.exec(["sleep"], { pty: true });
   const held = platform.sandboxes.get(sandbox.id)?.processes.get(process.id);
   if (held === undefined) throw new Error("the platform does not hold the process");

@@ -37,7 +37,7 @@ export function tunnelHandlers(
       const { view } = find(sandboxId);
       tunnels.waits.push(waitMs);
       const isLive = () => tunnels.live && tunnels.edges > 0;
-      await until(() => isLive() || view.state === SandboxState.ENDED, waitMs);
+      await until(() => isLive() || view.state === SandboxState.ENDED, view.ports.length === 0 ? 0 : waitMs);
       if (view.state === SandboxState.ENDED) throw wireError({ code: "SandboxEnded", field: "sandbox_id" });
       const { caPem, domain, edges, staleEdges, tlsPort } = tunnels;
       const all = view.ports.map(({ port, kind, proxyProtocol }): Tunnel => {
