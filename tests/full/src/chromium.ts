@@ -11,8 +11,11 @@ const PROGRAM = "/usr/bin/chromium";
 /** No user namespaces for root; no calls home. */
 const ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"];
 
-/** A browser with a home of its own, in which this authority is trusted. */
-export async function startChromium(caPem: string): Promise<AsyncDisposable & { readonly browser: Browser }> {
+/** A browser with a home of its own, in which this authority is trusted; `more` goes to its command line. */
+export async function startChromium(
+  caPem: string,
+  more: readonly string[] = [],
+): Promise<AsyncDisposable & { readonly browser: Browser }> {
   const home = await mkdtemp(join(tmpdir(), "chromium-"));
   const forget = () => rm(home, { recursive: true, force: true, maxRetries: 5 });
   try {
@@ -25,7 +28,12 @@ export async function startChromium(caPem: string): Promise<AsyncDisposable & { 
     await certutil("-N", "--empty-password");
     await certutil("-A", "-n", "platform", "-t", "C,,", "-i", file);
     const env = { HOME: home, PATH: "/usr/bin:/bin", TMPDIR: home };
-    const browser = await chromium.launch({ executablePath: PROGRAM, args: ARGUMENTS, env, headless: true });
+    const browser = await chromium.launch({
+      executablePath: PROGRAM,
+      args: [...ARGUMENTS, ...more],
+      env,
+      headless: true,
+    });
     return {
       browser,
       async [Symbol.asyncDispose]() {
