@@ -42,3 +42,8 @@ export function parseEnv(text: string, before: Readonly<Record<string, string>> 
 export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text];
 }
+
+/** Adds a number to those given before. */
+export function collectNumber(text: string, before: readonly number[] | undefined): readonly number[] {
+  return [...(before ?? []), parseNumber(text)];
+}

@@ -9,6 +9,7 @@ import { downCommand } from "./commands/down.ts";
 import { edgesCommand } from "./commands/edges.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { execCommand } from "./commands/exec.ts";
+import { forwardCommand } from "./commands/forward.ts";
 import { fsCommand } from "./commands/fs.ts";
 import { imageCommand } from "./commands/image.ts";
 import { keysCommand } from "./commands/keys.ts";
@@ -22,6 +23,7 @@ import { rmCommand } from "./commands/rm.ts";
 import { runCommand } from "./commands/run.ts";
 import { sleepCommand } from "./commands/sleep.ts";
 import { tagsCommand } from "./commands/tags.ts";
+import { tunnelsCommand } from "./commands/tunnels.ts";
 import { upCommand } from "./commands/up.ts";
 import { usageCommand } from "./commands/usage.ts";
 import { workersCommand } from "./commands/workers.ts";
@@ -100,6 +102,8 @@ const VERBS = [
   eventsCommand,
   policyCommand,
   connectTokenCommand,
+  tunnelsCommand,
+  forwardCommand,
   caCommand,
   tagsCommand,
   sleepCommand,

@@ -150,6 +150,7 @@ describe("the operator's verbs", () => {
       setWorkspaceQuota: answer({
         quota: { sandboxes: 5, cpuMillis: 2_500, memoryMib: 0, diskMib: 64, createsPerMinute: 9 },
       }),
+      setWorkspaceTokenRules: answer({ refuseUserMetadataAtTunnels: true }),
       grantCidr: answer({ cidrs: ["10.0.0.0/8", "fd12::/32"] }),
       revokeCidr: answer({ cidrs: ["fd12::/32"], sandboxes: 2 }),
       listGrants: answer({ cidrs: ["fd12::/32"] }),
@@ -159,8 +160,15 @@ describe("the operator's verbs", () => {
       declareWorkerLost: answer({ sandboxes: 3 }),
       listEdges: answer({
         edges: [
-          { id: "edge-1", lastSeenAt: new Date(), stale: false, revision: 7, newestRevision: 7 },
-          { id: "edge-2", lastSeenAt: new Date(Date.now() - 30_000), stale: true, revision: 5, newestRevision: 7 },
+          { id: "edge-1", kind: 1, lastSeenAt: new Date(), stale: false, revision: 7, newestRevision: 7 },
+          {
+            id: "edge-2",
+            kind: 2,
+            lastSeenAt: new Date(Date.now() - 30_000),
+            stale: true,
+            revision: 5,
+            newestRevision: 7,
+          },
         ],
       }),
       listConnectKeys: answer({
@@ -244,6 +252,24 @@ describe("the operator's verbs", () => {
     expect(requests).toHaveLength(2);
   });
 
+  it("set and show what connect tokens may be", async () => {
+    const rule = "--user-metadata-at-tunnels";
+    const set = await cli(undefined, ["workspace", "token-rules", "team", rule, "refuse"], { env });
+    expect(set).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/user metadata at tunnels +refuse\n/) as string,
+    });
+    const shown = await cli(undefined, ["admin", "workspace", "token-rules", "team", "--json"], { env });
+    expect(JSON.parse(shown.stdout)).toEqual({ userMetadataAtTunnels: "refuse" });
+    await cli(undefined, ["workspace", "token-rules", "team", rule, "warn"], { env });
+    expect(requests).toEqual([
+      { workspace: "team", refuseUserMetadataAtTunnels: true },
+      { workspace: "team" },
+      { workspace: "team", refuseUserMetadataAtTunnels: false },
+    ]);
+    expect((await cli(undefined, ["workspace", "token-rules", "team", rule, "allow"], { env })).code).toBe(2);
+  });
+
   it("grant private space, list it, and take it back", async () => {
     const granted = await cli(undefined, ["workspace", "grant-cidr", "team", "10.0.0.0/8"], { env });
     expect(granted).toEqual({ code: 0, stdout: "10.0.0.0/8\nfd12::/32\n", stderr: "" });
@@ -279,7 +305,9 @@ describe("the operator's verbs", () => {
 
   it("list edges, and keys, and change the key that signs", async () => {
     const edges = await cli(undefined, ["edges"], { env });
-    expect(edges.stdout).toMatch(/^ID .*\nedge-1 +fresh +0s ago +7 of 7\nedge-2 +stale +30s ago +5 of 7\n$/);
+    expect(edges.stdout).toMatch(
+      /^ID .*\nedge-1 +connect +fresh +0s ago +7 of 7\nedge-2 +tunnel +stale +30s ago +5 of 7\n$/,
+    );
     const keys = await cli(undefined, ["keys"], { env });
     expect(keys.stdout).toMatch(/^ID .*\nnew +1970\S+ +signs\nold +1970\S+ +leaves 1970\S+\n$/);
     expect(JSON.parse((await cli(undefined, ["keys", "list", "--json"], { env })).stdout)).toHaveLength(2);

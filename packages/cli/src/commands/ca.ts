@@ -31,7 +31,7 @@ As root it is trusted by the system, and by the browsers of whoever called sudo;
 export function caCommand(context: CliContext, program: Command, done: (code: number) => void): void {
   const command = program
     .command("ca")
-    .description("the platform's own certificate authority for https://SANDBOX.localhost")
+    .description("the platform's own certificate authority for the names of its sandboxes, https://NAME.localhost")
     .addHelpText("after", AFTER_HELP);
   withHome(command.command("print"))
     .description("print its certificate (PEM), e.g. for curl --cacert")

@@ -1,5 +1,6 @@
 // `sallyport edges`: the operator looks at the processes that face strangers.
 import type { Edge } from "@sallyport/contracts";
+import { EdgeKind } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
@@ -25,12 +26,18 @@ export function edgesCommand(context: CliContext, parent: Command, done: (code: 
 async function list(context: CliContext, options: EdgesOptions): Promise<number> {
   const { edges } = await asOperator(context, options, (admin, call) => callUnary(admin, admin.listEdges, {}, call));
   const text =
-    options.json === true ? toJson(edges) : toTable(["ID", "STATE", "HEARD OF", "REVISION"], edges.map(rowOf));
+    options.json === true ? toJson(edges) : toTable(["ID", "KIND", "STATE", "HEARD OF", "REVISION"], edges.map(rowOf));
   await write(context.stdout, `${text}\n`);
   return EXIT.ok;
 }
 
-function rowOf({ id, lastSeenAt, stale, revision, newestRevision }: Edge): string[] {
+function rowOf({ id, kind, lastSeenAt, stale, revision, newestRevision }: Edge): string[] {
   const heard = lastSeenAt === undefined ? "never" : `${toAge(Date.now() - lastSeenAt.getTime())} ago`;
-  return [id, stale ? "stale" : "fresh", heard, `${revision} of ${newestRevision}`];
+  return [
+    id,
+    kind === EdgeKind.TUNNEL ? "tunnel" : "connect",
+    stale ? "stale" : "fresh",
+    heard,
+    `${revision} of ${newestRevision}`,
+  ];
 }

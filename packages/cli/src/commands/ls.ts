@@ -38,7 +38,7 @@ async function ls(context: CliContext, options: LsOptions): Promise<number> {
   return EXIT.ok;
 }
 
-const HEAD = ["ID", "NAME", "APP", "STATE", "AGE", "CPU", "MEMORY", "NETWORK", "TAGS", "COMMAND"];
+const HEAD = ["ID", "NAME", "APP", "STATE", "AGE", "CPU", "MEMORY", "NETWORK", "PORTS", "TAGS", "COMMAND"];
 
 function rowOf(info: SandboxInfo): string[] {
   const { network, tags } = info;
@@ -52,6 +52,7 @@ function rowOf(info: SandboxInfo): string[] {
     String(info.cpu),
     `${info.memoryMiB} MiB`,
     typeof network === "object" ? `${network.allow.length} allowed` : (network ?? ""),
+    info.ports.map(({ port, kind }) => `${port}/${kind}`).join(","),
     shorten(pairs.join(",")),
     shorten(info.command?.join(" ") ?? ""),
   ];

@@ -4,7 +4,7 @@ import type { AllowRule, Client, CreateOptions, ExitStatus } from "@sallyport/sd
 import { App, Image, Sandbox } from "@sallyport/sdk";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { collect, parseDuration, parseEnv, parseNumber, parsePair } from "../arguments.ts";
+import { collect, collectNumber, parseDuration, parseEnv, parseNumber, parsePair } from "../arguments.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT, interruptedCode } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -29,6 +29,12 @@ interface RunOptions {
   readonly blockNetwork?: boolean;
   readonly allow?: readonly (string | AllowRule)[];
   readonly dns?: readonly string[];
+  readonly encryptedPort?: readonly number[];
+  readonly h2Port?: readonly number[];
+  readonly unencryptedPort?: readonly number[];
+  readonly proxyProtocol?: readonly number[];
+  readonly inboundCidr?: readonly string[];
+  readonly blockInbound?: boolean;
   readonly detach?: boolean;
   readonly tty?: boolean;
   readonly json?: boolean;
@@ -59,6 +65,16 @@ export function runCommand(context: CliContext, program: Command, done: (code: n
     .addOption(new Option("--block-network", "let it reach nothing").conflicts("allow"))
     .option("--allow <entry>", `let it reach this and nothing else; may be repeated: ${ENTRY_HELP}`, collectEntry)
     .option("--dns <address>", "with --allow: a resolver that it may use; may be repeated", collect)
+    .option("--encrypted-port <port>", "give this port a public TLS address; may be repeated", collectNumber)
+    .option("--h2-port <port>", "the same for a server of HTTP/2 without TLS (h2c); may be repeated", collectNumber)
+    .option("--unencrypted-port <port>", "give it a public TCP port, and a TLS address; may be repeated", collectNumber)
+    .option(
+      "--proxy-protocol <port>",
+      "of those: a PROXY v2 header tells it each client's address; may be repeated",
+      collectNumber,
+    )
+    .option("--inbound-cidr <cidr>", "let these clients alone use tunnels and connect tokens; may be repeated", collect)
+    .addOption(new Option("--block-inbound", "let no client use them").conflicts("inboundCidr"))
     .option("-d, --detach", "print its id and leave it running")
     .addOption(new Option("-t, --tty", "give it a terminal, and this one's keys").conflicts("detach"))
     .option("--json", "print JSON when it has ended, output included")
@@ -103,6 +119,11 @@ async function run(context: CliContext, given: readonly string[], options: RunOp
     tags: options.tag,
     pty: pty ? terminalSize(context) : undefined,
     dns: options.dns,
+    encryptedPorts: options.encryptedPort,
+    h2Ports: options.h2Port,
+    unencryptedPorts: options.unencryptedPort,
+    proxyProtocolPorts: options.proxyProtocol,
+    inboundCidrAllowlist: options.blockInbound === true ? [] : options.inboundCidr,
     ...networkOf(options),
   };
   await using sandbox = await (command.length === 0 ? Sandbox.create(create) : Sandbox.create(command, create));

@@ -10,6 +10,7 @@ import { asOperator } from "../operator.ts";
 import { toJson, toTable, write } from "../output.ts";
 import { grantsCommands } from "./grants.ts";
 import { quotaCommand } from "./quota.ts";
+import { tokenRulesCommand } from "./token-rules.ts";
 
 interface WorkspaceOptions extends HomeOptions {
   readonly json?: boolean;
@@ -28,6 +29,7 @@ export function workspaceCommand(context: CliContext, parent: Command, done: (co
     .action(async (options: WorkspaceOptions) => done(await list(context, options)));
   quotaCommand(context, command, done);
   grantsCommands(context, command, done);
+  tokenRulesCommand(context, command, done);
 }
 
 async function create(context: CliContext, name: string, options: WorkspaceOptions): Promise<number> {
