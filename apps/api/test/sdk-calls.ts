@@ -82,6 +82,14 @@ export function sdkCalls({ client, sandbox }: SdkWorld): readonly SdkCall[] {
       base: () => ({}),
       send: ({ appName, ...rest }) => first(Sandbox.list({ ...options, ...rest, app: appName as string })),
     },
+    {
+      name: "Sandbox.tunnels",
+      method: `${SERVICE}/ListTunnels`,
+      options: {},
+      own: { sandbox_id: HANDLE, wait_ms: SDK },
+      base: () => ({}),
+      send: () => Promise.resolve(),
+    },
     ...["WaitSandbox", "TerminateSandbox", "SleepSandbox", "WakeSandbox"].map((name) => ({
       name,
       method: `${SERVICE}/${name}`,
@@ -294,18 +302,25 @@ const CREATE_OPTIONS: SdkCall["options"] = {
   sleep_after_ms: "sleepAfterMs",
   disk_mib: "diskMiB",
   dns: ["dns", "network"],
+  encrypted_ports: "encryptedPorts",
+  h2_ports: "h2Ports",
+  unencrypted_ports: "unencryptedPorts",
+  proxy_protocol_ports: "proxyProtocolPorts",
+  inbound_cidr_allowlist: "inboundCidrAllowlist",
 };
 
 const CREATE_OWN: SdkCall["own"] = { idempotency_key: SDK, wait_ms: "the call's own deadline" };
 
 function createOptions(request: TypedRequest): CreateOptions {
-  const { appName, cpuMillis, memoryMib, diskMib, network, command: _, waitMs: __, ...rest } = request;
+  const { appName, cpuMillis, memoryMib, diskMib, network, inboundCidrAllowlist, ...others } = request;
+  const { command: _, waitMs: __, ...rest } = others;
   const named = {
     ...rest,
     app: appName,
     cpu: typeof cpuMillis === "number" ? cpuMillis / 1_000 : cpuMillis,
     memoryMiB: memoryMib,
     diskMiB: diskMib,
+    inboundCidrAllowlist: partOf(inboundCidrAllowlist, "cidrs") ?? inboundCidrAllowlist,
     // Resolvers are for an allow list.
     network: "dns" in request ? { allow: ["0.0.0.0/0", "::/0"] } : policyOf(network),
   };
