@@ -8,6 +8,7 @@ import type { ConnectStatus } from "@sallyport/dataplane";
 import {
   formatConnectAnswer,
   MAX_CONNECT_HEAD_BYTES,
+  mapResets,
   parseConnectRequest,
   readHead,
   relay,
@@ -92,6 +93,7 @@ async function serve(
     client.off("close", onClose);
   }
   client.write(formatConnectAnswer(200, ""));
+  mapResets({ stream: client }, { stream: upstream });
   const { backwardBytes, end, forwardBytes } = await relay(client, upstream, { signal });
   const ms = Math.round(performance.now() - startedAtMs);
   logger.info({ instanceId, port, end, inBytes: forwardBytes, outBytes: backwardBytes, ms }, "connection");

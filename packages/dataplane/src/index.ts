@@ -17,3 +17,5 @@ export { openPortDirect } from "./open-direct.ts";
 export { readHead } from "./read-head.ts";
 export type { RelayEnd, RelayOptions, RelayResult } from "./relay.ts";
 export { relay } from "./relay.ts";
+export type { ResetSide, Resets } from "./resets.ts";
+export { mapResets, reset } from "./resets.ts";

@@ -10,6 +10,7 @@ import type { ConnectRequest, ConnectStatus } from "@sallyport/dataplane";
 import {
   formatConnectAnswer,
   MAX_CONNECT_HEAD_BYTES,
+  mapResets,
   parseConnectRequest,
   readHead,
   relay,
@@ -55,6 +56,7 @@ export async function startGatewayDoor(): Promise<GatewayDoor> {
     if (upstream === undefined) return refuse(client, 502);
     client.write(formatConnectAnswer(200, ""));
     open.set(client, instanceId);
+    mapResets({ stream: client }, { stream: upstream });
     await relay(client, upstream, { signal: stop.signal });
     open.delete(client);
   };
