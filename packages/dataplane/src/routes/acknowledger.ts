@@ -6,6 +6,8 @@ import { ACKNOWLEDGE_MS } from "./limits.ts";
 export interface AcknowledgerOptions {
   readonly client: EdgeServiceClient;
   readonly edgeId: string;
+  /** Resolves when what was applied before is acted on. At once when unset. */
+  readonly ready?: (() => Promise<void>) | undefined;
   /** A call that failed; the next heartbeat brings another one. */
   readonly onProblem: (error: unknown) => void;
   readonly signal: AbortSignal;
@@ -33,11 +35,12 @@ export class Acknowledger {
   }
 
   async #tellAll(): Promise<void> {
-    const { client, edgeId, onProblem, signal } = this.#options;
+    const { client, edgeId, onProblem, ready, signal } = this.#options;
     while (this.#next !== undefined && !signal.aborted) {
       const revision = this.#next;
       this.#next = undefined;
       try {
+        await ready?.();
         await callUnary(client, client.acknowledgeRoutes, { edgeId, revision }, { signal, timeoutMs: ACKNOWLEDGE_MS });
       } catch (error) {
         if (!signal.aborted) onProblem(error);

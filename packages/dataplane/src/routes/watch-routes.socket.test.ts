@@ -93,6 +93,26 @@ describe("watchRoutes", () => {
     await watch.caughtUp;
   });
 
+  it("acknowledges nothing before the edge acts on it", async () => {
+    const asked: number[] = [];
+    const acts = Promise.withResolvers<void>();
+    const { table } = await startEdge({
+      ready: async () => {
+        asked.push(table.revision);
+        await acts.promise;
+      },
+    });
+    await api.stream();
+    api.tell({ revision: 5, reset: true, routes: [route(1)] });
+    await until(() => expect(asked).toEqual([5]));
+    api.tell({ revision: 6, routes: [route(2)] });
+    await until(() => expect(table.revision).toBe(6));
+    expect(api.acknowledged).toEqual([]);
+    acts.resolve();
+    await until(() => expect(api.acknowledged).toEqual([5, 6]));
+    expect(asked).toEqual([5, 6]);
+  });
+
   it("acknowledges heartbeats, and is fresh while they come", async () => {
     const { watch } = await startEdge();
     expect(watch.silentMs).toBe(Number.POSITIVE_INFINITY);

@@ -34,6 +34,11 @@ export interface WatchRoutesOptions {
   readonly path: string;
   /** Told once of what goes on failing in the same way. */
   readonly onProblem: (problem: RouteProblem, error: unknown) => void;
+  /**
+   * Resolves when the edge acts on all that the table has been told so far, as far as it can: no revision is acknowledged
+   * earlier. At once when unset.
+   */
+  readonly ready?: (() => Promise<void>) | undefined;
   /** {@link SILENT_API_MS} when unset. */
   readonly silentApiMs?: number | undefined;
 }
@@ -67,12 +72,13 @@ class Watch implements RouteWatch {
   #following: Promise<void> = Promise.resolve();
 
   constructor(options: WatchRoutesOptions) {
-    const { client, edgeId, path, table } = options;
+    const { client, edgeId, path, ready, table } = options;
     this.#options = options;
     this.#journal = new RouteJournal({ path, platformId: table.platformId, snapshot: () => table.snapshot() });
     this.#acknowledger = new Acknowledger({
       client,
       edgeId,
+      ready,
       onProblem: (error) => this.#report("acknowledge", error),
       signal: this.#stop.signal,
     });
