@@ -50,6 +50,21 @@ const EXAMPLES: readonly Example[] = [
     ],
   },
   {
+    file: "tunnel.ts",
+    title: "tunnels: public addresses of ports, over TLS and in plain TCP",
+    expects: () => ["Connecting to https://tn-", "HTTP 200: Directory listing for /etc/", "says HTTP/1.0 200 OK"],
+  },
+  {
+    file: "tunnel-http2.ts",
+    title: "a tunnel that speaks HTTP/2",
+    expects: () => ["Tunnel URL: https://tn-", "HTTP 200: HTTP/2 from a sandbox"],
+  },
+  {
+    file: "forward.ts",
+    title: "a port of this machine that leads into a sandbox",
+    expects: () => ["HTTP 200 by 127.0.0.1: Directory listing for /etc/"],
+  },
+  {
     file: "walls.ts",
     title: "host and other sandboxes are out of reach",
     expects: (target) => [

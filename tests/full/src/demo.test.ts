@@ -22,7 +22,7 @@ describe("npm run demo", () => {
     const { stdout } = await promisify(execFile)("npm", ["run", "demo"], { cwd: ROOT, env, maxBuffer: 16 << 20 });
     expect(stdout).toContain("All steps went well.");
     expect(stdout).not.toContain("✗");
-    expect(stdout.match(/✓ .*\(\d+\.\d s\)/g)?.length).toBe(11);
+    expect(stdout.match(/✓ .*\(\d+\.\d s\)/g)?.length).toBe(14);
     const { platformId } = JSON.parse(await readFile(join(home, "platform.json"), "utf8")) as { platformId: string };
     expect(leftovers({ home, platformId })).toEqual([]);
   });
