@@ -1,0 +1,52 @@
+// Bounds of one connection of HTTP/2, for whom the sandbox is not there to hold them.
+
+export interface Http2Limits {
+  /** Streams that are open at the same time, SETTINGS_MAX_CONCURRENT_STREAMS; the sandbox may allow fewer. */
+  readonly maxStreams: number;
+  /** Bytes of a header list, SETTINGS_MAX_HEADER_LIST_SIZE, and of a block before it is decoded. */
+  readonly maxHeaderListBytes: number;
+  readonly maxBlockBytes: number;
+  /** CONTINUATION frames of one block (CVE-2024-27316). */
+  readonly maxContinuations: number;
+  /**
+   * Frames of a client that carry nothing on: SETTINGS, PING, PRIORITY, GOAWAY, empty DATA, unknown ones (CVE-2019-9512,
+   * 9513, 9515, 9518). So many at once, then so many each second; a peer that measures a path by PING sends one each round trip.
+   */
+  readonly controlBurst: number;
+  readonly controlsPerSecond: number;
+  /** Streams that a client resets, or makes somebody reset by what it sends (CVE-2023-44487, CVE-2025-8671). */
+  readonly resetBurst: number;
+  readonly resetsPerSecond: number;
+  /** Streams for other hosts, malformed ones and others that are refused here. A client that is told 421 opens a connection. */
+  readonly maxRefusedStreams: number;
+  /** SETTINGS that one side has sent and the other has not acknowledged. */
+  readonly maxUnacknowledgedSettings: number;
+  /** Streams that are over and remembered, for what is still under way to them. */
+  readonly closedStreamsKept: number;
+  /** Bytes that wait for a client that does not read: above what back-pressure lets the sandbox send. */
+  readonly maxWaitingBytes: number;
+  /** Until both sides have said their settings. */
+  readonly handshakeMs: number;
+  /** For the last bytes to reach a peer that is told why it ends. */
+  readonly lingerMs: number;
+}
+
+const KIB = 1_024;
+
+export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
+  maxStreams: 256,
+  maxHeaderListBytes: 64 * KIB,
+  maxBlockBytes: 64 * KIB,
+  maxContinuations: 32,
+  controlBurst: 5_000,
+  controlsPerSecond: 1_000,
+  // What Node's own server takes: a relay that took less would stand in the way of programs that cancel often.
+  resetBurst: 1_000,
+  resetsPerSecond: 33,
+  maxRefusedStreams: 1_000,
+  maxUnacknowledgedSettings: 32,
+  closedStreamsKept: 512,
+  maxWaitingBytes: 512 * KIB,
+  handshakeMs: 10_000,
+  lingerMs: 1_000,
+};
