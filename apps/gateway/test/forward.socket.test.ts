@@ -129,8 +129,9 @@ describe("a forwarded connection", () => {
     await sending;
     expect(bytes).toBe(pieces * MAX_CHUNK_BYTES);
     expect(received.digest("hex")).toBe(sent.digest("hex"));
-    // Both ends of everything are in this process, each with what a stream of gRPC holds (16 pieces).
-    expect(peak).toBeLessThan(25 * MIB);
+    // Both ends of everything are in this process, each with what a stream of gRPC holds (16 pieces); whoever kept what
+    // goes by would hold 50 MiB each way.
+    expect(peak).toBeLessThan(40 * MIB);
   });
 
   it("lets each half end for itself", async () => {

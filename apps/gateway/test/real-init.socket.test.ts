@@ -111,7 +111,7 @@ describe("SandboxIO", () => {
   });
 
   it("gives a terminal of the size asked for, and resizes it", async () => {
-    const script = "stty size; trap 'stty size; exit 3' WINCH; while :; do sleep 0.02; done";
+    const script = "trap 'stty size; exit 3' WINCH; stty size; while :; do sleep 0.02; done";
     await io.start("pty", ["sh", "-c", script], { pty: { columns: 80, rows: 24 }, stdin: true });
     await eventually("the size", async () => (await readNow(io, "pty")).includes("24 80"));
     await io.resize("pty", 100, 30);
