@@ -113,13 +113,15 @@ const RULES: readonly Rule[] = [
     name: "what faces strangers dials nothing",
     reason: "whoever breaks into it finds one way into sandboxes, the gateway's door (openPort)",
     forbids: ({ file, home, names, specifier, typeOnly }) =>
-      ["apps/connect-proxy", "packages/edge"].includes(home) &&
+      ["apps/connect-proxy", "apps/tunnel-edge", "packages/edge"].includes(home) &&
       CAN_DIAL.test(specifier) &&
       !typeOnly &&
       !isTest(file) &&
       names.some((name) => !DIALS_NOTHING.has(name)) &&
       // Asks whether somebody answers at a path where this process is about to listen.
-      file !== "packages/edge/src/own-socket.ts",
+      file !== "packages/edge/src/own-socket.ts" &&
+      // Hands connections over to the connect-proxy, at sockets that the operator names.
+      file !== "apps/tunnel-edge/src/hand-over.ts",
   },
   {
     name: "no reaching into another package",

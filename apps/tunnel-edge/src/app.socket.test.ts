@@ -1,0 +1,104 @@
+// The tunnel-edge between its neighbours: what it serves, what it writes down, how it starts and stops.
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { RouteState } from "@sallyport/contracts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { DOMAIN, hostOf, readAll, route, sandbox, World } from "../test/world.ts";
+
+let world: World;
+
+beforeEach(async () => {
+  world = await World.start();
+});
+
+afterEach(() => world[Symbol.asyncDispose]());
+
+/** Says back what it is told, and ends when its client does. */
+const echo = (socket: Socket) => void socket.pipe(socket);
+
+describe("a TLS tunnel", () => {
+  it("leads into the sandbox, by the one certificate of its host", async () => {
+    await world.app(5432, echo);
+    world.api.tell({ routes: [route(1, [{ port: 5432 }])] });
+    const { port } = await world.edge();
+    await world.api.settled();
+    const client = world.dial(port, hostOf(5432));
+    await once(client, "secureConnect");
+    expect(client.getPeerCertificate().subjectaltname).toBe(`DNS:${hostOf(5432)}`);
+    client.end("hello");
+    expect((await buffer(client)).toString()).toBe("hello");
+    expect(world.gateway.requests).toEqual([
+      { sandboxId: sandbox(1), instanceId: sandbox(1).replace("sb", "in"), port: 5432, grantPort: 5432 },
+    ]);
+  });
+
+  it("lets servers speak first", async () => {
+    await world.app(22, (socket) => socket.write("SSH-2.0-here\r\n"));
+    world.api.tell({ routes: [route(1, [{ port: 22 }])] });
+    const { port } = await world.edge();
+    await world.api.settled();
+    const client = world.dial(port, hostOf(22));
+    const [greeting] = (await once(client, "data")) as [Buffer];
+    expect(greeting.toString()).toBe("SSH-2.0-here\r\n");
+  });
+
+  it("is over within a second when its sandbox is, and then like one that never was", async () => {
+    await world.app(80, echo);
+    const declared = [{ port: 80 }];
+    world.api.tell({ routes: [route(1, declared)] });
+    const { port } = await world.edge();
+    await world.api.settled();
+    const client = world.dial(port, hostOf(80));
+    client.write("hello");
+    await once(client, "data");
+    const over = readAll(client);
+    await world.api.tellAll({ routes: [route(1, declared, { state: RouteState.ENDED })] });
+    expect((await over).end).toBe("ECONNRESET");
+    const refusals = [hostOf(80), hostOf(81), `www.${DOMAIN}`].map(async (name) => await alertFor(port, name));
+    expect(new Set(await Promise.all(refusals))).toEqual(new Set(["ERR_SSL_TLSV1_UNRECOGNIZED_NAME"]));
+  });
+});
+
+async function alertFor(port: number, servername: string): Promise<string> {
+  const client = world.dial(port, servername);
+  const [error] = (await once(client, "error")) as [Error & { code?: string }];
+  return String(error.code);
+}
+
+describe("what is written down", () => {
+  it("is a line for each connection, and figures by kind", async () => {
+    await world.app(80, echo);
+    world.api.tell({ routes: [route(1, [{ port: 80 }])] });
+    const edge = await world.edge();
+    await world.api.settled();
+    const client = world.dial(edge.port, hostOf(80));
+    client.end("hello");
+    await buffer(client);
+    await vi.waitFor(async () =>
+      expect(await world.metrics()).toContain('sallyport_tunnel_connections_total{kind="tls",end="complete"} 1'),
+    );
+    await alertFor(edge.port, hostOf(1));
+    const metrics = await world.metrics();
+    expect(metrics).toContain('sallyport_tunnel_bytes_total{kind="tls",direction="in"} 5');
+    expect(metrics).toContain('sallyport_tunnel_refusals_total{door="tls",reason="server-name"} 1');
+    for (const line of metrics.trimEnd().split("\n")) {
+      expect(line).toMatch(/^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+)$/);
+    }
+    expect(metrics).not.toContain("tn-");
+    await edge[Symbol.asyncDispose]();
+    const lines = await world.lines();
+    expect(lines.length).toBe(1);
+    const { ms, time, ...line } = lines[0] ?? {};
+    expect([typeof ms, typeof time]).toEqual(["number", "string"]);
+    expect(line).toEqual({
+      sandboxId: sandbox(1),
+      port: 80,
+      kind: "tls",
+      peer: "127.0.0.1",
+      end: "complete",
+      inBytes: 5,
+      outBytes: 5,
+    });
+  });
+});

@@ -1,0 +1,204 @@
+// The tunnel-edge, wired by hand: leaf first, disposed of in reverse.
+import type { Server, Socket } from "node:net";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { fromGrpcError } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
+import { EdgeKind } from "@sallyport/contracts";
+import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
+import type { RouteProblem } from "@sallyport/dataplane/routes";
+import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
+import type { Certificates } from "@sallyport/edge";
+import {
+  Admission,
+  CertificateStore,
+  certificatesFromFiles,
+  edgeId,
+  LocalCertificates,
+  openMetricsDoor,
+  StateFolder,
+  TicketKeys,
+  TlsDoor,
+  takeOver,
+} from "@sallyport/edge";
+import { AccessLog } from "./access-log.ts";
+import type { TunnelEdgeConfig } from "./config.ts";
+import { Connections } from "./connections.ts";
+import { addGauges } from "./gauges.ts";
+import { HandOver } from "./hand-over.ts";
+import { Metrics } from "./metrics.ts";
+import { Paces } from "./paces.ts";
+import { checkApart } from "./raw-address.ts";
+import { RawDoor } from "./raw-door.ts";
+import { RawListeners } from "./raw-listeners.ts";
+import type { Arrival } from "./tunnel-connection.ts";
+import { TunnelConnection } from "./tunnel-connection.ts";
+import { doorRule, tunnelHosts } from "./tunnel-hosts.ts";
+import type { Way } from "./ways.ts";
+import { Ways } from "./ways.ts";
+
+export interface TunnelEdgeDeps {
+  readonly logger: Logger;
+  /** Listening TCP sockets that somebody else made. The edge closes them; who came to one before is kept for it. */
+  readonly listeners: readonly Server[];
+  /** Aborted when the process is told to stop while it starts. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const LEAVE_MS = 5_000;
+/** An api that comes back is met soon: what has ended waits for its edges. */
+const RECONNECT = {
+  "grpc.initial_reconnect_backoff_ms": 50,
+  "grpc.min_reconnect_backoff_ms": 50,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+} as const;
+
+const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
+  stored: "the stored routes are damaged; no tunnel is served until the api is heard",
+  watch: "the api's routes cannot be followed; trying again",
+  save: "the routes cannot be kept; no revision is acknowledged meanwhile",
+  acknowledge: "a revision could not be acknowledged; trying again",
+};
+
+/** A running edge. Disposal lets connections end within the time of the settings, then cuts the rest. */
+export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdgeDeps): Promise<AsyncDisposable> {
+  const { logger } = deps;
+  const { connectDomain, edgeLimits, isTrustedPeer, platformId, tunnelDomain, tunnelLimits } = config;
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await StateFolder.open(config.stateDirectory)); // first: it is ours alone
+  const stateDirectory = folder.path;
+  const metrics = new Metrics();
+  stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
+  const edge = edgeId(stateDirectory);
+  const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
+  stack.defer(() => client.close());
+  const accessLog = config.accessLog
+    ? stack.use(await AccessLog.open({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
+    : undefined;
+
+  const table = new RouteTable({ platformId, now: Date.now });
+  const ways = new Ways(table);
+  const admission = new Admission(edgeLimits, isTrustedPeer);
+  const connections = stack.use(new Connections(table));
+  const place = {
+    ways,
+    limits: tunnelLimits,
+    paces: new Paces(tunnelLimits.bytesPerSecond),
+    publicPort: config.publicPort,
+  };
+  const serve = async (arrival: Arrival) => {
+    const connection = new TunnelConnection(place, arrival);
+    using _open = connections.add(connection);
+    const end = await connection.run();
+    metrics.ended(end);
+    accessLog?.write(end);
+  };
+  const onArrival = (arrival: Arrival) => {
+    serve(arrival).catch((error: unknown) => {
+      logger.error({ err: error }, "a connection could not be served");
+      arrival.transport.destroy();
+    });
+  };
+
+  let isServing = false;
+  const listening = Promise.withResolvers<RawListeners | undefined>();
+  const rawDoor = stack.use(
+    new RawDoor({
+      admission,
+      ways,
+      sendsProxyHeader: isTrustedPeer,
+      onArrival,
+      onRefused: (reason) => metrics.refused("raw", reason),
+    }),
+  );
+  const watch = stack.use(
+    await watchRoutes({
+      table,
+      client,
+      edgeId: edge,
+      kind: EdgeKind.TUNNEL,
+      ownGateway: config.gatewaySocket,
+      path: join(stateDirectory, "routes.jsonl"),
+      // One that takes another one's place acts on it by that other one until then.
+      ready: async () => (folder.isSuccessor && !isServing ? undefined : await (await listening.promise)?.settled()),
+      onProblem: (problem, error) => logger.warn({ problem, err: fromGrpcError(error) }, ROUTE_PROBLEMS[problem]),
+    }),
+  );
+  stack.defer(() => listening.resolve(undefined)); // nobody waits for a start that fails
+  const hosts = tunnelHosts(tunnelDomain, table);
+  const tickets = stack.use(new TicketKeys({ directory: config.ticketDirectory, now: Date.now, logger }));
+  const certificates: Certificates = stack.use(
+    config.certificate === undefined
+      ? new LocalCertificates({
+          store: new CertificateStore({ stateDirectory, logger }),
+          client,
+          edgeId: edge,
+          hosts,
+          table,
+          now: Date.now,
+          tickets,
+          logger,
+        })
+      : certificatesFromFiles({
+          ...config.certificate,
+          domain: tunnelDomain,
+          setting: "SALLYPORT_TUNNEL_CERT",
+          isKnown: (host) => hosts.isKnown(host),
+          tickets,
+          logger,
+        }),
+  );
+  const handOver =
+    config.connectSockets.length === 0
+      ? undefined
+      : stack.use(
+          new HandOver({
+            sockets: config.connectSockets,
+            onHandedOver: (isTaken) => metrics.handedOver(isTaken),
+            logger,
+          }),
+        );
+  const door = stack.use(
+    new TlsDoor<Way>({
+      admission,
+      limits: edgeLimits,
+      certificates,
+      answer: doorRule({ tunnelDomain, connectDomain, ways, handOver: handOver && ((one) => handOver.take(one)) }),
+      sendsProxyHeader: isTrustedPeer,
+      onSecure: ({ client: ends, servername, socket, transport, way }) => {
+        const kind = way.tunnel.kind === "h2" ? "h2" : "tls";
+        onArrival({ way, kind, stream: socket, transport, client: ends, serverName: servername });
+      },
+      onRefused: (reason) => metrics.refused("tls", reason),
+      logger,
+    }),
+  );
+  const leave = async (edgeId: string) => {
+    await callUnary(client, client.leaveEdge, { edgeId, successorId: edge }, { timeoutMs: LEAVE_MS });
+  };
+  stack.use(await takeOver({ folder, caughtUp: watch.caughtUp, leave, logger, signal: deps.signal }));
+  stack.defer(async () => {
+    connections.drain();
+    await admission.empty(config.drainMs);
+  });
+  stack.defer(() => door.close());
+  for (const listener of deps.listeners) door.listen(listener);
+  if (config.raw !== undefined) await checkApart(config.raw.address, deps.listeners);
+  const raw =
+    config.raw === undefined
+      ? undefined
+      : stack.use(
+          new RawListeners({
+            ...config.raw,
+            table,
+            onConnection: (socket: Socket, publicPort) => rawDoor.enter(socket, publicPort),
+            logger,
+          }),
+        );
+  isServing = true;
+  listening.resolve(raw);
+  addGauges(metrics, { admission, connections, handOver, raw, table, watch, accessLog });
+  if (config.metricsPort !== undefined) stack.use(await openMetricsDoor(config.metricsPort, metrics));
+  const running = stack.move();
+  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}

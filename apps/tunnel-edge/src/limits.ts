@@ -1,0 +1,34 @@
+// Every bound of the tunnel-edge's own, with its default.
+
+/** Times in milliseconds. */
+export interface TunnelLimits {
+  /** How long a connection into a sandbox may take to be made. */
+  readonly openMs: number;
+  /** How long a port is asked for again at which nothing listens yet. */
+  readonly startRetryMs: number;
+  /** Without a byte either way: of a connection over TLS, and of one at a raw port. 0: no limit. */
+  readonly idleMs: number;
+  readonly rawIdleMs: number;
+  /** Of one declared port, all of its connections together, each way. 0: no limit. */
+  readonly bytesPerSecond: number;
+}
+
+export const DEFAULT_TUNNEL_LIMITS: TunnelLimits = {
+  openMs: 15_000,
+  startRetryMs: 5_000,
+  idleMs: 3_600_000,
+  // A session of ssh or of a database waits for as long as somebody sleeps; who is gone is found by TCP's own probes.
+  rawIdleMs: 86_400_000,
+  bytesPerSecond: 0,
+};
+
+/** A client that answers no probe is gone: from this time of silence on it is probed, in milliseconds. */
+export const KEEP_ALIVE_MS = 60_000;
+/** Raw ports that cannot be listened at are tried again so often, in milliseconds. */
+export const LISTEN_AGAIN_MS = 1_000;
+/** Connections that the kernel keeps for one raw port until they are taken. */
+export const RAW_BACKLOG = 511;
+/** What a tunnel that has been silent may send at once, of the bytes of a second. */
+export const BURST_SECONDS = 0.25;
+/** For the last bytes to reach a client whose port could not be opened, in milliseconds. */
+export const LAST_WORD_MS = 1_000;
