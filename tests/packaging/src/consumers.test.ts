@@ -56,9 +56,14 @@ describe.each(COMPILERS)("TypeScript $version", ({ version, module, skipLibCheck
   });
 });
 
-describe("the READMEs", () => {
-  it.each(["contracts", "policy", "connect-token", "sdk"])("of %s compiles", async (name) => {
-    const readme = readFileSync(join(sourceFolder(name), "README.md"), "utf8");
+const DOCUMENTS: readonly string[] = [
+  ...["contracts", "policy", "connect-token", "sdk"].map((name) => `packages/${name}/README.md`),
+  ...["connect-tokens", "tunnels"].map((name) => `docs/${name}.md`),
+];
+
+describe("what programs are shown in", () => {
+  it.each(DOCUMENTS)("%s compiles", async (path) => {
+    const readme = readFileSync(join(sourceFolder("sdk"), "../..", path), "utf8");
     const programs = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, program = ""]) => program);
     expect(programs).not.toEqual([]);
     const folder = consumerProject({ ...SETTINGS["Node's own resolution, everything strict"], skipLibCheck: true });
