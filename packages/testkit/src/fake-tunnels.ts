@@ -24,7 +24,7 @@ export class FakeTunnels {
 }
 
 /** The label of a port: no two ports of a sandbox share one. */
-export function fakeLabel(port: number): string {
+function fakeLabel(port: number): string {
   return `tn-${String(port).padStart(26, "0")}`;
 }
 
