@@ -131,6 +131,7 @@ export class Http2Relay {
     if (target.writableNeedDrain) source.pause();
     if (this.#clientFrames.hasSettings && this.#sandboxFrames.hasSettings) clearTimeout(this.#handshakeTimer);
     if (this.#drain.isOver) this.#endInOrder("drained", false);
+    else this.#endBehindClient();
   }
 
   #onClientBytes(piece: Buffer): void {
@@ -166,6 +167,12 @@ export class Http2Relay {
   #onClientEnd(): void {
     this.#hasClientEnded = true;
     if (this.#end === undefined) this.#sandbox.end();
+    this.#endBehindClient();
+  }
+
+  /** A client that has ended its half waits for the answers that it asked for, and for nothing else. */
+  #endBehindClient(): void {
+    if (this.#hasClientEnded && this.#shared.streams.openCount === 0) this.#endInOrder("ended", false);
   }
 
   #onSandboxBroken(): void {
