@@ -8,6 +8,8 @@ import { eventually } from "./fixtures.ts";
 
 export interface FakeEdgeOptions {
   readonly id: string;
+  /** CONNECT when unset. */
+  readonly kind?: EdgeKind;
   /** What it has from before. */
   readonly since?: number;
   readonly routes?: ReadonlyMap<string, Route>;
@@ -35,11 +37,11 @@ export class FakeEdge implements AsyncDisposable {
     this.id = options.id;
     this.revision = options.since ?? 0;
     this.routes = new Map(options.routes);
-    this.#running = this.#run();
+    this.#running = this.#run(options.kind ?? EdgeKind.CONNECT);
   }
 
-  async #run(): Promise<void> {
-    const request = { edgeId: this.id, kind: EdgeKind.CONNECT, sinceRevision: this.revision };
+  async #run(kind: EdgeKind): Promise<void> {
+    const request = { edgeId: this.id, kind, sinceRevision: this.revision };
     const { signal } = this.#stop;
     try {
       const pending: WatchRoutesResponse[] = [];
