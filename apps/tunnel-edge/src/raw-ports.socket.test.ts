@@ -99,7 +99,11 @@ describe("a raw port", () => {
     for (const number of [1, 2]) {
       await world.app(
         6379,
-        (socket) => socket.on("data", (piece) => said.push(`${number}: ${piece}`) && socket.write("ok")),
+        (socket) =>
+          socket.on("data", (piece: Buffer) => {
+            said.push(`${number}: ${piece.toString()}`);
+            socket.write("ok");
+          }),
         number,
       );
     }
@@ -144,7 +148,7 @@ describe("a raw port", () => {
     await world.edge({ ...RANGE, SALLYPORT_TUNNEL_START_RETRY_MS: "50" });
     await world.api.tellAll({ routes: [route(1, [raw()])] });
     world.gateway.lead(route(1, []).instanceId, 6379, { refuse: 502 });
-    const client = await world.dialRaw(publicPort);
+    const client = connect({ host: RAW_ADDRESS, port: publicPort });
     expect((await readAll(client)).end).toBe("ECONNRESET");
     expect(world.gateway.requests.length).toBeGreaterThan(1);
   });
