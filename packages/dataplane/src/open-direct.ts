@@ -10,12 +10,14 @@ import { OpenError, refusalOf } from "./open.ts";
 /** An open port. Paused. It tells of everything that a socket does but of "data". */
 export interface DirectPort {
   readonly socket: Socket;
-  /** From now on bytes go to this function, each time a copy that is its own. At once those that came already. */
+  /** From now on bytes go to this function, each time bytes that are its own. At once those that came already. */
   read(take: (bytes: Buffer) => void): void;
 }
 
 /** Of one read. */
 const BUFFER_BYTES = 65_536;
+/** Larger reads get memory that is theirs alone, so that whoever is done with one may give it back. */
+const MAX_SHARED_BYTES = 4_096;
 
 /** Rejects as `openPort` does. */
 export async function openPortDirect(
@@ -29,20 +31,28 @@ export async function openPortDirect(
   const answered = Promise.withResolvers<string | undefined>();
   const head = new HeadReader((text) => answered.resolve(text));
   let take = (bytes: Buffer): void => head.take(bytes);
-  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  let buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   const socket = connect({
     path: socketPath,
     allowHalfOpen: true,
     onread: {
-      buffer,
+      buffer: () => buffer,
       callback: (count) => {
-        const bytes = Buffer.allocUnsafe(count);
-        buffer.copy(bytes, 0, 0, count);
-        take(bytes);
+        take(own(count));
         return true;
       },
     },
   });
+  function own(count: number): Buffer {
+    const whole = buffer;
+    if (count === BUFFER_BYTES) {
+      buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+      return whole;
+    }
+    const bytes = count > MAX_SHARED_BYTES ? Buffer.allocUnsafeSlow(count) : Buffer.allocUnsafe(count);
+    whole.copy(bytes, 0, 0, count);
+    return bytes;
+  }
   let cause: unknown;
   const onEnd = () => answered.resolve(undefined);
   const onAbort = () => answered.reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));

@@ -2,6 +2,7 @@
 import type { Writable } from "node:stream";
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { chunkOf, lastChunk } from "../body/chunked-writer.ts";
+import { freeRead, isFreeable } from "../body/free-read.ts";
 import type { WrittenAnswer } from "../head/write-head.ts";
 import { writeAnswerHead } from "../head/write-head.ts";
 import { writeSoon } from "../write-soon.ts";
@@ -36,9 +37,14 @@ export class AnswerWriter {
     this.#pieces.push(piece);
   }
 
-  /** Writes what is gathered. False: the client has enough for now. */
-  flush(): boolean {
-    return this.#write(undefined);
+  /** Writes what is gathered, and gives back what it all came in. False: the client has enough for now. */
+  flush(read?: Buffer): boolean {
+    // One piece is written as it is: with its read whole nothing else is in there.
+    if (read === undefined || this.#isChunked || this.#head !== "" || !isFreeable(read)) return this.#write(undefined);
+    const [piece] = this.#pieces;
+    if (this.#pieces.length !== 1 || piece?.length !== read.length) return this.#write(undefined);
+    this.#pieces = [];
+    return this.#to.write(piece, () => freeRead(read));
   }
 
   /** Writes what is gathered and the end. */

@@ -9,6 +9,7 @@ import type { RawHeader } from "@sallyport/connect-token/verify";
 import { BadMessage, malformed } from "../bad-message.ts";
 import type { BodyReader } from "../body/body-reader.ts";
 import { bodyReader } from "../body/body-reader.ts";
+import { freeRead, isFreeable } from "../body/free-read.ts";
 import type {
   Decision,
   ExchangeEnd,
@@ -129,7 +130,8 @@ export class Http1Exchange implements AnswerSink {
     if (only !== undefined) {
       const content = pieces.length === 1 ? only : Buffer.concat(pieces);
       this.#inBytes += content.length;
-      this.#isBodyBlocked = !upstream.write(content);
+      const isAll = content.length === bytes.length && isFreeable(bytes);
+      this.#isBodyBlocked = !upstream.write(content, isAll ? () => freeRead(bytes) : undefined);
     }
     if (body.done) {
       this.#isBodyBlocked = false;
@@ -185,9 +187,9 @@ export class Http1Exchange implements AnswerSink {
     this.#writer.content(content);
   }
 
-  onFlush(): boolean {
+  onFlush(read: Buffer): boolean {
     if (this.#isOver) return true;
-    const hasRoom = this.#writer.flush();
+    const hasRoom = this.#writer.flush(read);
     this.#owner.onWritten(!hasRoom);
     return hasRoom;
   }

@@ -27,7 +27,8 @@ export interface ConnectionUser {
   onDeadline(): void;
   /** It is gone. `silent`: without a byte of the answer. */
   onBroken(failure: UpstreamFailure, silent: boolean): void;
-  onFlush(): boolean;
+  /** As an `AnswerSink` is asked. */
+  onFlush(read: Buffer): boolean;
   onDrain(): void;
 }
 
@@ -99,8 +100,8 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   }
 
   /** Of the body. False: wait for `onDrain`. */
-  write(bytes: Buffer): boolean {
-    return this.#stream.write(bytes);
+  write(bytes: Buffer, onWritten?: () => void): boolean {
+    return this.#stream.write(bytes, onWritten);
   }
 
   /** The request is written to its end. */
@@ -138,7 +139,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     }
     try {
       parser.push(chunk);
-      if (this.#user === user && !user.onFlush()) this.#stream.pause();
+      if (this.#user === user && !user.onFlush(chunk)) this.#stream.pause();
     } catch (error) {
       // A fault of ours ends this exchange as well, and no other: the log tells it by its code.
       const code = error instanceof BadMessage ? error.code : "InternalError";

@@ -65,7 +65,7 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
     else this.#begin(idle);
   }
 
-  write(content: Buffer): boolean {
+  write(content: Buffer, onWritten?: () => void): boolean {
     if (this.#isOver) return true;
     const { framing } = this.#request;
     const bytes = framing.kind === "chunked" ? chunkOf([content]) : content;
@@ -73,7 +73,7 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
       this.#queue.push(bytes);
       return false;
     }
-    const hasRoom = this.#connection.write(bytes);
+    const hasRoom = this.#connection.write(bytes, onWritten);
     this.#await(hasRoom ? this.#answerWait() : this.#owner.limits.stallMs);
     return hasRoom;
   }
@@ -144,8 +144,8 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
     this.#sink.onFailure(failure);
   }
 
-  onFlush(): boolean {
-    const takesMore = this.#sink.onFlush();
+  onFlush(read: Buffer): boolean {
+    const takesMore = this.#sink.onFlush(read);
     // A client that takes its time is not the app's fault.
     this.#await(takesMore ? this.#answerWait() : Number.POSITIVE_INFINITY);
     return takesMore;

@@ -44,16 +44,22 @@ export interface AnswerSink {
   /** The handshake is answered rightly: from now on the stream is the front's. `early` came behind the head. */
   onUpgrade(head: AnswerHead, stream: Duplex, early: Buffer): void;
   onFailure(failure: UpstreamFailure): void;
-  /** What came at once is told; now is the time to write it. False: no more until `resume`. Not called after the last. */
-  onFlush(): boolean;
+  /**
+   * What came at once is told; now is the time to write it. False: no more until `resume`. Not called after the last. `read`
+   * is what it all came in: once it is written, `freeRead` may have it.
+   */
+  onFlush(read: Buffer): boolean;
   /** After `write` returned false: there is room again. */
   onDrain(): void;
 }
 
 /** A request on its way. */
 export interface UpstreamExchange {
-  /** Content of the body, whose bytes nobody changes any more. False: wait for `onDrain`. */
-  write(content: Buffer): boolean;
+  /**
+   * Content of the body, whose bytes nobody changes any more. False: wait for `onDrain`. `onWritten` is called once nobody
+   * reads them any more; perhaps never where the exchange breaks off.
+   */
+  write(content: Buffer, onWritten?: () => void): boolean;
   /** The body is complete. Not called for a request without one. */
   end(trailers: readonly RawHeader[]): void;
   /** More of the answer may come. */
