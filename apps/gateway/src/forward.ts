@@ -28,7 +28,7 @@ export function forwardHandler(instances: Instances, opener: Opener): ForwardHan
     try {
       const messages = requests[Symbol.asyncIterator]();
       const port = await portOf(messages, signal);
-      const socket = await opener.open({ sandboxId, instanceId, port, grantPort: port }, signal).catch(refused);
+      const socket = await opener.open({ sandboxId, instanceId, port, grantPort: port }, signal).catch(refusedAt(port));
       const connection = new Connection(socket, context, { instanceId, port });
       try {
         yield { event: { $case: "opened", value: {} } };
@@ -164,9 +164,15 @@ const CODES: Readonly<Record<Exclude<ConnectStatus, 200>, ErrorCode>> = {
   503: "Unavailable",
 };
 
-function refused(error: unknown): never {
-  if (!(error instanceof OpenRefused)) throw error;
-  const { message, status } = error;
-  const listen = "a server in the sandbox must listen on all its addresses (0.0.0.0 or ::), not on 127.0.0.1 alone";
-  throw new AppError(CODES[status], message, status === 502 ? { field: "port", hint: listen } : {});
+/** The opener's refusals, as callers of SandboxIO know them. */
+function refusedAt(port: number): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof OpenRefused)) throw error;
+    const { message, status } = error;
+    if (status !== 502) throw new AppError(CODES[status], message);
+    throw new AppError(CODES[status], `port: nothing listens on ${port}`, {
+      field: "port",
+      hint: "a server in the sandbox must listen on all its addresses (0.0.0.0 or ::), not on 127.0.0.1 alone",
+    });
+  };
 }
