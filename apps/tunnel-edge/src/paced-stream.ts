@@ -13,13 +13,17 @@ export class PacedStream extends Duplex {
   readonly #paces: TwoPaces;
   #reading: NodeJS.Timeout | undefined;
   #writing: NodeJS.Timeout | undefined;
+  #hasEnded = false;
 
   constructor(client: Duplex, paces: TwoPaces) {
     super({ allowHalfOpen: true });
     this.#client = client;
     this.#paces = paces;
     client.on("data", (chunk: Buffer) => this.#take(chunk));
-    client.once("end", () => this.push(null));
+    client.once("end", () => {
+      this.#hasEnded = true; // a socket tells of its end even while it is paused
+      if (this.#reading === undefined) this.push(null);
+    });
     client.once("error", (error) => this.destroy(error));
     client.once("close", () => this.destroy());
   }
@@ -56,6 +60,7 @@ export class PacedStream extends Duplex {
     this.#reading = setTimeout(() => {
       this.#reading = undefined;
       if (this.push(chunk)) this.#client.resume();
+      if (this.#hasEnded) this.push(null);
     }, waitMs);
   }
 }
