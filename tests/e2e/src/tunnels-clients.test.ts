@@ -90,8 +90,8 @@ describe("openssl", () => {
     }
     for (const version of ["-tls1_1", "-tls1"]) {
       const said = await sClient(...at(web), "-servername", web.host, version, "-cipher", "ALL:@SECLEVEL=0");
-      expect(said).not.toContain("Verify return code: 0 (ok)");
-      expect(said).toMatch(/protocol version|alert|no protocols/i);
+      expect(said).toContain("no peer certificate available");
+      expect(said).toContain("Cipher is (NONE)");
     }
   });
 

@@ -1,6 +1,5 @@
 // Tunnels from end to end: what was declared, the edge, the gateway, and servers under gVisor.
 import { once } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { Client, CreateOptions } from "@sallyport/sdk";
 import { Sandbox } from "@sallyport/sdk";
@@ -55,14 +54,16 @@ describe("a tunnel", () => {
     }
   });
 
-  it("waits for a server that is only starting, and says so by a reset where none comes", async () => {
+  it("waits for a server that is only starting, and ends what none comes for: by a reset, over TLS in order", async () => {
     await using sandbox = await Sandbox.create(["sh", "-c", "sleep 1; exec python3 -m http.server 9000"], {
       client,
-      encryptedPorts: [9_000, 9_001],
+      encryptedPorts: [9_000],
+      unencryptedPorts: [9_001],
     });
     const { 9000: late, 9001: never } = await sandbox.tunnels();
     expect(await ask(tlsTo(late, late.caPem ?? ""), "GET / HTTP/1.0\r\n\r\n")).toContain("200 OK");
-    await expect(ask(tlsTo(never, never.caPem ?? ""), "GET / HTTP/1.0\r\n\r\n")).rejects.toThrow();
+    expect(await ask(tlsTo(never, never.caPem ?? ""), "GET / HTTP/1.0\r\n\r\n")).toBe("");
+    await expect(ask(tcpTo(never), "GET / HTTP/1.0\r\n\r\n")).rejects.toThrow("ECONNRESET");
   });
 
   it("is there for a sandbox that reaches nothing, and opens nothing for it", async () => {
@@ -83,7 +84,7 @@ describe("a tunnel", () => {
     }
   });
 
-  it("is over within a second of its sandbox, with all that runs through it", async () => {
+  it("is over with its sandbox, with all that runs through it", async () => {
     const sandbox = await servers({ encryptedPorts: [7_000], unencryptedPorts: [7_001] }, "echo:7000", "echo:7001");
     const { 7000: tls, 7001: raw } = await sandbox.tunnels();
     const ca = tls.caPem ?? "";
@@ -93,17 +94,11 @@ describe("a tunnel", () => {
       await once(socket, "data");
     }
     const closed = Promise.all(
-      open.map((socket) =>
-        once(
-          socket.on("error", () => undefined),
-          "close",
-        ),
-      ),
+      open.map((socket) => new Promise((resolve) => socket.on("error", () => undefined).once("close", resolve))),
     );
     const [port = 0] = [raw.tcpSocket?.[1]];
     await sandbox.terminate();
-    const late = delay(1_000).then(() => "late");
-    expect(await Promise.race([closed.then(() => "closed"), late])).toBe("closed");
+    await closed;
     await expect(ask(tlsTo(tls, ca), "x")).rejects.toThrow();
     await expect(ask(tcpTo(raw), "x")).rejects.toThrow();
     // The public port rests: whoever still knows it does not come to somebody else.
