@@ -1,4 +1,5 @@
 // How a relay ends, in good order and otherwise, and what a client or a sandbox cannot do as often as it likes.
+import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { ERROR_CODE, encodeHeaders, FLAG, FRAME, headersFrames, settingsFrame } from "@sallyport/dataplane/http2";
 import { afterEach, describe, expect, it } from "vitest";
@@ -115,23 +116,22 @@ describe("a client that asks for too much", () => {
   });
 
   it("does not read what it asks for", async () => {
-    const { place, server } = await start({
-      limits: { maxWaitingBytes: 50_000, maxRefusedStreams: 1e6, controlBurst: 1e6 },
-    });
+    const limits = { maxWaitingBytes: 50_000, maxRefusedStreams: 1e6, controlBurst: 1e6 };
+    const { place, server } = await start({ limits });
     const client = await startedClient(place);
     await server.accept();
     client.socket.pause();
-    let streamId = 1;
     const relay = place.relays[0];
     let isOver = false;
     void relay?.done.then(() => {
       isOver = true;
     });
-    while (!isOver && streamId < 1_000_000) {
-      client.send(
-        ...Array.from({ length: 500 }, (_, at) => request(streamId + 2 * at, { ":authority": "other.example" })),
-      );
-      streamId += 1_000;
+    const block = encodeHeaders(requestFields({ ":authority": "other.example" }));
+    const answered = raw(FRAME.headers, FLAG.endHeaders, 1, block);
+    for (let streamId = 1; !isOver; streamId += 8_000) {
+      const batch = Buffer.alloc(4_000 * answered.length, answered);
+      for (let at = 0; at < 4_000; at += 1) batch.writeUInt32BE(streamId + 2 * at, at * answered.length + 5);
+      client.send(batch);
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(await relay?.done).toMatchObject({
@@ -286,6 +286,33 @@ describe("a client that goes", () => {
     place.relays[0]?.destroy();
     expect(await place.relays[0]?.done).toMatchObject({ end: "destroyed" });
     expect(await client.find(() => false)).toBeUndefined();
+  });
+});
+
+describe("a client that does not read", () => {
+  it("holds the sandbox back, and gets everything once it reads", async () => {
+    const { client, sandbox } = await ends();
+    client.send(request(1));
+    await sandbox.next(FRAME.headers, 1);
+    client.socket.pause();
+    sandbox.send(answer(1, false));
+    const sent = createHash("sha256");
+    let count = 0;
+    while (sandbox.socket.writableLength < 8_000_000 && count < 10_000) {
+      const piece = randomBytes(16_384);
+      sent.update(piece);
+      sandbox.send(raw(FRAME.data, 0, 1, piece));
+      count += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // What was held back is with the sender, and not in the relay.
+    expect(sandbox.socket.writableLength).toBeGreaterThanOrEqual(8_000_000);
+    sandbox.send(raw(FRAME.data, FLAG.endStream, 1));
+    client.socket.resume();
+    const got = createHash("sha256");
+    for (let at = 0; at < count; at += 1) got.update((await client.next(FRAME.data, 1))?.payload ?? "");
+    expect(got.digest("hex")).toBe(sent.digest("hex"));
+    expect(await client.next(FRAME.data, 1)).toMatchObject({ flags: FLAG.endStream });
   });
 });
 
