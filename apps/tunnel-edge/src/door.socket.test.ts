@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import type { ConnectionOptions } from "node:tls";
-import { ProxyHeaderReader } from "@sallyport/dataplane/proxy-v2";
+import { formatProxyHeader, ProxyHeaderReader } from "@sallyport/dataplane/proxy-v2";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DOMAIN, freePort, hostOf, RAW_ADDRESS, readAll, route, sandbox, World } from "../test/world.ts";
 
@@ -165,6 +165,44 @@ describe("PROXY headers", () => {
       await buffer(client);
     }
     expect(heard.sort()).toEqual([`127.0.0.1 ${port} hello`, `127.0.0.9 ${publicPort} hello`]);
+  });
+});
+
+describe("a load balancer in front", () => {
+  it("is believed where it is listed, at both doors, and has to say for whom it comes", async () => {
+    const publicPort = await freePort();
+    await world.app(80, echo);
+    const declared = [{ port: 80, kind: "raw" as const, publicPort }];
+    world.api.tell({ routes: [route(1, declared, { inbound: ["198.51.100.0/24"] })] });
+    const { port } = await world.edge({
+      SALLYPORT_TUNNEL_RAW_PORTS: "1024-65535",
+      SALLYPORT_TUNNEL_TRUSTED_PROXIES: "127.0.0.9",
+    });
+    await world.api.settled();
+    const headerFrom = (address: string) =>
+      formatProxyHeader({
+        kind: "tcp",
+        source: { address, port: 4_000 },
+        destination: { address: "198.51.100.1", port: 443 },
+      });
+    const raw = async (localAddress: string, first: Buffer) => {
+      const client = connect({ host: RAW_ADDRESS, port: publicPort, localAddress });
+      client.end(Buffer.concat([first, Buffer.from("hello")]));
+      return (await readAll(client)).bytes.toString();
+    };
+    const secure = async (localAddress: string, first: Buffer) => {
+      const transport = await world.dialRaw(port, "127.0.0.1", localAddress);
+      transport.write(first);
+      const client = world.dial(port, hostOf(80), { socket: transport });
+      client.end("hello");
+      return (await readAll(client)).bytes.toString();
+    };
+    for (const send of [raw, secure]) {
+      expect(await send("127.0.0.9", headerFrom("198.51.100.7"))).toBe("hello");
+      expect(await send("127.0.0.9", headerFrom("127.0.0.1"))).toBe("");
+      expect(await send("127.0.0.9", Buffer.from("no header at all"))).toBe("");
+      expect(await send("127.0.0.8", headerFrom("198.51.100.7"))).toBe("");
+    }
   });
 });
 

@@ -21,7 +21,7 @@ import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
 import { startTunnelEdge } from "../src/app.ts";
 import { readConfig } from "../src/config.ts";
 
-export const PLATFORM_ID = "01jd00000000000000000000aa";
+const PLATFORM_ID = "01jd00000000000000000000aa";
 export const DOMAIN = "localhost";
 export const RAW_ADDRESS = "127.0.0.2";
 
@@ -31,7 +31,7 @@ export function sandbox(number: number): string {
 }
 
 /** "tn-000…", the same for the same number. */
-export function label(number: number): string {
+function label(number: number): string {
   return `tn-${String(number).padStart(26, "0")}`;
 }
 
@@ -40,7 +40,7 @@ export function hostOf(number: number): string {
 }
 
 /** One declared port; the label's number is that of the port when none is said. */
-export interface Declared {
+interface Declared {
   readonly port: number;
   readonly label?: number;
   readonly kind?: "tls" | "h2" | "raw";
@@ -48,7 +48,7 @@ export interface Declared {
   readonly proxyProtocol?: boolean;
 }
 
-export interface RouteOptions {
+interface RouteOptions {
   readonly state?: RouteState;
   readonly instance?: number;
   readonly inbound?: readonly string[];
@@ -78,12 +78,12 @@ export function route(number: number, declared: readonly Declared[], options: Ro
   };
 }
 
-export function instance(number: number): string {
+function instance(number: number): string {
   return sandbox(number).replace("sb", "in");
 }
 
 /** A started edge. */
-export interface Edge extends AsyncDisposable {
+interface Edge extends AsyncDisposable {
   /** Of its TLS listener at 127.0.0.1. */
   readonly port: number;
 }
