@@ -19,6 +19,14 @@ describe("readConfig", () => {
       httpListen: { host: "127.0.0.1", port: 7352 },
       database: { kind: "socket", socketDir: "/run/x", name: "sallyport", user: "sallyport" },
       connect: { domain: "localhost", port: 7_443, isLocal: true, keyLifeMs: 30 * 86_400_000 },
+      tunnels: {
+        domain: "localhost",
+        port: 7_443,
+        isLocal: true,
+        rawHost: "127.0.0.2",
+        rawPorts: undefined, // none that no tunnel-edge listens at
+        rawRestMs: 600_000,
+      },
     });
   });
 
@@ -43,6 +51,62 @@ describe("readConfig", () => {
     ] as const) {
       expect(() => readConfig({ ...GOOD, [name]: value }), `${name}=${value}`).toThrow(name);
     }
+  });
+
+  it("reads where declared ports are reached", () => {
+    const env = {
+      SALLYPORT_CONNECT_DOMAIN: "connect.example.com",
+      SALLYPORT_TUNNEL_DOMAIN: "tunnels.example.net",
+      SALLYPORT_TUNNEL_PORT: "443",
+      SALLYPORT_TUNNEL_CERT: "/etc/tunnels.pem",
+      SALLYPORT_TUNNEL_RAW_HOST: "raw.example.org",
+      SALLYPORT_TUNNEL_RAW_PORTS: "20000-20999",
+      SALLYPORT_TUNNEL_RAW_REST_MS: "0",
+    };
+    const { tunnels } = readConfig({ ...GOOD, ...env });
+    const domain = "tunnels.example.net";
+    const raw = { rawHost: "raw.example.org", rawPorts: { from: 20_000, to: 20_999 }, rawRestMs: 0 };
+    expect(tunnels).toEqual({ domain, port: 443, isLocal: false, ...raw });
+    const one = readConfig({
+      ...GOOD,
+      SALLYPORT_TUNNEL_RAW_PORTS: "1-65535",
+      SALLYPORT_TUNNEL_RAW_HOST: "2001:db8::1",
+    });
+    expect(one.tunnels).toMatchObject({ rawHost: "2001:db8::1", rawPorts: { from: 1, to: 65_535 } });
+  });
+
+  it.each([
+    ["DOMAIN", "Tunnels.example.com"],
+    ["DOMAIN", ".localhost"],
+    ["PORT", "0"],
+    ["CERT", "tunnels.pem"],
+    ["RAW_PORTS", "0-10"],
+    ["RAW_PORTS", "20-10"],
+    ["RAW_PORTS", "20000-65536"],
+    ["RAW_PORTS", "20000"],
+    ["RAW_PORTS", "20000-20999-21000"],
+    ["RAW_REST_MS", "-1"],
+    ["RAW_REST_MS", "604800001"],
+    ["RAW_HOST", "Raw.example.org"],
+    ["RAW_HOST", "raw.example.org."],
+    ["RAW_HOST", "raw.example.org:80"],
+    ["RAW_HOST", "127.1"],
+    ["RAW_HOST", "2130706433"],
+    ["RAW_HOST", "0x7f000002"],
+    ["RAW_HOST", "127.0.0.02"],
+    ["RAW_HOST", "2001:db8:0::1"],
+    ["RAW_HOST", "::ffff:127.0.0.1"],
+    ["RAW_HOST", "a/b"],
+    ["RAW_HOST", "a@b"],
+  ])("refuses as the tunnels' %s %s", (name, value) => {
+    const setting = `SALLYPORT_TUNNEL_${name}`;
+    expect(() => readConfig({ ...GOOD, [setting]: value })).toThrow(setting);
+  });
+
+  it("refuses names that cookies know no border between", () => {
+    const setting = { SALLYPORT_CONNECT_DOMAIN: "example.com", SALLYPORT_TUNNEL_DOMAIN: "tunnels.example.com" };
+    expect(() => readConfig({ ...GOOD, ...setting })).toThrow("SALLYPORT_TUNNEL_DOMAIN");
+    expect(() => readConfig({ ...GOOD, SALLYPORT_TUNNEL_RAW_HOST: "127.0.0.1" })).toThrow("SALLYPORT_TUNNEL_RAW_HOST");
   });
 
   it("reads an IPv6 address and a URL", () => {

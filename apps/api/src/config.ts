@@ -3,7 +3,7 @@ import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appki
 import { z } from "zod";
 import type { PortRange } from "./domain/declared-port.ts";
 import { LOST_AFTER_MS, PUBLIC_PORT_REST_MS } from "./domain/limits.ts";
-import { domainProblems } from "./domain/public-domains.ts";
+import { domainProblems, isPublicHost } from "./domain/public-domains.ts";
 import type { DatabaseAddress } from "./store/database.ts";
 
 export interface ApiConfig {
@@ -58,12 +58,12 @@ const domain = z
   });
 const port = intBetween(1, 65_535);
 
-/** "20000-20999"; empty for none. */
+/** "20000-20999"; none when unset. */
 const portRange = z.string().transform((text, context): PortRange | undefined => {
   if (text === "") return undefined;
   const [, from, to] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
   if (from === undefined || Number(from) < 1 || Number(from) > Number(to) || Number(to) > 65_535) {
-    context.addIssue("must be FROM-TO, e.g. 20000-20999, or empty for none");
+    context.addIssue("must be FROM-TO, e.g. 20000-20999, or unset for none");
     return z.NEVER;
   }
   return { from: Number(from), to: Number(to) };
@@ -112,8 +112,9 @@ const SHAPE = {
   SALLYPORT_TUNNEL_RAW_HOST: z
     .string()
     .regex(/^[a-z0-9:]([a-z0-9.:-]{0,251}[a-z0-9:])?$/, "must be a host name in lower case or an IP address")
+    .refine(isPublicHost, "must be a host name in lower case, or an IP address as it is always written")
     .prefault("127.0.0.2"),
-  SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault("20000-20999"),
+  SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault(""),
   SALLYPORT_TUNNEL_RAW_REST_MS: intBetween(0, MAX_REST_MS).default(PUBLIC_PORT_REST_MS),
   SALLYPORT_LOST_AFTER_MS: z
     .string()
