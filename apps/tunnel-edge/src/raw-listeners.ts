@@ -58,12 +58,15 @@ export class RawListeners implements AsyncDisposable {
     while (this.#binding.size > 0) await Promise.all(this.#binding);
   }
 
-  /** Closes right after a look at what has come: what the kernel has taken and this process has not would be lost. */
+  /**
+   * Closes right after a look at what has come: what the kernel has taken and this process has not is lost, unless the
+   * kernel moves it to another process's socket (net.ipv4.tcp_migrate_req).
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription[Symbol.dispose]();
     clearInterval(this.#again);
     await this.settled();
-    await new Promise((resolve) => setImmediate(resolve));
+    for (const _turn of [1, 2]) await new Promise((resolve) => setImmediate(resolve));
     for (const [port, listener] of this.#listeners) this.#close(port, listener);
   }
 
