@@ -89,13 +89,15 @@ export class ClientConnection implements Http1Owner, Timed {
     else this.#refuse("RequestTimeout");
   }
 
-  /** Takes no more requests; what is under way is answered, the first request of who has just come too. */
+  /**
+   * Takes one more request at most: what is under way is answered, and so is what is on its way just now, since a client
+   * cannot know whether a request that meets a close was served (RFC 9112, section 9.5).
+   */
   drain(): void {
     this.#isDraining = true;
     if (this.#exchange !== undefined || this.#incoming.length > 0) return;
     const { deadlines, limits } = this.#place;
-    if (this.#isInHead) this.#waitUntilMs = Math.min(this.#waitUntilMs, deadlines.nowMs + limits.lingerMs);
-    else this.#linger();
+    this.#waitUntilMs = Math.min(this.#waitUntilMs, deadlines.nowMs + limits.lingerMs);
   }
 
   destroy(): void {
