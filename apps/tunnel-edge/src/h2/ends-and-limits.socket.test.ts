@@ -352,4 +352,12 @@ describe("settings", () => {
     client.send(request(1, { ":method": "CONNECT", ":protocol": "websocket" }, false));
     expect(sandbox.decode(await sandbox.next(FRAME.headers, 1))).toMatchObject({ ":protocol": "websocket" });
   });
+
+  it("of the sandbox's header table change nothing: the first block says that none is used", async () => {
+    const { client, sandbox } = await ends();
+    sandbox.send(settingsFrame([[1, 0]]));
+    client.send(request(1), request(3));
+    expect((await sandbox.next(FRAME.headers, 1))?.payload[0]).toBe(0x20);
+    expect((await sandbox.next(FRAME.headers, 3))?.payload[0]).toBe(0x82);
+  });
 });
