@@ -3,7 +3,7 @@
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-export interface Example {
+interface Example {
   readonly section: string;
   /** Octets as hexadecimal digits. */
   readonly block: string;
