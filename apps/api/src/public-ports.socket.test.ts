@@ -62,16 +62,19 @@ async function forget(api: TestApi, sandboxId: string): Promise<void> {
 describe("public ports", { timeout: 60_000 }, () => {
   it("are each one sandbox's, however many creates there are at once, and at two apis", async () => {
     await using place = await platform({ from: 21_000, to: 21_047 });
-    const { api, owner, portsOf } = place;
+    const { api } = place;
     await using other = await attachTestApi(api.database, { tunnels: api.config.tunnels });
+    // Creates of one workspace wait for each other before they take ports.
+    const owners = await Promise.all(Array.from({ length: 8 }, (_, index) => makeWorkspace(api, `owner-${index}`)));
     const found: number[] = [];
-    const lane = async (on: TestApi) => {
+    const lanes = owners.map(async (owner, index) => {
+      const on = index % 2 === 0 ? api : other;
       for (let round = 0; round < 3; round += 1) {
         const sandboxId = await createWith(on, owner, { unencryptedPorts: [5_432, 6_379] });
-        found.push(...(await portsOf(sandboxId)));
+        found.push(...(await tunnelsOf(on, owner, sandboxId)).map(({ tcpPort }) => tcpPort ?? 0));
       }
-    };
-    await Promise.all(Array.from({ length: 8 }, (_, index) => lane(index % 2 === 0 ? api : other)));
+    });
+    await Promise.all(lanes);
     const range = Array.from({ length: 48 }, (_, index) => 21_000 + index);
     expect(found.toSorted((a, b) => a - b)).toEqual(range); // the last one too: nobody was refused one that was free
     expect(await refusal(place.create(22))).toMatchObject({

@@ -4,6 +4,7 @@ import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import type { CreateConnectTokenRequest, CreateSandboxRequest } from "@sallyport/contracts";
 import { EdgeKind, isTunnelLabel, PortKind, RouteState } from "@sallyport/contracts";
 import { callUnary } from "@sallyport/contracts/grpc";
+import { RestClient } from "@sallyport/testkit/rest-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createWith, listTunnels, terminate, tunnelsOf } from "../test/declared-ports.ts";
 import { FakeEdge } from "../test/fake-edge.ts";
@@ -107,6 +108,15 @@ describe("the tunnels of a sandbox", () => {
     expect(sandbox?.inboundCidrAllowlist).toEqual({ cidrs: ["10.0.0.0/8", "2001:db8::/32"] });
   });
 
+  it("are told over HTTP too", async () => {
+    const sandboxId = await create();
+    const path = `/v1/sandboxes/${sandboxId}/tunnels?waitMs=0`;
+    const { status, json } = await new RestClient(api.api.httpPort).call("GET", path, { token: mine.token });
+    const [tunnel] = await tunnelsOf(api, mine, sandboxId);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ live: false, tunnels: [{ port: 8_080, host: tunnel?.host, url: tunnel?.url }] });
+  });
+
   it("are nobody's of another workspace", async () => {
     const sandboxId = await create();
     const never = "sb-01jd0000000000000000000000";
@@ -172,6 +182,19 @@ describe("tunnels are live", () => {
     expect(await waiting).toMatchObject({ live: true, edges: 1 });
     await edge[Symbol.asyncDispose]();
     await api.sql("DELETE FROM edges WHERE id = 'elsewhere'");
+  });
+
+  it("once an edge that did not act on them has left for good", async () => {
+    await using before = new FakeEdge(api, { id: "before", kind: EdgeKind.TUNNEL });
+    before.acknowledges = false;
+    await before.ready();
+    await using _after = await tunnelEdge("after");
+    const sandboxId = await create();
+    await before.acknowledge(0);
+    const waiting = list(sandboxId, WAIT_MS);
+    await before[Symbol.asyncDispose]();
+    await callUnary(api.edges, api.edges.leaveEdge, { edgeId: "before", successorId: "after" });
+    expect(await waiting).toMatchObject({ live: true, edges: 1, staleEdges: [] });
   });
 
   it("while one is out of reach, which is named; and not when all are", async () => {
