@@ -1,7 +1,9 @@
 // The tunnel-edge between its neighbours: what it serves, what it writes down, how it starts and stops.
 import { once } from "node:events";
+import { rename } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { setImmediate } from "node:timers/promises";
 import { RouteState } from "@sallyport/contracts";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DOMAIN, hostOf, readAll, route, sandbox, World } from "../test/world.ts";
@@ -41,6 +43,29 @@ describe("a TLS tunnel", () => {
     const client = world.dial(port, hostOf(22));
     const [greeting] = (await once(client, "data")) as [Buffer];
     expect(greeting.toString()).toBe("SSH-2.0-here\r\n");
+  });
+
+  it("waits for a gateway that is away for a moment", async () => {
+    await world.app(80, echo);
+    world.api.tell({ routes: [route(1, [{ port: 80 }])] });
+    const away = `${world.gateway.path}.away`;
+    await rename(world.gateway.path, away);
+    const { port } = await world.edge();
+    await world.api.settled();
+    const client = world.dial(port, hostOf(80));
+    await once(client, "secureConnect");
+    client.end("hello");
+    for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+    await rename(away, world.gateway.path);
+    expect((await buffer(client)).toString()).toBe("hello");
+  });
+
+  it("ends in order when there is nothing behind it", async () => {
+    world.api.tell({ routes: [route(1, [{ port: 80 }])] });
+    const { port } = await world.edge({ SALLYPORT_TUNNEL_START_RETRY_MS: "50" });
+    await world.api.settled();
+    const client = world.dial(port, hostOf(80));
+    expect(await readAll(client)).toEqual({ bytes: Buffer.alloc(0), end: "end" });
   });
 
   it("is over within a second when its sandbox is, and then like one that never was", async () => {

@@ -21,8 +21,8 @@ export interface OpenedWay {
   readonly instanceId: string;
 }
 
-/** What may be otherwise a moment later. */
-const PASSING: ReadonlySet<OpenErrorCode> = new Set(["NotFound", "NothingListens", "NotReady"]);
+/** What may be otherwise a moment later; a gateway that was restarted is back soon. */
+const PASSING: ReadonlySet<OpenErrorCode> = new Set(["NotFound", "NothingListens", "NotReady", "GatewayUnavailable"]);
 const FIRST_PAUSE_MS = 25;
 const MAX_PAUSE_MS = 250;
 
