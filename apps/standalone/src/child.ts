@@ -13,7 +13,7 @@ import { Incarnation } from "./incarnation.ts";
 import type { KeptSocketOptions } from "./kept-sockets.ts";
 import { KeptSockets } from "./kept-sockets.ts";
 
-export type ChildState = "stopped" | "starting" | "ready" | "waiting";
+type ChildState = "stopped" | "starting" | "ready" | "waiting";
 
 export interface ChildOptions {
   readonly name: string;

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { StateFolder } from "./state-folder.ts";
 
-export interface TakeOverOptions {
+interface TakeOverOptions {
   readonly folder: StateFolder;
   /** Of the watch over its routes. */
   readonly caughtUp: Promise<void>;

@@ -53,7 +53,7 @@ export function parseUser(passwd: string, name: string): SystemUser | undefined 
 }
 
 /** Id and members of a group with this name, or undefined. Pure. */
-export function parseGroup(group: string, name: string): { gid: number; members: readonly string[] } | undefined {
+function parseGroup(group: string, name: string): { gid: number; members: readonly string[] } | undefined {
   for (const line of group.split("\n")) {
     const [found, , gid, members] = line.split(":");
     if (found !== name || gid === undefined) continue;

@@ -12,7 +12,7 @@ import type { WakeHub } from "./wake-hub.ts";
 import type { Acknowledgements } from "./watch-routes.ts";
 
 /** Where sandboxes are reached by connect tokens: `https://<sandbox id>.<domain>:<port>`. */
-export interface ConnectAddress {
+interface ConnectAddress {
   readonly domain: string;
   readonly port: number;
 }

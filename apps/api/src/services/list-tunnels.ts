@@ -13,7 +13,7 @@ import { hostUrl } from "./urls.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** A tunnel as clients reach it. */
-export interface TunnelView extends Tunnel {
+interface TunnelView extends Tunnel {
   readonly host: string;
   readonly tlsPort: number;
   readonly url: string;
