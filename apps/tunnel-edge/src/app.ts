@@ -8,7 +8,7 @@ import { EdgeKind } from "@sallyport/contracts";
 import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
 import type { RouteProblem } from "@sallyport/dataplane/routes";
 import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
-import type { Certificates } from "@sallyport/edge";
+import type { Certificates, ClientEnds } from "@sallyport/edge";
 import {
   Admission,
   CertificateStore,
@@ -33,6 +33,8 @@ import { RawDoor } from "./raw-door.ts";
 import { RawListeners } from "./raw-listeners.ts";
 import type { Arrival } from "./tunnel-connection.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
+import type { TunnelKind } from "./tunnel-end.ts";
+import { notAllowed } from "./tunnel-end.ts";
 import { doorRule, tunnelHosts } from "./tunnel-hosts.ts";
 import type { Way } from "./ways.ts";
 import { Ways } from "./ways.ts";
@@ -102,6 +104,9 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
 
   let isServing = false;
   const listening = Promise.withResolvers<RawListeners | undefined>();
+  const onNotAllowed = (kind: TunnelKind) => (way: Way, ends: ClientEnds) => {
+    accessLog?.write(notAllowed(kind, way, ends));
+  };
   const rawDoor = stack.use(
     new RawDoor({
       admission,
@@ -109,6 +114,7 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
       sendsProxyHeader: isTrustedPeer,
       onArrival,
       onRefused: (reason) => metrics.refused("raw", reason),
+      onNotAllowed: onNotAllowed("raw"),
     }),
   );
   const watch = stack.use(
@@ -163,7 +169,13 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
       admission,
       limits: edgeLimits,
       certificates,
-      answer: doorRule({ tunnelDomain, connectDomain, ways, handOver: handOver && ((one) => handOver.take(one)) }),
+      answer: doorRule({
+        tunnelDomain,
+        connectDomain,
+        ways,
+        onNotAllowed: onNotAllowed("tls"),
+        handOver: handOver && ((one) => handOver.take(one)),
+      }),
       sendsProxyHeader: isTrustedPeer,
       onSecure: ({ client: ends, servername, socket, transport, way }) => {
         const kind = way.tunnel.kind === "h2" ? "h2" : "tls";

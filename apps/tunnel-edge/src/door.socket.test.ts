@@ -107,7 +107,8 @@ describe("who may come", () => {
     await world.app(80, echo);
     const declared = [{ port: 80, kind: "raw" as const, publicPort }];
     world.api.tell({ routes: [route(1, declared, { inbound: ["127.0.0.8/29"] })] });
-    const { port } = await world.edge({ SALLYPORT_TUNNEL_RAW_PORTS: "1024-65535" });
+    const edge = await world.edge({ SALLYPORT_TUNNEL_RAW_PORTS: "1024-65535" });
+    const { port } = edge;
     await world.api.settled();
     const from = (localAddress: string) => visit(port, hostOf(80), { localAddress } as ConnectionOptions);
     expect(await from("127.0.0.9")).toBe("none");
@@ -123,6 +124,12 @@ describe("who may come", () => {
     for (const door of ["tls", "raw"]) {
       expect(metrics).toContain(`sallyport_tunnel_refusals_total{door="${door}",reason="not-allowed"} 1`);
     }
+    await edge[Symbol.asyncDispose]();
+    const strangers = (await world.lines()).filter(({ peer }) => peer === "127.0.0.16");
+    expect(strangers.map(({ end, kind, sandboxId }) => [end, kind, sandboxId])).toEqual([
+      ["not-allowed", "tls", sandbox(1)],
+      ["not-allowed", "raw", sandbox(1)],
+    ]);
   });
 
   it("is asked again when the list changes, of those who are there too", async () => {

@@ -5,6 +5,7 @@ import type { Admission, ClientEnds, DoorRefusal, Refused } from "@sallyport/edg
 import { endsOf, readProxyHeader } from "@sallyport/edge";
 import type { Arrival } from "./tunnel-connection.ts";
 import type { Way, Ways } from "./ways.ts";
+import { isWay } from "./ways.ts";
 
 /** Why a connection was turned away. */
 export type RawRefusal = DoorRefusal | "unknown";
@@ -16,6 +17,8 @@ export interface RawDoorOptions {
   readonly sendsProxyHeader: (address: string) => boolean;
   readonly onArrival: (arrival: Arrival) => void;
   readonly onRefused: (reason: RawRefusal) => void;
+  /** Told of a client that may not come, beside that. */
+  readonly onNotAllowed: (way: Way, client: ClientEnds) => void;
 }
 
 /** Disposal cuts those who have not come through yet. */
@@ -66,10 +69,19 @@ export class RawDoor implements Disposable {
   }
 
   #admit(socket: Socket, publicPort: number, client: ClientEnds): void {
-    const { onArrival, ways } = this.#options;
+    const { onArrival, onNotAllowed, ways } = this.#options;
     const way = ways.byPublicPort(publicPort, client.source.address);
-    const refusal = typeof way === "string" ? way : this.#takePlaces(socket, way, client.source.address);
-    if (typeof way === "string" || refusal !== undefined) this.#refuse(socket, refusal ?? "unknown");
+    if (way === "unknown") {
+      this.#refuse(socket, way);
+      return;
+    }
+    if (!isWay(way)) {
+      onNotAllowed(way.notAllowed, client);
+      this.#refuse(socket, "not-allowed");
+      return;
+    }
+    const refusal = this.#takePlaces(socket, way, client.source.address);
+    if (refusal !== undefined) this.#refuse(socket, refusal);
     else onArrival({ way, kind: "raw", stream: socket, transport: socket, client, serverName: undefined });
   }
 

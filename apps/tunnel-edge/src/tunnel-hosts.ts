@@ -3,11 +3,14 @@ import { isId, isTunnelLabel } from "@sallyport/contracts";
 import type { RouteTable } from "@sallyport/dataplane/routes";
 import type { Answer, ClientEnds, DoorAnswer, ServedHosts, UnopenedConnection } from "@sallyport/edge";
 import type { Way, Ways } from "./ways.ts";
+import { isWay } from "./ways.ts";
 
 export interface DoorRuleOptions {
   readonly tunnelDomain: string;
   readonly connectDomain: string;
   readonly ways: Ways;
+  /** Told of a client that may not come. */
+  readonly onNotAllowed: (way: Way, client: ClientEnds) => void;
   /** Takes connections of the connect-proxy's; undefined: its hosts are not served here. */
   readonly handOver: ((connection: UnopenedConnection) => void) | undefined;
 }
@@ -23,7 +26,7 @@ const NO_PROTOCOL: DoorAnswer<never> = { kind: "refuse", reason: "alpn", alert: 
 
 /** Names that lead nowhere, of whatever kind, get `unrecognized_name` (RFC 6066, section 3). */
 export function doorRule(options: DoorRuleOptions): Answer<Way> {
-  const { connectDomain, handOver, tunnelDomain, ways } = options;
+  const { connectDomain, handOver, onNotAllowed, tunnelDomain, ways } = options;
   return ({ alpn, serverName = "" }, client: ClientEnds) => {
     const label = tunnelLabelOf(serverName, tunnelDomain);
     if (label === undefined) {
@@ -31,7 +34,11 @@ export function doorRule(options: DoorRuleOptions): Answer<Way> {
       return isConnect ? { kind: "hand-over", take: handOver } : UNKNOWN;
     }
     const way = ways.byLabel(label, client.source.address);
-    if (typeof way === "string") return way === "unknown" ? UNKNOWN : NOT_ALLOWED;
+    if (way === "unknown") return UNKNOWN;
+    if (!isWay(way)) {
+      onNotAllowed(way.notAllowed, client);
+      return NOT_ALLOWED;
+    }
     const { sandboxId } = way.route;
     if (way.tunnel.kind !== "h2") return { kind: "handshake", way, sandboxId, alpn: ANY_PROTOCOL };
     // HTTP/2 over TLS is spoken with those alone who ask for it (RFC 9113, section 3.2).

@@ -7,8 +7,16 @@ export interface Way {
   readonly tunnel: TunnelRoute;
 }
 
-/** To the client both are the same: who may not come learns of no sandbox. */
-export type NoWay = "unknown" | "not-allowed";
+/** A way that is not this client's. To the client it is as an unknown one: who may not come learns of no sandbox. */
+export interface NotAllowed {
+  readonly notAllowed: Way;
+}
+
+export type Found = Way | NotAllowed | "unknown";
+
+export function isWay(found: Found): found is Way {
+  return found !== "unknown" && !("notAllowed" in found);
+}
 
 export class Ways {
   readonly #table: RouteTable;
@@ -18,12 +26,12 @@ export class Ways {
   }
 
   /** Behind the host of this label, in lower case, for a client of this address. */
-  byLabel(label: string, address: string): Way | NoWay {
+  byLabel(label: string, address: string): Found {
     return this.#find(this.#table.tunnelByLabel(label), address);
   }
 
   /** Behind this public port. */
-  byPublicPort(port: number, address: string): Way | NoWay {
+  byPublicPort(port: number, address: string): Found {
     const found = this.#table.tunnelByPublicPort(port);
     return this.#find(found?.tunnel.kind === "raw" ? found : undefined, address);
   }
@@ -31,13 +39,14 @@ export class Ways {
   /** The sandbox as it is now, if a client that was let in may still be there. */
   current({ route, tunnel }: Way, address: string): Route | undefined {
     const found = this.byLabel(tunnel.label, address);
-    return typeof found === "string" || found.route.sandboxId !== route.sandboxId ? undefined : found.route;
+    return isWay(found) && found.route.sandboxId === route.sandboxId ? found.route : undefined;
   }
 
-  #find(found: TunnelWay | undefined, address: string): Way | NoWay {
+  #find(found: TunnelWay | undefined, address: string): Found {
     if (found === undefined) return "unknown";
     const route = this.#table.get(found.sandboxId);
     if (route === undefined || route.state === "ended") return "unknown";
-    return mayCome(route, address) ? { route, tunnel: found.tunnel } : "not-allowed";
+    const way = { route, tunnel: found.tunnel };
+    return mayCome(route, address) ? way : { notAllowed: way };
   }
 }
