@@ -1,7 +1,8 @@
 // The tunnel-edge between its neighbours: what it serves, what it writes down, how it starts and stops.
 import { once } from "node:events";
 import { rename } from "node:fs/promises";
-import type { Socket } from "node:net";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
 import { RouteState } from "@sallyport/contracts";
@@ -90,6 +91,35 @@ async function alertFor(port: number, servername: string): Promise<string> {
   const [error] = (await once(client, "error")) as [Error & { code?: string }];
   return String(error.code);
 }
+
+describe("an HTTP/2 tunnel", () => {
+  it("leads to HTTP/2 in clear, for its own host alone", async () => {
+    const app = createHttp2Server((request, response) => response.end(`${request.authority}${request.url}`));
+    app.listen(0, "127.0.0.1");
+    await once(app, "listening");
+    world.stack.defer(() => void app.close());
+    const { port: loopbackPort } = app.address() as AddressInfo;
+    world.gateway.lead(sandbox(1).replace("sb", "in"), 50_051, { loopbackPort });
+    world.api.tell({ routes: [route(1, [{ port: 50_051, label: 5, kind: "h2" }])] });
+    const edge = await world.edge();
+    await world.api.settled();
+    const session = connectHttp2(`https://${hostOf(5)}:${edge.port}`, {
+      createConnection: () => world.dial(edge.port, hostOf(5), { ALPNProtocols: ["h2"] }),
+    });
+    const ask = async (authority: string) => {
+      const stream = session.request({ ":path": "/a", ":authority": authority });
+      const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+      return [headers[":status"], (await buffer(stream)).toString()];
+    };
+    const own = `${hostOf(5)}:${edge.port}`;
+    expect(await ask(own)).toEqual([200, `${own}/a`]);
+    expect(await ask(`${hostOf(6)}:${edge.port}`)).toEqual([421, ""]);
+    session.destroy();
+    await vi.waitFor(async () =>
+      expect(await world.metrics()).toContain('sallyport_tunnel_connections_total{kind="h2"'),
+    );
+  });
+});
 
 describe("what is written down", () => {
   it("is a line for each connection, and figures by kind", async () => {

@@ -15,8 +15,10 @@ export type EndReason =
   | "sandbox-cut"
   /** One of the two, it is not known which. */
   | "cut"
-  /** HTTP/2 was not spoken as it must be. */
-  | "protocol"
+  /** HTTP/2 was not spoken as it must be, by one side or the other, or not begun in time. */
+  | "client-error"
+  | "sandbox-error"
+  | "handshake-timeout"
   | "idle"
   /** Its client may not come. */
   | "not-allowed"
@@ -66,9 +68,9 @@ export const OPEN_FAILURES: Readonly<Record<OpenErrorCode, OpenFailure>> = {
 export const HTTP2_ENDS: Readonly<Record<Http2RelayEnd, EndReason>> = {
   ended: "complete",
   drained: "complete",
-  "client-error": "protocol",
-  "sandbox-error": "protocol",
-  "handshake-timeout": "protocol",
+  "client-error": "client-error",
+  "sandbox-error": "sandbox-error",
+  "handshake-timeout": "handshake-timeout",
   broken: "cut",
   idle: "idle",
   destroyed: "stopped",
