@@ -95,7 +95,7 @@ describe("a process", () => {
     const path = "/v1/processes/count/output?stream=stdout&follow=true";
     const seen: string[] = [];
     let last = "0";
-    for (let round = 0; round < 50; round += 1) {
+    for (let round = 0; round < 5_000; round += 1) {
       const events = await rest.events(path, { token, headers: { "last-event-id": last } }, (some) => some.length > 0);
       seen.push(...events.map(text));
       last = events.at(-1)?.id ?? last;

@@ -24,6 +24,7 @@ const TEST_PACKAGES: Readonly<Record<string, string>> = {
   conntrack: "lists the connections that the kernel tracks",
   curl: "HTTP as people type it, for a test of connect tokens",
   "libnss3-tools": "has browsers trust a platform's certificates",
+  "nghttp2-client": "HTTP/2 as other programs speak it, for a test of tunnels",
   openssl: "TLS as people try it, for a test of tunnels",
   python3: "a program of a user's who has no SDK, for a test of REST",
   "python3-requests": "HTTP as Python programs speak it, for the same test",
