@@ -8,7 +8,7 @@ export interface Way {
 }
 
 /** A way that is not this client's. To the client it is as an unknown one: who may not come learns of no sandbox. */
-export interface NotAllowed {
+interface NotAllowed {
   readonly notAllowed: Way;
 }
 
