@@ -209,6 +209,7 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
         );
   isServing = true;
   listening.resolve(raw);
+  await raw?.settled(); // before the one that this one replaces lets go
   addGauges(metrics, { admission, connections, handOver, raw, table, watch, accessLog });
   if (config.metricsPort !== undefined) stack.use(await openMetricsDoor(config.metricsPort, metrics));
   const running = stack.move();

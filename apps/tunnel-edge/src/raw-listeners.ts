@@ -59,8 +59,8 @@ export class RawListeners implements AsyncDisposable {
   }
 
   /**
-   * Closes right after a look at what has come: what the kernel has taken and this process has not is lost, unless the
-   * kernel moves it to another process's socket (net.ipv4.tcp_migrate_req).
+   * Closes right after a look at what has come. What the kernel has taken and this process has not goes to another
+   * process's socket where one listens (net.ipv4.tcp_migrate_req, which the worker switches on), and is reset otherwise.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription[Symbol.dispose]();

@@ -8,6 +8,7 @@ const GOOD: EdgeFacts = {
   hasRawAddress: true,
   listeners: [],
   tunnelEdgeUid: 990,
+  migrates: true,
   outgoing: { from: 32_768, to: 60_999 },
 };
 
@@ -43,6 +44,18 @@ describe("judgeEdges", () => {
     expect(finding.problem).toContain("listen at: 20001, 20003");
     expect(finding.problem).toContain("20000-40000 may be taken by outgoing connections");
     expect(finding.cure?.say).toHaveLength(4);
+  });
+
+  it("warns of connections that a restart may reset: where the kernel cannot help, or a platform runs and it is off", () => {
+    const listeners = parseListeners(TCP).filter(({ uid }) => uid === 990);
+    const judge = (facts: Partial<EdgeFacts>) => judgeEdges(DEFAULT_RAW_PLACE, { ...GOOD, ...facts });
+    expect(judge({ migrates: false })).toMatchObject({ state: "ok" }); // the platform switches it on
+    expect(judge({ migrates: false, listeners })).toMatchObject({
+      state: "warning",
+      problem: expect.stringContaining("net.ipv4.tcp_migrate_req is off") as string,
+      cure: { say: ["sysctl -w net.ipv4.tcp_migrate_req=1"] },
+    });
+    expect(judge({ migrates: undefined })).toMatchObject({ cure: { say: ["use Linux 5.14 or later"] } });
   });
 });
 

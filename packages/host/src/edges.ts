@@ -46,6 +46,11 @@ export interface EdgeFacts {
   readonly listeners: readonly Listener[];
   /** Of the tunnel-edge; undefined before set-up. */
   readonly tunnelEdgeUid: number | undefined;
+  /**
+   * Whether the kernel moves connections that wait for a process that stops to listen to another one that listens there
+   * (net.ipv4.tcp_migrate_req); undefined: it cannot (Linux before 5.14).
+   */
+  readonly migrates: boolean | undefined;
   /** Ports that the kernel gives to outgoing connections. */
   readonly outgoing: { readonly from: number; readonly to: number };
 }
@@ -58,12 +63,13 @@ export function edgesNeed(place: RawPlace = DEFAULT_RAW_PLACE, readFacts: typeof
 }
 
 async function edgeFacts({ address }: RawPlace): Promise<EdgeFacts> {
-  const [hasRawAddress, descriptors, ipv4, ipv6, passwd, range] = await Promise.all([
+  const [hasRawAddress, descriptors, ipv4, ipv6, passwd, migrate, range] = await Promise.all([
     canListen(address),
     descriptorLimit(),
     readFile("/proc/net/tcp", "utf8"),
     readFile("/proc/net/tcp6", "utf8").catch(emptyIfMissing),
     readFile("/etc/passwd", "utf8"),
+    readFile("/proc/sys/net/ipv4/tcp_migrate_req", "utf8").catch(emptyIfMissing),
     readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8"),
   ]);
   const [from = 0, to = 0] = range.trim().split(/\s+/).map(Number);
@@ -72,6 +78,7 @@ async function edgeFacts({ address }: RawPlace): Promise<EdgeFacts> {
     hasRawAddress,
     listeners: [...parseListeners(ipv4), ...parseListeners(ipv6)],
     tunnelEdgeUid: parseUser(passwd, SYSTEM_USERS.tunnelEdge)?.uid,
+    migrates: migrate === "" ? undefined : migrate.trim() !== "0",
     outgoing: { from, to },
   };
 }
@@ -150,6 +157,14 @@ export function judgeEdges({ address, ports }: RawPlace, facts: EdgeFacts): Find
   if (ports.from <= facts.outgoing.to && ports.to >= facts.outgoing.from) {
     problems.push(`raw ports ${ports.from}-${ports.to} may be taken by outgoing connections`);
     say.push(`sysctl -w net.ipv4.ip_local_reserved_ports=${ports.from}-${ports.to}`);
+  }
+  // A platform that runs has switched it on, where it could.
+  const isRunning = facts.listeners.some(({ uid }) => uid === facts.tunnelEdgeUid);
+  if (facts.migrates === undefined || (!facts.migrates && isRunning)) {
+    problems.push(
+      `a restart of the tunnel-edge may reset connections that come to raw ports in that moment: ${facts.migrates === undefined ? "this kernel has no net.ipv4.tcp_migrate_req" : "net.ipv4.tcp_migrate_req is off"}`,
+    );
+    say.push(facts.migrates === undefined ? "use Linux 5.14 or later" : "sysctl -w net.ipv4.tcp_migrate_req=1");
   }
   const base = { need: "edges", why: WHY } as const;
   const found = `${facts.descriptors} open files, raw ports ${address}:${ports.from}-${ports.to}`;

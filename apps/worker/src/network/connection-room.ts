@@ -2,7 +2,7 @@
 // traffic of one machine: some dozens of slots at the bound of theirs would leave nobody else a connection.
 
 import { totalmem } from "node:os";
-import { readSetting, writeSetting } from "./settings.ts";
+import { isForbidden, readSetting, writeSetting } from "./settings.ts";
 
 /** Of the machine as a whole; namespaces only read it. */
 export const CONNECTION_TABLE = "netfilter/nf_conntrack_max";
@@ -42,8 +42,4 @@ const SHARE_OF_SLOTS = 1 / 2;
 export async function connectionsOfSlots(memoryBytes = totalmem()): Promise<number> {
   const bound = Number((await readSetting(CONNECTION_TABLE)) ?? "0");
   return Math.max(1, Math.floor((bound === 0 ? connectionsFor(memoryBytes) : bound) * SHARE_OF_SLOTS));
-}
-
-function isForbidden(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
 }

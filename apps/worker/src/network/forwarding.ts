@@ -1,5 +1,5 @@
-// Forwarding on the host, and room for what is forwarded: switched on where it is off, and put back when the last platform
-// on the machine leaves.
+// Forwarding on the host, room for what is forwarded, and the care for connections that wait where a process stops to
+// listen: switched on where they are off, and put back when the last platform on the machine leaves.
 //
 // A directory under /run, shared by all platforms of the machine, keeps one file per user and the values from before.
 
@@ -7,6 +7,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CONNECTION_TABLE, makeRoomForConnections } from "./connection-room.ts";
 import { isMissing } from "./journal.ts";
+import { MIGRATION, migrateConnections } from "./migration.ts";
 import { readSetting, settingNames, writeSetting } from "./settings.ts";
 
 export const FORWARDING_DIRECTORY = "/run/sallyport-forwarding";
@@ -45,9 +46,10 @@ export class Forwarding {
     return before.closed;
   }
 
-  /** Switches forwarding on for both families, and makes room, at first and where somebody undid it since. */
+  /** Switches all of it on, forwarding for both families, at first and where somebody undid it since. */
   async assert(): Promise<void> {
     await makeRoomForConnections();
+    await migrateConnections();
     for (const family of ["ipv4", "ipv6"] as const) {
       if ((await readSetting(MASTER[family])) === "1") continue;
       if (family === "ipv6") await keepRouterAdvertisements();
@@ -101,8 +103,10 @@ export class Forwarding {
         }
       }
     }
-    const connections = await readSetting(CONNECTION_TABLE);
-    if (connections !== undefined) settings.push([CONNECTION_TABLE, connections]);
+    for (const path of [CONNECTION_TABLE, MIGRATION]) {
+      const value = await readSetting(path);
+      if (value !== undefined) settings.push([path, value]);
+    }
     const before = { settings, closed };
     await writeFile(join(this.#directory, BEFORE), JSON.stringify(before), { mode: 0o600 });
     return before;

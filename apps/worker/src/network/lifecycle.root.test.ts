@@ -217,11 +217,16 @@ async function helperPids(parent: number): Promise<number[]> {
 }
 
 describe("the host", () => {
-  const SWITCHES = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.ext0.accept_ra"];
+  const SWITCHES = [
+    "net.ipv4.ip_forward",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.ext0.accept_ra",
+    "net.ipv4.tcp_migrate_req",
+  ];
 
   async function snapshot(): Promise<string> {
     const parts = [
-      await world.inHost("sysctl", "-a", "-r", "forwarding|ip_forward$|accept_ra$|accept_redirects"),
+      await world.inHost("sysctl", "-a", "-r", "forwarding|ip_forward$|accept_ra$|accept_redirects|tcp_migrate_req"),
       await world.inHost("nft", "list", "ruleset"),
       await world.inHost("ip", "-o", "link"),
       await world.inHost("ip", "-o", "addr"),
@@ -242,7 +247,7 @@ describe("the host", () => {
     await world.inHost("nft", "add rule ip filter FORWARD jump DOCKER-USER");
     const before = await snapshot();
     const worker = await started();
-    expect(await world.inHost("sysctl", "-n", ...SWITCHES)).toBe("1\n1\n2\n");
+    expect(await world.inHost("sysctl", "-n", ...SWITCHES)).toBe("1\n1\n2\n1\n");
     const slot = await acquire(worker);
     await worker.call("applyPolicy", slot.slot, compile("open", []));
     const port = await world.agent(world.farPath).call<number>("serve");

@@ -23,3 +23,8 @@ export async function writeSetting(path: string, value: string): Promise<void> {
 export async function settingNames(path: string): Promise<string[]> {
   return readdir(`${ROOT}/${path}`);
 }
+
+/** Whether a write was refused: not every namespace, and no read-only /proc/sys, lets itself be set. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof Error && "code" in error && ["EACCES", "EPERM", "EROFS"].includes(String(error.code));
+}
