@@ -146,7 +146,7 @@ describe("a raw port", () => {
   });
 
   it("is reset, not ended, when nothing listens in the sandbox", async () => {
-    await world.edge({ ...RANGE, SALLYPORT_TUNNEL_START_RETRY_MS: "50" });
+    await world.edge({ ...RANGE, SALLYPORT_TUNNEL_START_RETRY_MS: "500" });
     await world.api.tellAll({ routes: [route(1, [raw()])] });
     world.gateway.lead(route(1, []).instanceId, 6379, { refuse: 502 });
     const client = connect({ host: RAW_ADDRESS, port: publicPort });

@@ -10,6 +10,7 @@ export {
   parseConnectAnswer,
   parseConnectRequest,
 } from "./connect-request.ts";
+export { freeRead, isFreeable } from "./free-read.ts";
 export type { OpenErrorCode, OpenOptions } from "./open.ts";
 export { OpenError, openPort } from "./open.ts";
 export type { DirectPort } from "./open-direct.ts";

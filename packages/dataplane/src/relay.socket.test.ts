@@ -1,4 +1,5 @@
 // Opening and relaying over real sockets: half-close, back-pressure, breaks, deadlines.
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo, Socket } from "node:net";
@@ -38,6 +39,20 @@ async function socketPair(): Promise<[near: Socket, far: Socket]> {
 async function readAll(stream: Duplex): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** Lets megabytes pile up before it reads on. */
+async function readWithRests(stream: Duplex): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let [bytes, rested] = [0, 0];
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    chunks.push(chunk as Buffer);
+    bytes += (chunk as Buffer).length;
+    if (bytes - rested < 6 * 1024 * 1024) continue;
+    rested = bytes;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   return Buffer.concat(chunks);
 }
 
@@ -99,6 +114,32 @@ describe("relay", () => {
     expect((await running).end).toBe("aborted");
   });
 
+  it("keeps every byte that waits for a receiver who rests again and again", async () => {
+    const [client, left] = await socketPair();
+    const [right, service] = await socketPair();
+    const running = relay(left, right);
+    const [question, answer] = [randomBytes(24 * 1024 * 1024), randomBytes(24 * 1024 * 1024)]; // no stretch is there twice
+    client.end(question);
+    service.end(answer);
+    const [asked, answered] = await Promise.all([readWithRests(service), readWithRests(client)]);
+    expect(asked.equals(question) && answered.equals(answer)).toBe(true);
+    expect(await running).toEqual({ end: "ended", forwardBytes: question.length, backwardBytes: answer.length });
+  });
+
+  it("takes what came before, and streams that are over already", async () => {
+    const [client, left] = await socketPair();
+    const [right, service] = await socketPair();
+    left.unshift(Buffer.from("early "));
+    right.pause();
+    const running = relay(left, right);
+    client.end("and late");
+    expect((await readAll(service)).toString()).toBe("early and late");
+    service.end();
+    expect((await running).end).toBe("ended");
+    expect(await relay(left, right)).toEqual({ end: "broken", forwardBytes: 0, backwardBytes: 0 });
+    expect((await relay(client, service, { signal: AbortSignal.abort() })).end).toBe("aborted");
+  });
+
   it("cuts the other side when one breaks", async () => {
     const [client, left] = await socketPair();
     const [right, service] = await socketPair();
@@ -110,10 +151,21 @@ describe("relay", () => {
     await closed;
   });
 
-  it("ends when nothing flows", async () => {
-    const [, left] = await socketPair();
-    const [right] = await socketPair();
-    expect(await relay(left, right, { idleMs: 30 })).toMatchObject({ end: "idle" });
+  it("ends when nothing flows, and not while something does", async () => {
+    const [client, left] = await socketPair();
+    const [right, service] = await socketPair();
+    const running = relay(left, right, { idleMs: 200 });
+    let heard = 0;
+    service.on("data", (chunk) => {
+      heard += chunk.length;
+    });
+    service.resume();
+    for (let sent = 0; sent < 20; sent += 1) {
+      client.write("x");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await running).toEqual({ end: "idle", forwardBytes: 20, backwardBytes: 0 });
+    expect(heard).toBe(20);
   });
 });
 

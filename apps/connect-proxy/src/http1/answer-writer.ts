@@ -1,8 +1,8 @@
 // Writes one answer to a client: what came at once goes out at once, in one write where it is small.
 import type { Writable } from "node:stream";
 import type { RawHeader } from "@sallyport/connect-token/verify";
+import { freeRead, isFreeable } from "@sallyport/dataplane";
 import { chunkOf, lastChunk } from "../body/chunked-writer.ts";
-import { freeRead, isFreeable } from "../body/free-read.ts";
 import type { WrittenAnswer } from "../head/write-head.ts";
 import { writeAnswerHead } from "../head/write-head.ts";
 import { writeSoon } from "../write-soon.ts";

@@ -6,10 +6,10 @@ import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { RawHeader } from "@sallyport/connect-token/verify";
+import { freeRead, isFreeable } from "@sallyport/dataplane";
 import { BadMessage, malformed } from "../bad-message.ts";
 import type { BodyReader } from "../body/body-reader.ts";
 import { bodyReader } from "../body/body-reader.ts";
-import { freeRead, isFreeable } from "../body/free-read.ts";
 import type {
   Decision,
   ExchangeEnd,

@@ -4,8 +4,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freeRead, isFreeable } from "@sallyport/dataplane";
 import { describe, expect, it } from "vitest";
-import { freeRead, isFreeable } from "../../src/body/free-read.ts";
 import { head, ok, World } from "./world.ts";
 
 const BODY = randomBytes(48 * 1_024 * 1_024);
