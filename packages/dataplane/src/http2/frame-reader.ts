@@ -8,16 +8,18 @@ import { FRAME_HEAD_BYTES, MAX_31_BITS } from "./wire.ts";
  */
 export interface FrameSink {
   onFrame(type: number, flags: number, streamId: number, frame: Buffer): void;
+  /** Whether it can take no more frames for now; it always can when unset. */
+  readonly isFull?: boolean;
 }
 
-const NO_FRAME: Buffer = Buffer.alloc(0);
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** Reads the frames of one direction. A frame that two pieces share is the only thing that it copies, or keeps. */
 export class FrameReader {
   readonly #sink: FrameSink;
   readonly #maxFrameBytes: number;
   /** Of a frame that is not whole: its head, then all of it as soon as its length is known. */
-  #open: Buffer = NO_FRAME;
+  #open: Buffer = NO_BYTES;
   #have = 0;
 
   constructor(sink: FrameSink, maxFrameBytes: number) {
@@ -31,18 +33,21 @@ export class FrameReader {
   }
 
   /**
-   * Hands on all frames that are whole with this piece. Throws `Http2Error` for a frame that cannot be, as soon as its
-   * head is there, and whatever the sink throws; nothing more is to be read then.
+   * Hands on all frames that are whole with this piece, or as many as the sink takes: the rest of the piece is answered, and
+   * to be pushed again when the sink takes frames again. Throws `Http2Error` for a frame that cannot be, as soon as its head is
+   * there, and whatever the sink throws; nothing more is to be read then.
    */
-  push(piece: Buffer): void {
+  push(piece: Buffer): Buffer {
     let at = this.#have === 0 ? 0 : this.#fill(piece);
     while (piece.length - at >= FRAME_HEAD_BYTES) {
+      if (this.#sink.isFull === true) return piece.subarray(at);
       const end = at + this.#frameBytes(piece, at);
       if (end > piece.length) break;
       this.#deliver(at === 0 && end === piece.length ? piece : piece.subarray(at, end));
       at = end;
     }
     if (at < piece.length) this.#keep(piece, at);
+    return NO_BYTES;
   }
 
   /** Puts what the piece holds of the open frame to it; where the next frame begins. */
@@ -56,7 +61,7 @@ export class FrameReader {
     at += this.#copy(piece, at, this.#open.length);
     if (this.#have < this.#open.length) return at;
     const frame = this.#open;
-    this.#open = NO_FRAME;
+    this.#open = NO_BYTES;
     this.#have = 0;
     this.#deliver(frame);
     return at;

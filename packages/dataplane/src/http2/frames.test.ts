@@ -66,6 +66,30 @@ describe("the reader", () => {
     );
   });
 
+  it("gives a sink that is full no more of them, and goes on where it stopped", () => {
+    const frames = fc.array(anyFrame, { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(frames, fc.array(fc.nat(), { maxLength: 20 }), (list, cuts) => {
+        const seen: Buffer[] = [];
+        const sink = { isFull: false, onFrame: (...[, , , frame]: [number, number, number, Buffer]) => take(frame) };
+        const take = (frame: Buffer) => {
+          expect(sink.isFull).toBe(false);
+          seen.push(frame);
+          sink.isFull = true;
+        };
+        const reader = new FrameReader(sink, DEFAULT_MAX_FRAME_BYTES);
+        for (const piece of split(Buffer.concat(list), cuts)) {
+          for (let rest = piece; rest.length > 0; ) {
+            sink.isFull = false;
+            rest = reader.push(rest);
+          }
+        }
+        expect(seen).toEqual(list);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it("gives them byte by byte", () => {
     const list = [settingsFrame([[3, 100]]), raw(0, 1, 1, Buffer.from("hello")), pingFrame(Buffer.alloc(8, 1))];
     const bytes = Buffer.concat(list);
