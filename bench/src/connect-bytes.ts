@@ -1,7 +1,6 @@
 // What 1 GiB through a proxy costs it in CPU time, down and up, in the clear and over TLS.
 import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Front } from "./connect-front.ts";
 import { startHaproxy } from "./connect-haproxy.ts";
 import { transfer } from "./connect-load.ts";
 import { startOurs } from "./connect-ours.ts";
@@ -9,12 +8,13 @@ import type { ConnectWorld } from "./connect-world.ts";
 import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
+import { inTurns } from "./turns.ts";
 
-const ROUNDS = 3;
+const ROUNDS = { rounds: 3, warmUps: 1 };
 const BYTES = 1024 ** 3;
 const TARGET = 1.2;
 
-export async function benchBytes({ say, signal }: Run, world: ConnectWorld): Promise<Result[]> {
+export async function benchBytes(run: Run, world: ConnectWorld): Promise<Result[]> {
   const upload = join(world.directory, "upload");
   await writeFile(upload, "");
   await truncate(upload, BYTES); // no block of it is on any disk
@@ -24,26 +24,18 @@ export async function benchBytes({ say, signal }: Run, world: ConnectWorld): Pro
     await using bare = await startHaproxy(world, { tls });
     for (const way of ["down", "up"] as const) {
       const name = `bytes-${way}${tls ? "-tls" : ""}`;
-      const costs = new Map<Front, number[]>([
-        [ours, []],
-        [bare, []],
-      ]);
-      for (let round = 0; round <= ROUNDS; round += 1) {
-        say(`${name}: round ${round} of ${ROUNDS}`);
-        for (const [front, spent] of costs) {
-          signal.throwIfAborted();
-          const before = front.cpuMs();
-          await transfer(world, front, { way, upload, bytes: BYTES, tls });
-          if (round > 0) spent.push(front.cpuMs() - before); // the first is a warm-up
-        }
-      }
+      const costs = await inTurns(run, name, ROUNDS, [ours, bare], async (front) => {
+        const before = front.cpuMs();
+        await transfer(world, front, { way, upload, bytes: BYTES, tls });
+        return front.cpuMs() - before;
+      });
       results.push(
         compare({
           name: `connect/${name}`,
           unit: "ms",
-          ours: costs.get(ours) ?? [],
+          ours: costs(ours),
           peerName: "HAProxy, the same way",
-          peer: costs.get(bare) ?? [],
+          peer: costs(bare),
           target: TARGET,
         }),
       );

@@ -2,8 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePorts } from "@sallyport/testkit/platform";
-import type { Front } from "./connect-front.ts";
-import { startFront } from "./connect-front.ts";
+import type { ConnectFront } from "./connect-front.ts";
+import { startConnectFront } from "./connect-front.ts";
 import type { ConnectWorld } from "./connect-world.ts";
 
 export const HAPROXY = "/usr/sbin/haproxy";
@@ -17,7 +17,7 @@ export interface HaproxyOptions {
   readonly tls?: boolean;
 }
 
-export async function startHaproxy(world: ConnectWorld, options: HaproxyOptions = {}): Promise<Front> {
+export async function startHaproxy(world: ConnectWorld, options: HaproxyOptions = {}): Promise<ConnectFront> {
   const { app, certificate, directory, tokens } = world;
   const { tls = false, unix = false, verifies = false } = options;
   const [port] = await freePorts();
@@ -57,5 +57,5 @@ backend app
   const path = join(directory, `${name}.cfg`);
   await writeFile(path, config);
   const about = { name, port, host: world.host, tokens: verifies ? tokens.es256 : [] };
-  return startFront(about, [HAPROXY, "-db", "-f", path]);
+  return startConnectFront(about, [HAPROXY, "-db", "-f", path]);
 }

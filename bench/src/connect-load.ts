@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "./command.ts";
-import type { Front } from "./connect-front.ts";
+import type { ConnectFront } from "./connect-front.ts";
 import type { ConnectWorld } from "./connect-world.ts";
 
 export const WRK = "/usr/bin/wrk";
@@ -22,7 +22,7 @@ export interface WrkOptions {
 }
 
 /** Every request gets the next token. Throws where an answer is not a 2xx, or a connection fails. */
-export async function wrk(world: ConnectWorld, front: Front, options: WrkOptions): Promise<Loaded> {
+export async function wrk(world: ConnectWorld, front: ConnectFront, options: WrkOptions): Promise<Loaded> {
   const { connections, seconds, tls } = options;
   const script = join(world.directory, `${front.name}.lua`);
   await writeFile(script, scriptFor(front));
@@ -37,7 +37,7 @@ export async function wrk(world: ConnectWorld, front: Front, options: WrkOptions
 /** Each client has a token of its own and asks for one thing at a time. */
 export async function h2load(
   world: ConnectWorld,
-  front: Front,
+  front: ConnectFront,
   clients: number,
   requestsOfEach: number,
 ): Promise<Loaded> {
@@ -64,7 +64,7 @@ export interface TransferOptions {
 }
 
 /** One body of so many bytes, down or up. Throws where another number of bytes goes through. */
-export async function transfer(world: ConnectWorld, front: Front, options: TransferOptions): Promise<void> {
+export async function transfer(world: ConnectWorld, front: ConnectFront, options: TransferOptions): Promise<void> {
   const { bytes, tls, upload, way } = options;
   const url = `${tls ? "https" : "http"}://${front.host}:${front.port}/${way === "down" ? bytes : ""}`;
   const [token] = front.tokens;
@@ -85,7 +85,7 @@ function inWorld({ hostsPath }: ConnectWorld, program: string, args: readonly st
   return run("unshare", ["--mount", "--propagation", "private", "sh", "-c", command, hostsPath, program, ...args]);
 }
 
-function scriptFor({ tokens }: Front): string {
+function scriptFor({ tokens }: ConnectFront): string {
   const list = tokens.map((token) => `  "${token}",`).join("\n");
   return `local tokens = {
 ${list}

@@ -1,8 +1,8 @@
 // Proxies of Node's world as peers: each in a process of its own, each verifying tokens.
 import { fileURLToPath } from "node:url";
 import { freePorts } from "@sallyport/testkit/platform";
-import type { Front } from "./connect-front.ts";
-import { startFront } from "./connect-front.ts";
+import type { ConnectFront } from "./connect-front.ts";
+import { startConnectFront } from "./connect-front.ts";
 import type { ConnectWorld } from "./connect-world.ts";
 
 /** What a peer's program is told, as JSON. */
@@ -21,7 +21,7 @@ const PROGRAMS = {
   "http-proxy-3": "connect-http-proxy-main.ts",
 } as const;
 
-export async function startNodePeer(world: ConnectWorld, name: keyof typeof PROGRAMS): Promise<Front> {
+export async function startNodePeer(world: ConnectWorld, name: keyof typeof PROGRAMS): Promise<ConnectFront> {
   const { app, host, tokens } = world;
   const [port] = await freePorts();
   const options: NodePeerOptions = {
@@ -32,5 +32,9 @@ export async function startNodePeer(world: ConnectWorld, name: keyof typeof PROG
     audience: tokens.sandboxId,
   };
   const program = fileURLToPath(new URL(PROGRAMS[name], import.meta.url));
-  return startFront({ name, port, host, tokens: tokens.es256 }, [process.execPath, program, JSON.stringify(options)]);
+  return startConnectFront({ name, port, host, tokens: tokens.es256 }, [
+    process.execPath,
+    program,
+    JSON.stringify(options),
+  ]);
 }

@@ -3,14 +3,14 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "@sallyport/testkit/platform";
-import type { Front } from "./connect-front.ts";
-import { startFront } from "./connect-front.ts";
+import type { ConnectFront } from "./connect-front.ts";
+import { startConnectFront } from "./connect-front.ts";
 import type { ConnectWorld } from "./connect-world.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../apps/connect-proxy/test/bench-main.ts", import.meta.url));
 
 /** `tls`: TLS with HTTP/1.1 and HTTP/2, as it is always served; false: HTTP/1.1 alone, in the clear. */
-export async function startOurs(world: ConnectWorld, { tls }: { readonly tls: boolean }): Promise<Front> {
+export async function startOurs(world: ConnectWorld, { tls }: { readonly tls: boolean }): Promise<ConnectFront> {
   const { app, certificate, connectDomain, directory, host, tokens } = world;
   const { instanceId, issuer, keySet, sandboxId, workspaceId } = tokens;
   const [port] = await freePorts();
@@ -29,5 +29,5 @@ export async function startOurs(world: ConnectWorld, { tls }: { readonly tls: bo
     ...(tls ? { tls: { chain: certificate.certPath, key: certificate.keyPath } } : {}),
   };
   const argv = [process.execPath, "--conditions=@sallyport/source", PROGRAM, JSON.stringify(options)] as const;
-  return startFront({ name: "ours", port, host, tokens: tokens.ours }, argv);
+  return startConnectFront({ name: "ours", port, host, tokens: tokens.ours }, argv);
 }

@@ -1,5 +1,5 @@
 // What a request costs in CPU time of the proxy: 1 KiB of answer, 64 connections, 64 tokens, all of them seen before.
-import type { Front } from "./connect-front.ts";
+import type { ConnectFront } from "./connect-front.ts";
 import { startHaproxy } from "./connect-haproxy.ts";
 import type { Loaded } from "./connect-load.ts";
 import { h2load, wrk } from "./connect-load.ts";
@@ -10,10 +10,10 @@ import type { ConnectWorld } from "./connect-world.ts";
 import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
+import { inTurns } from "./turns.ts";
 
-const ROUNDS = 5;
-/** Loads of each front before that: compilers at run time need some hundred thousand requests. */
-const WARM_UPS = 4;
+/** Compilers at run time need some hundred thousand requests. */
+const ROUNDS = { rounds: 5, warmUps: 4 };
 const SECONDS = 2;
 const CONNECTIONS = 64;
 /** Of each of the clients of HTTP/2, in a round. */
@@ -33,18 +33,18 @@ export async function benchHttp1(run: Run, world: ConnectWorld): Promise<Result[
     "http-proxy-3 with jose": stack.use(await startNodePeer(world, "http-proxy-3")),
   };
   const fronts = [ours, bare, ...Object.values(others)];
-  const costs = await costOfEach(run, "http1", fronts, (front) => costByWrk(world, front, false));
-  const mine = { unit: "µs", ours: costs.get(ours) ?? [] } as const;
+  const costs = await inTurns(run, "http1", ROUNDS, fronts, (front) => costByWrk(world, front, false));
+  const mine = { unit: "µs", ours: costs(ours) } as const;
   return [
     compare({
       ...mine,
       name: "connect/http1",
       peerName: HAPROXY_BARE,
-      peer: costs.get(bare) ?? [],
+      peer: costs(bare),
       target: TARGETS.http1,
     }),
     ...Object.entries(others).map(([peerName, front]) =>
-      compare({ ...mine, name: `connect/http1/${front.name}`, peerName, peer: costs.get(front) ?? [] }),
+      compare({ ...mine, name: `connect/http1/${front.name}`, peerName, peer: costs(front) }),
     ),
   ];
 }
@@ -56,7 +56,7 @@ export function benchTls(run: Run, world: ConnectWorld): Promise<Result[]> {
 
 /** HTTP/2 over TLS 1.3, each connection with one stream at a time. What making the connections costs is taken off. */
 export function benchHttp2(run: Run, world: ConnectWorld): Promise<Result[]> {
-  const load = (front: Front, requestsOfEach: number) => () => h2load(world, front, TOKENS, requestsOfEach);
+  const load = (front: ConnectFront, requestsOfEach: number) => () => h2load(world, front, TOKENS, requestsOfEach);
   return besideHaproxyTls(run, world, "http2", async (front) => {
     const first = await spent(front, load(front, 1));
     const all = await spent(front, load(front, H2_REQUESTS));
@@ -68,42 +68,23 @@ async function besideHaproxyTls(
   run: Run,
   world: ConnectWorld,
   name: "tls" | "http2",
-  cost: (front: Front) => Promise<number>,
+  cost: (front: ConnectFront) => Promise<number>,
 ): Promise<Result[]> {
   await using ours = await startOurs(world, { tls: true });
   await using bare = await startHaproxy(world, { tls: true });
-  const costs = await costOfEach(run, name, [ours, bare], cost);
+  const costs = await inTurns(run, name, ROUNDS, [ours, bare], cost);
   const peerName = `${HAPROXY_BARE}, the same protocol`;
-  const [mine = [], peer = []] = [costs.get(ours), costs.get(bare)];
+  const [mine, peer] = [costs(ours), costs(bare)];
   return [compare({ name: `connect/${name}`, unit: "µs", ours: mine, peerName, peer, target: TARGETS[name] })];
 }
 
-/** Round by round, each front once, so that a machine that slows down does so for all. Microseconds of each request. */
-async function costOfEach(
-  { say, signal }: Run,
-  name: string,
-  fronts: readonly Front[],
-  cost: (front: Front) => Promise<number>,
-): Promise<ReadonlyMap<Front, readonly number[]>> {
-  const costs = new Map(fronts.map((front): [Front, number[]] => [front, []]));
-  for (let round = 1 - WARM_UPS; round <= ROUNDS; round += 1) {
-    say(`${name}: ${round > 0 ? `round ${round} of ${ROUNDS}` : "warming up"}`);
-    for (const front of fronts) {
-      signal.throwIfAborted();
-      const taken = await cost(front);
-      if (round > 0) costs.get(front)?.push(taken);
-    }
-  }
-  return costs;
-}
-
-async function costByWrk(world: ConnectWorld, front: Front, tls: boolean): Promise<number> {
+async function costByWrk(world: ConnectWorld, front: ConnectFront, tls: boolean): Promise<number> {
   const load = () => wrk(world, front, { connections: CONNECTIONS, seconds: SECONDS, tls });
   const { cpuMs, requests } = await spent(front, load);
   return (cpuMs * 1_000) / requests;
 }
 
-async function spent(front: Front, load: () => Promise<Loaded>): Promise<{ cpuMs: number; requests: number }> {
+async function spent(front: ConnectFront, load: () => Promise<Loaded>): Promise<{ cpuMs: number; requests: number }> {
   const before = front.cpuMs();
   const { requests } = await load();
   return { cpuMs: front.cpuMs() - before, requests };

@@ -9,12 +9,12 @@ import { benchConnectSandbox } from "./connect-sandbox.ts";
 import type { ConnectWorld } from "./connect-world.ts";
 import { startConnectWorld } from "./connect-world.ts";
 import { haveProgram } from "./debian.ts";
+import type { Parts } from "./parts.ts";
+import { runParts } from "./parts.ts";
 import type { Run } from "./room.ts";
-import { attempt } from "./room.ts";
 import type { Result } from "./stats.ts";
-import { inWords } from "./stats.ts";
 
-const PARTS: Readonly<Record<string, (run: Run, world: ConnectWorld) => Promise<Result[]>>> = {
+const PARTS: Parts<ConnectWorld> = {
   http1: benchHttp1,
   tls: benchTls,
   http2: benchHttp2,
@@ -27,8 +27,6 @@ const NEEDS = [
   [WRK, "wrk"],
   [H2LOAD, "nghttp2-client"],
 ] as const;
-/** For each of them, but for the clean-up. */
-const BOUND_MS = 5 * 60_000;
 
 /** Names of what {@link benchConnect} can be limited to. */
 export const CONNECT_PARTS: readonly string[] = Object.keys(PARTS);
@@ -38,17 +36,6 @@ export async function benchConnect(run: Run, only: readonly string[]): Promise<R
   for (const [path, name] of NEEDS) {
     if (!(await haveProgram(path, name, "the benchmark", run.say))) throw new Error(`${path} is needed`);
   }
-  const results: Result[] = [];
   await using world = await startConnectWorld();
-  for (const [name, bench] of Object.entries(PARTS)) {
-    if (only.length > 0 && !only.includes(name)) continue;
-    run.signal.throwIfAborted();
-    await attempt(run, name, async () => {
-      const signal = AbortSignal.any([run.signal, AbortSignal.timeout(BOUND_MS)]);
-      const found = await bench({ ...run, signal }, world);
-      for (const result of found) run.say(inWords(result));
-      results.push(...found);
-    });
-  }
-  return results;
+  return await runParts(run, PARTS, only, world);
 }

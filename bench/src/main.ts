@@ -8,6 +8,7 @@ import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { inWords } from "./stats.ts";
 import { benchSuite, SUITE_PARTS } from "./suite.ts";
+import { benchTunnel, TUNNEL_PARTS } from "./tunnel.ts";
 
 interface Benchmark {
   readonly about: string;
@@ -37,6 +38,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     about: "network policy: changing one, and what a packet and a connection pay for it (about 5 minutes)",
     parts: POLICY_PARTS,
     run: benchPolicy,
+  },
+  tunnel: {
+    about: "tunnels: CPU of bytes and handshakes, latency, idle memory, beside HAProxy and nginx (about 8 minutes)",
+    parts: TUNNEL_PARTS,
+    run: benchTunnel,
   },
 };
 

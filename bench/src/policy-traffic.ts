@@ -2,12 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { run } from "./command.ts";
+import { compile } from "./native.ts";
 
-const SOURCE = fileURLToPath(new URL("../native/traffic.c", import.meta.url));
-const FLAGS = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror"];
 const PORT = "8099";
 /** Sender and server each have a processor before whatever else runs: what others do then costs no sample. */
 const FIRST = ["chrt", "--fifo", "10", "taskset", "--cpu-list"] as const;
@@ -33,8 +30,7 @@ export interface Traffic {
 
 /** Compiles it into a directory that is the caller's to remove. */
 export async function makeTraffic(directory: string): Promise<Traffic> {
-  const program = join(directory, "traffic");
-  await run("gcc", [...FLAGS, SOURCE, "-o", program]);
+  const program = await compile("traffic.c", directory);
   const inside = (namespace: string, cpu: string, words: readonly string[]) => {
     return ["netns", "exec", namespace, ...FIRST, cpu, program, ...words];
   };

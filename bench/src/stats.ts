@@ -1,7 +1,7 @@
 // Figures from repeated runs, and the shape in which every benchmark reports.
 
 /** Of what goes by the second (MB: 10^6 bytes) more is better, of every other unit less is. */
-export type Unit = "ms" | "µs" | "ns" | "MiB" | "MB/s" | "connections/s" | "cores";
+export type Unit = "ms" | "µs" | "ns" | "KiB" | "MiB" | "MB/s" | "connections/s" | "cores";
 
 /** One claim: `measured` beside `peer` in the same run. */
 export interface Result {
@@ -34,6 +34,11 @@ function quantile(samples: readonly number[], share: number): number {
   return value;
 }
 
+/** Of samples in whatever order. */
+export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
+}
+
 /** What is compared with what. */
 export interface Comparison {
   readonly name: string;
@@ -48,8 +53,8 @@ export interface Comparison {
 
 /** Compares our samples with a peer's from the same run. */
 export function compare({ name, unit, ours, peerName, peer, target }: Comparison): Result {
-  const measured = round(quantile(ours, 0.5));
-  const other = peer.length === 0 ? null : round(quantile(peer, 0.5));
+  const measured = round(median(ours));
+  const other = peer.length === 0 ? null : round(median(peer));
   const ratio = other === null || other === 0 ? null : round(measured / other);
   return {
     name,
