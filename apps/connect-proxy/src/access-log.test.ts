@@ -6,7 +6,7 @@ import type { ConnectGrant } from "@sallyport/connect-token/verify";
 import { TOKEN_PREFIX } from "@sallyport/connect-token/verify";
 import { ACCESS_LOG_DAY_BYTES, ACCESS_LOG_TEXT_CHARACTERS } from "@sallyport/edge";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { AccessLog } from "./access-log.ts";
+import { openConnectLog } from "./access-log.ts";
 import type { ExchangeEnd } from "./exchange.ts";
 
 const START_MS = Date.parse("2026-11-29T23:59:59.007Z");
@@ -15,7 +15,7 @@ async function openLog() {
   const directory = await mkdtemp(join(tmpdir(), "access-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const time = { nowMs: START_MS };
-  const log = await AccessLog.open({ directory, now: () => time.nowMs, logger: silentLogger });
+  const log = await openConnectLog({ directory, now: () => time.nowMs, logger: silentLogger });
   return { directory, log, time };
 }
 
@@ -47,7 +47,7 @@ function end(more: Partial<ExchangeEnd> = {}): ExchangeEnd {
   };
 }
 
-describe("AccessLog", () => {
+describe("the access log", () => {
   it("writes a line of JSON per exchange, in the file of its day", async () => {
     const { directory, log, time } = await openLog();
     log.write(end());
@@ -102,7 +102,7 @@ describe("AccessLog", () => {
     await first[Symbol.asyncDispose]();
     await truncate(join(directory, "access-2026-11-29.log"), ACCESS_LOG_DAY_BYTES / 2 + 1);
     const time = { nowMs: START_MS };
-    const log = await AccessLog.open({ directory, now: () => time.nowMs, logger: silentLogger });
+    const log = await openConnectLog({ directory, now: () => time.nowMs, logger: silentLogger });
     log.write(end());
     log.write(end({ grant: GRANT }));
     expect(log.dropped).toBe(1);

@@ -2,34 +2,14 @@
 import type { ConnectGrant } from "@sallyport/connect-token/verify";
 import { TOKEN_PREFIX } from "@sallyport/connect-token/verify";
 import type { DayLogOptions } from "@sallyport/edge";
-import { DayLog, logText } from "@sallyport/edge";
+import { AccessLog, logText } from "@sallyport/edge";
 import type { ExchangeEnd, RefusalAbout } from "./exchange.ts";
 
-export class AccessLog implements AsyncDisposable {
-  readonly #days: DayLog;
+export type ConnectLog = AccessLog<ExchangeEnd>;
 
-  private constructor(days: DayLog) {
-    this.#days = days;
-  }
-
-  static async open(options: DayLogOptions): Promise<AccessLog> {
-    return new AccessLog(await DayLog.open(options));
-  }
-
-  /** Lines that were not written, since the start. */
-  get dropped(): number {
-    return this.#days.dropped;
-  }
-
-  /** Who has shown no good token is a stranger. */
-  write(end: ExchangeEnd): void {
-    const isStranger = end.grant === undefined;
-    if (this.#days.hasRoom(isStranger)) this.#days.add(fieldsOf(end), isStranger);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#days[Symbol.asyncDispose]();
-  }
+/** Who has shown no good token is a stranger. */
+export async function openConnectLog(options: DayLogOptions): Promise<ConnectLog> {
+  return await AccessLog.open(options, { isStranger: ({ grant }) => grant === undefined, fieldsOf });
 }
 
 function fieldsOf({ about, code, grant, inBytes, ms, outBytes, outcome, protocol, status }: ExchangeEnd): string {

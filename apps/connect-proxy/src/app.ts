@@ -24,7 +24,7 @@ import {
   TlsDoor,
   takeOver,
 } from "@sallyport/edge";
-import { AccessLog } from "./access-log.ts";
+import { openConnectLog } from "./access-log.ts";
 import { AssertionKeys } from "./assertion-keys.ts";
 import type { ConnectProxyConfig } from "./config.ts";
 import { connectHosts, doorRule } from "./connect-hosts.ts";
@@ -120,7 +120,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   });
 
   const accessLog = config.accessLog
-    ? stack.use(await AccessLog.open({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
+    ? stack.use(await openConnectLog({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
     : undefined;
   const observe = (end: ExchangeEnd) => {
     metrics.exchange(end);
@@ -164,7 +164,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     certificates,
     answer: doorRule({ connectDomain, http2: config.http2 }),
     onSecure: (connection) => (connection.protocol === "h2" ? http2 : http1).serve(connection.socket, connection),
-    onRefused: (reason) => metrics.refusedAtDoor(reason),
+    onRefused: ({ reason }) => metrics.refusedAtDoor(reason),
     logger,
   });
   stack.use(door);

@@ -1,7 +1,7 @@
 // What the proxy's metrics show as it stands: connections, routes, freshness.
 import type { RouteTable, RouteWatch } from "@sallyport/dataplane/routes";
 import type { Admission } from "@sallyport/edge";
-import type { AccessLog } from "./access-log.ts";
+import type { ConnectLog } from "./access-log.ts";
 import type { Http1Front } from "./http1.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ConnectRules } from "./rules.ts";
@@ -14,7 +14,7 @@ interface Parts {
   readonly rules: ConnectRules;
   readonly upstream: Upstream;
   readonly http1: Http1Front;
-  readonly accessLog: AccessLog | undefined;
+  readonly accessLog: ConnectLog | undefined;
 }
 
 export function addGauges(

@@ -6,7 +6,7 @@ import { systemClock } from "@sallyport/appkit/clock";
 import { createLogger } from "@sallyport/appkit/logger";
 import { RouteTable } from "@sallyport/dataplane/routes";
 import { Admission, certificatesFromFiles, DEFAULT_EDGE_LIMITS, TlsDoor } from "@sallyport/edge";
-import { AccessLog } from "../src/access-log.ts";
+import { openConnectLog } from "../src/access-log.ts";
 import { AssertionKeys } from "../src/assertion-keys.ts";
 import { doorRule } from "../src/connect-hosts.ts";
 import { Deadlines } from "../src/deadlines.ts";
@@ -69,7 +69,7 @@ const rules = new ConnectRules({
   onFault: (error) => logger.error({ err: error }, "a request could not be decided upon"),
 });
 const metrics = new Metrics();
-const accessLog = await AccessLog.open({ directory: join(stateDirectory, "access"), now: Date.now, logger });
+const accessLog = await openConnectLog({ directory: join(stateDirectory, "access"), now: Date.now, logger });
 const observe = (end: ExchangeEnd) => {
   metrics.exchange(end);
   accessLog.write(end);
@@ -92,7 +92,7 @@ if (options.tls === undefined) {
     certificates: certificatesFromFiles({ ...options.tls, domain: connectDomain, setting: "tls", logger }),
     answer: doorRule({ connectDomain, http2: true }),
     onSecure: ({ protocol, socket, ...client }) => (protocol === "h2" ? http2 : http1).serve(socket, client),
-    onRefused: (reason) => metrics.refusedAtDoor(reason),
+    onRefused: ({ reason }) => metrics.refusedAtDoor(reason),
     logger,
   });
   door.listen(listener);

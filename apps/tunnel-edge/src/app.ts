@@ -8,7 +8,7 @@ import { EdgeKind } from "@sallyport/contracts";
 import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
 import type { RouteProblem } from "@sallyport/dataplane/routes";
 import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
-import type { Certificates, ClientEnds } from "@sallyport/edge";
+import type { Certificates, TurnedAway } from "@sallyport/edge";
 import {
   Admission,
   CertificateStore,
@@ -21,7 +21,7 @@ import {
   TlsDoor,
   takeOver,
 } from "@sallyport/edge";
-import { AccessLog } from "./access-log.ts";
+import { openTunnelLog } from "./access-log.ts";
 import type { TunnelEdgeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
 import { addGauges } from "./gauges.ts";
@@ -29,12 +29,12 @@ import { HandOver } from "./hand-over.ts";
 import { Metrics } from "./metrics.ts";
 import { Paces } from "./paces.ts";
 import { checkApart } from "./raw-address.ts";
+import type { RawRefusal } from "./raw-door.ts";
 import { RawDoor } from "./raw-door.ts";
 import { RawListeners } from "./raw-listeners.ts";
+import { Refusals } from "./refusals.ts";
 import type { Arrival } from "./tunnel-connection.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
-import type { TunnelKind } from "./tunnel-end.ts";
-import { notAllowed } from "./tunnel-end.ts";
 import { doorRule, tunnelHosts } from "./tunnel-hosts.ts";
 import type { Way } from "./ways.ts";
 import { Ways } from "./ways.ts";
@@ -75,7 +75,7 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
   const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
   stack.defer(() => client.close());
   const accessLog = config.accessLog
-    ? stack.use(await AccessLog.open({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
+    ? stack.use(await openTunnelLog({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
     : undefined;
 
   const table = new RouteTable({ platformId, now: Date.now });
@@ -104,8 +104,15 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
 
   let isServing = false;
   const listening = Promise.withResolvers<RawListeners | undefined>();
-  const onNotAllowed = (kind: TunnelKind) => (way: Way, ends: ClientEnds) => {
-    accessLog?.write(notAllowed(kind, way, ends));
+  const refusals = stack.use(new Refusals((refusal) => accessLog?.write(refusal)));
+  const onRefused = (door: "tls" | "raw", { client: ends, reason, transport, way }: TurnedAway<Way, RawRefusal>) => {
+    metrics.refused(door, reason);
+    // One that had come through is written down at its end.
+    if (connections.shed(transport) || way === undefined) return;
+    const { route, tunnel } = way;
+    const kind = door === "tls" && tunnel.kind === "h2" ? "h2" : door;
+    const { sandboxId } = route;
+    refusals.add({ sandboxId, port: tunnel.port, kind, refusal: reason, peer: ends?.source.address });
   };
   const rawDoor = stack.use(
     new RawDoor({
@@ -113,8 +120,8 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
       ways,
       sendsProxyHeader: isTrustedPeer,
       onArrival,
-      onRefused: (reason) => metrics.refused("raw", reason),
-      onNotAllowed: onNotAllowed("raw"),
+      onRefused: (refused) => onRefused("raw", refused),
+      logger,
     }),
   );
   const watch = stack.use(
@@ -173,7 +180,6 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
         tunnelDomain,
         connectDomain,
         ways,
-        onNotAllowed: onNotAllowed("tls"),
         handOver: handOver && ((one) => handOver.take(one)),
       }),
       sendsProxyHeader: isTrustedPeer,
@@ -181,7 +187,7 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
         const kind = way.tunnel.kind === "h2" ? "h2" : "tls";
         onArrival({ way, kind, stream: socket, transport, client: ends, serverName: servername });
       },
-      onRefused: (reason) => metrics.refused("tls", reason),
+      onRefused: (refused) => onRefused("tls", refused),
       logger,
     }),
   );

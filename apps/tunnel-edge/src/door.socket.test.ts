@@ -126,7 +126,7 @@ describe("who may come", () => {
     }
     await edge[Symbol.asyncDispose]();
     const strangers = (await world.lines()).filter(({ peer }) => peer === "127.0.0.16");
-    expect(strangers.map(({ end, kind, sandboxId }) => [end, kind, sandboxId])).toEqual([
+    expect(strangers.map(({ kind, refusal, sandboxId }) => [refusal, kind, sandboxId])).toEqual([
       ["not-allowed", "tls", sandbox(1)],
       ["not-allowed", "raw", sandbox(1)],
     ]);

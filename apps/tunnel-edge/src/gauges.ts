@@ -1,7 +1,7 @@
 // What the tunnel-edge's metrics show as it stands: connections, raw ports, routes, freshness.
 import type { RouteTable, RouteWatch } from "@sallyport/dataplane/routes";
 import type { Admission } from "@sallyport/edge";
-import type { AccessLog } from "./access-log.ts";
+import type { TunnelLog } from "./access-log.ts";
 import type { Connections } from "./connections.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { Metrics } from "./metrics.ts";
@@ -14,7 +14,7 @@ interface Parts {
   readonly raw: RawListeners | undefined;
   readonly table: RouteTable;
   readonly watch: RouteWatch;
-  readonly accessLog: AccessLog | undefined;
+  readonly accessLog: TunnelLog | undefined;
 }
 
 export function addGauges(metrics: Metrics, parts: Parts): void {

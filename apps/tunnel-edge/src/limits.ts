@@ -32,3 +32,9 @@ export const RAW_BACKLOG = 511;
 export const BURST_SECONDS = 0.25;
 /** For the last bytes to reach a client whose port could not be opened, in milliseconds. */
 export const LAST_WORD_MS = 1_000;
+/** Connections that were turned away and get a line of the log each: so many at once, then so many each second. */
+export const REFUSAL_LINES_BURST = 100;
+export const REFUSAL_LINES_PER_SECOND = 5;
+/** The others are told so often, in milliseconds, with their number, for so many ports and reasons apart. */
+export const REFUSALS_TOLD_MS = 60_000;
+export const REFUSALS_APART = 256;

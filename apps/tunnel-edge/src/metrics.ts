@@ -1,5 +1,5 @@
 // What the tunnel-edge counts. Per kind of port, never per tunnel: what a tunnel did stands in the access log.
-import type { DoorRefusal, Gauge } from "@sallyport/edge";
+import type { Gauge } from "@sallyport/edge";
 import { Counter, gaugeText, Histogram } from "@sallyport/edge";
 import type { RawRefusal } from "./raw-door.ts";
 import type { TunnelEnd } from "./tunnel-end.ts";
@@ -23,8 +23,6 @@ export class Metrics {
     this.#seconds.observe(ms / 1_000);
   }
 
-  refused(door: "tls", reason: DoorRefusal): void;
-  refused(door: "raw", reason: RawRefusal): void;
   refused(door: "tls" | "raw", reason: RawRefusal): void {
     this.#refused.add(`{door="${door}",reason="${reason}"}`);
   }

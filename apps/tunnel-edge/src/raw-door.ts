@@ -1,8 +1,9 @@
 // The door of raw ports: a connection is let in by the port that it came to and the address that it comes from.
 import type { Socket } from "node:net";
+import type { Logger } from "@sallyport/appkit/logger";
 import { reset } from "@sallyport/dataplane";
-import type { Admission, ClientEnds, DoorRefusal, Refused } from "@sallyport/edge";
-import { endsOf, readProxyHeader } from "@sallyport/edge";
+import type { Admission, ClientEnds, DoorRefusal, Refused, TurnedAway } from "@sallyport/edge";
+import { Announcements, endsOf } from "@sallyport/edge";
 import type { Arrival } from "./tunnel-connection.ts";
 import type { Way, Ways } from "./ways.ts";
 import { isWay } from "./ways.ts";
@@ -16,79 +17,62 @@ export interface RawDoorOptions {
   /** Whether a peer of this address begins its connections with a PROXY header. */
   readonly sendsProxyHeader: (address: string) => boolean;
   readonly onArrival: (arrival: Arrival) => void;
-  readonly onRefused: (reason: RawRefusal) => void;
-  /** Told of a client that may not come, beside that. */
-  readonly onNotAllowed: (way: Way, client: ClientEnds) => void;
+  /** Told once of each connection, but again of one that had come through and was ended to make room. */
+  readonly onRefused: (refused: TurnedAway<Way, RawRefusal>) => void;
+  readonly logger: Logger;
 }
 
 /** Disposal cuts those who have not come through yet. */
 export class RawDoor implements Disposable {
   readonly #options: RawDoorOptions;
-  readonly #waiting = new Set<Disposable>();
+  readonly #announcements: Announcements;
 
   constructor(options: RawDoorOptions) {
     this.#options = options;
+    this.#announcements = new Announcements({ admission: options.admission, logger: options.logger });
   }
 
   /** Takes a connection to a public port. */
   enter(socket: Socket, publicPort: number): void {
+    const { sendsProxyHeader, ways } = this.#options;
     socket.on("error", ignoreBecauseCloseFollows);
-    const ends = endsOf(socket);
-    if (ends === undefined) this.#refuse(socket, "broken");
-    else if (this.#options.sendsProxyHeader(ends.source.address)) this.#awaitHeader(socket, publicPort);
-    else this.#admit(socket, publicPort, ends);
+    const client = endsOf(socket);
+    const refuse = (reason: RawRefusal) =>
+      this.#refuse({ reason, transport: socket, client, way: ways.ofPublicPort(publicPort) });
+    if (client === undefined) refuse("broken");
+    else if (sendsProxyHeader(client.source.address)) {
+      this.#announcements.take(socket, {
+        onHeader: (announced, rest) => {
+          socket.pause();
+          if (rest.length > 0) socket.unshift(rest);
+          this.#admit(socket, publicPort, announced);
+        },
+        onRefused: refuse,
+      });
+    } else this.#admit(socket, publicPort, client);
   }
 
   [Symbol.dispose](): void {
-    for (const one of this.#waiting) one[Symbol.dispose]();
-  }
-
-  #awaitHeader(socket: Socket, publicPort: number): void {
-    const place = this.#options.admission.announcement(() => this.#refuse(socket, "shed"));
-    if (typeof place === "string") {
-      this.#refuse(socket, place);
-      return;
-    }
-    const leave = () => {
-      place[Symbol.dispose]();
-      this.#waiting.delete(header);
-    };
-    const header = readProxyHeader(socket, {
-      onHeader: (client, rest) => {
-        leave();
-        socket.pause();
-        if (rest.length > 0) socket.unshift(rest);
-        this.#admit(socket, publicPort, client);
-      },
-      onRefused: (reason) => {
-        leave();
-        this.#options.onRefused(reason === "timeout" || reason === "broken" ? reason : "proxy-header");
-      },
-    });
-    this.#waiting.add(header);
+    this.#announcements[Symbol.dispose]();
   }
 
   #admit(socket: Socket, publicPort: number, client: ClientEnds): void {
-    const { onArrival, onNotAllowed, ways } = this.#options;
-    const way = ways.byPublicPort(publicPort, client.source.address);
-    if (way === "unknown") {
-      this.#refuse(socket, way);
-      return;
+    const { onArrival, ways } = this.#options;
+    const found = ways.byPublicPort(publicPort, client.source.address);
+    const way = found === "unknown" ? undefined : isWay(found) ? found : found.notAllowed;
+    const refuse = (reason: RawRefusal) => this.#refuse({ reason, transport: socket, client, way });
+    if (found === "unknown") refuse("unknown");
+    else if (!isWay(found)) refuse("not-allowed");
+    else {
+      const refusal = this.#takePlaces(socket, found, client.source.address, () => refuse("shed"));
+      if (refusal !== undefined) refuse(refusal);
+      else onArrival({ way: found, kind: "raw", stream: socket, transport: socket, client, serverName: undefined });
     }
-    if (!isWay(way)) {
-      onNotAllowed(way.notAllowed, client);
-      this.#refuse(socket, "not-allowed");
-      return;
-    }
-    const refusal = this.#takePlaces(socket, way, client.source.address);
-    if (refusal !== undefined) this.#refuse(socket, refusal);
-    else onArrival({ way, kind: "raw", stream: socket, transport: socket, client, serverName: undefined });
   }
 
   /** Among all connections, and among the sandbox's; given back when the connection closes. */
-  #takePlaces(socket: Socket, { route }: Way, address: string): Refused | undefined {
+  #takePlaces(socket: Socket, { route }: Way, address: string, shed: () => void): Refused | undefined {
     const { admission } = this.#options;
-    const shed = () => this.#refuse(socket, "shed");
     for (const take of [
       () => admission.connection(address, shed),
       () => admission.toSandbox(route.sandboxId, address, shed),
@@ -100,9 +84,9 @@ export class RawDoor implements Disposable {
     return undefined;
   }
 
-  #refuse(socket: Socket, reason: RawRefusal): void {
-    this.#options.onRefused(reason);
-    reset({ stream: socket });
+  #refuse(refused: TurnedAway<Way, RawRefusal>): void {
+    this.#options.onRefused(refused);
+    reset({ stream: refused.transport });
   }
 }
 

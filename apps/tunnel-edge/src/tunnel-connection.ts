@@ -63,6 +63,10 @@ export class TunnelConnection implements OpenConnection {
     return this.#arrival.way.route.sandboxId;
   }
 
+  get transport(): Socket {
+    return this.#arrival.transport;
+  }
+
   mayStay(): boolean {
     const route = this.#route();
     return route !== undefined && (this.#instanceId === undefined || this.#instanceId === route.instanceId);

@@ -1,8 +1,6 @@
 // What is known of a connection when it is over: for the log and the metrics.
 import type { OpenErrorCode } from "@sallyport/dataplane";
-import type { ClientEnds } from "@sallyport/edge";
 import type { Http2RelayEnd } from "./h2/relay-result.ts";
-import type { Way } from "./ways.ts";
 
 /** By which door it came: TLS, TLS with HTTP/2, or a public port. */
 export type TunnelKind = "tls" | "h2" | "raw";
@@ -20,10 +18,10 @@ export type EndReason =
   | "sandbox-error"
   | "handshake-timeout"
   | "idle"
-  /** Its client may not come. */
-  | "not-allowed"
   /** The sandbox is over, or its client may not come any more. */
   | "revoked"
+  /** It made room for others: there were too many. */
+  | "shed"
   /** The edge stopped, and its time for that was over. */
   | "stopped"
   | OpenFailure;
@@ -75,9 +73,3 @@ export const HTTP2_ENDS: Readonly<Record<Http2RelayEnd, EndReason>> = {
   idle: "idle",
   destroyed: "stopped",
 };
-
-/** Of a client that was turned away at the door for its address. */
-export function notAllowed(kind: TunnelKind, { route, tunnel }: Way, { source }: ClientEnds): TunnelEnd {
-  const none = { inBytes: 0, outBytes: 0, ms: 0 };
-  return { kind, sandboxId: route.sandboxId, port: tunnel.port, peer: source.address, reason: "not-allowed", ...none };
-}

@@ -9,8 +9,6 @@ export interface DoorRuleOptions {
   readonly tunnelDomain: string;
   readonly connectDomain: string;
   readonly ways: Ways;
-  /** Told of a client that may not come. */
-  readonly onNotAllowed: (way: Way, client: ClientEnds) => void;
   /** Takes connections of the connect-proxy's; undefined: its hosts are not served here. */
   readonly handOver: ((connection: UnopenedConnection) => void) | undefined;
 }
@@ -21,12 +19,12 @@ const HTTP2 = ["h2"];
 
 const UNKNOWN: DoorAnswer<never> = { kind: "refuse", reason: "server-name", alert: "unrecognized_name" };
 /** In the words of an unknown name: who may not come learns of no sandbox. */
-const NOT_ALLOWED: DoorAnswer<never> = { kind: "refuse", reason: "not-allowed", alert: "unrecognized_name" };
-const NO_PROTOCOL: DoorAnswer<never> = { kind: "refuse", reason: "alpn", alert: "no_application_protocol" };
+const NOT_ALLOWED = { kind: "refuse", reason: "not-allowed", alert: "unrecognized_name" } as const;
+const NO_PROTOCOL = { kind: "refuse", reason: "alpn", alert: "no_application_protocol" } as const;
 
 /** Names that lead nowhere, of whatever kind, get `unrecognized_name` (RFC 6066, section 3). */
 export function doorRule(options: DoorRuleOptions): Answer<Way> {
-  const { connectDomain, handOver, onNotAllowed, tunnelDomain, ways } = options;
+  const { connectDomain, handOver, tunnelDomain, ways } = options;
   return ({ alpn, serverName = "" }, client: ClientEnds) => {
     const label = tunnelLabelOf(serverName, tunnelDomain);
     if (label === undefined) {
@@ -35,14 +33,11 @@ export function doorRule(options: DoorRuleOptions): Answer<Way> {
     }
     const way = ways.byLabel(label, client.source.address);
     if (way === "unknown") return UNKNOWN;
-    if (!isWay(way)) {
-      onNotAllowed(way.notAllowed, client);
-      return NOT_ALLOWED;
-    }
+    if (!isWay(way)) return { ...NOT_ALLOWED, way: way.notAllowed };
     const { sandboxId } = way.route;
     if (way.tunnel.kind !== "h2") return { kind: "handshake", way, sandboxId, alpn: ANY_PROTOCOL };
     // HTTP/2 over TLS is spoken with those alone who ask for it (RFC 9113, section 3.2).
-    return alpn.length === 0 ? NO_PROTOCOL : { kind: "handshake", way, sandboxId, alpn: HTTP2 };
+    return alpn.length === 0 ? { ...NO_PROTOCOL, way } : { kind: "handshake", way, sandboxId, alpn: HTTP2 };
   };
 }
 

@@ -32,8 +32,12 @@ export class Ways {
 
   /** Behind this public port. */
   byPublicPort(port: number, address: string): Found {
-    const found = this.#table.tunnelByPublicPort(port);
-    return this.#find(found?.tunnel.kind === "raw" ? found : undefined, address);
+    return this.#find(this.#rawByPublicPort(port), address);
+  }
+
+  /** Behind this public port, whoever comes. */
+  ofPublicPort(port: number): Way | undefined {
+    return this.#wayOf(this.#rawByPublicPort(port));
   }
 
   /** The sandbox as it is now, if a client that was let in may still be there. */
@@ -43,10 +47,19 @@ export class Ways {
   }
 
   #find(found: TunnelWay | undefined, address: string): Found {
-    if (found === undefined) return "unknown";
+    const way = this.#wayOf(found);
+    if (way === undefined) return "unknown";
+    return mayCome(way.route, address) ? way : { notAllowed: way };
+  }
+
+  #wayOf(found: TunnelWay | undefined): Way | undefined {
+    if (found === undefined) return undefined;
     const route = this.#table.get(found.sandboxId);
-    if (route === undefined || route.state === "ended") return "unknown";
-    const way = { route, tunnel: found.tunnel };
-    return mayCome(route, address) ? way : { notAllowed: way };
+    return route === undefined || route.state === "ended" ? undefined : { route, tunnel: found.tunnel };
+  }
+
+  #rawByPublicPort(port: number): TunnelWay | undefined {
+    const found = this.#table.tunnelByPublicPort(port);
+    return found?.tunnel.kind === "raw" ? found : undefined;
   }
 }

@@ -27,6 +27,16 @@ export type DoorRefusal =
   | "timeout"
   | "broken";
 
+/** A connection that is turned away, or ended to make room for another one. `Way`: see {@link DoorAnswer}. */
+export interface TurnedAway<Way, Reason = DoorRefusal> {
+  readonly reason: Reason;
+  readonly transport: Socket;
+  /** For a peer that did not say for whom it comes, its own. Undefined: the connection was gone before. */
+  readonly client: ClientEnds | undefined;
+  /** Undefined: where it was to go is not known. */
+  readonly way: Way | undefined;
+}
+
 /** `Way`: what the edge wants to know again of the connection once its handshake is done. */
 export type DoorAnswer<Way> =
   | {
@@ -42,7 +52,13 @@ export type DoorAnswer<Way> =
     }
   /** It goes on elsewhere, still closed. */
   | { readonly kind: "hand-over"; readonly take: (connection: UnopenedConnection) => void }
-  | { readonly kind: "refuse"; readonly reason: DoorRefusal; readonly alert: AlertName };
+  | {
+      readonly kind: "refuse";
+      readonly reason: DoorRefusal;
+      readonly alert: AlertName;
+      /** Where it would have gone; undefined: nowhere that is known. */
+      readonly way?: Way | undefined;
+    };
 
 /** The server name is in lower case, without a final dot; undefined: the client sent none. */
 export type Answer<Way> = (hello: ClientHello, client: ClientEnds) => DoorAnswer<Way>;

@@ -17,11 +17,12 @@ describe("an edge that refuses", () => {
     ["alpn", "no_application_protocol"],
     ["sandbox", "internal_error"],
   ])("%s says %s, and shows no certificate", async (reason, alert) => {
-    await using door = await startDoor({ answer: () => ({ kind: "refuse", reason, alert }) });
+    await using door = await startDoor({ answer: () => ({ kind: "refuse", reason, alert, way: "there" }) });
     const socket = await rawDial(door);
     socket.write(await helloOf(HOST));
     expect(await readAll(socket)).toEqual(formatAlert(alert));
     expect([door.refused, door.api.certified, door.admission.open]).toEqual([[reason], [], 0]);
+    expect(door.turnedAway).toMatchObject([{ reason, way: "there", client: { source: { address: "127.0.0.1" } } }]);
   });
 
   it("is asked what the client wants, and from where", async () => {

@@ -7,7 +7,7 @@ import type { ClientHelloResult } from "@sallyport/dataplane/client-hello";
 import { ClientHelloReader, formatAlert } from "@sallyport/dataplane/client-hello";
 import type { Admission } from "./admission.ts";
 import type { Certificates } from "./certificates.ts";
-import type { Answer, ClientEnds, DoorAnswer, DoorRefusal, SecureConnection } from "./door-answer.ts";
+import type { Answer, ClientEnds, DoorAnswer, DoorRefusal, SecureConnection, TurnedAway } from "./door-answer.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
 import { HELLO_MS, MAX_HELLO_BYTES } from "./edge-limits.ts";
 import type { RareWarning } from "./rare-warning.ts";
@@ -18,7 +18,8 @@ export interface EntrantPlace<Way> {
   readonly certificates: Certificates;
   readonly answer: Answer<Way>;
   readonly onSecure: (connection: SecureConnection<Way>) => void;
-  readonly onRefused: (reason: DoorRefusal) => void;
+  /** Told once of each connection, but again of one that had come through and was ended to make room. */
+  readonly onRefused: (refused: TurnedAway<Way>) => void;
   readonly noCertificate: RareWarning;
 }
 
@@ -39,6 +40,8 @@ export class Entrant<Way> implements Disposable {
   #timer: NodeJS.Timeout;
   #received: Buffer = Buffer.alloc(0);
   readonly #hello = new ClientHelloReader();
+  /** Once the hello has said where it is to go. */
+  #way: Way | undefined;
   #isSettled = false;
 
   constructor(place: EntrantPlace<Way>, socket: Socket, client: ClientEnds, onSettled: () => void) {
@@ -57,21 +60,29 @@ export class Entrant<Way> implements Disposable {
     this.#onData(bytes);
   }
 
-  /** Ends the connection with a last word, without waiting for the client. Only the first reason counts. */
-  refuse(reason: DoorRefusal, lastWord?: Buffer | string): void {
-    if (!this.#settle()) return;
-    this.#place.onRefused(reason);
+  /**
+   * Ends the connection with a last word, without waiting for the client. Only the first reason counts; false: it is over,
+   * or has come through.
+   */
+  refuse(reason: DoorRefusal, lastWord?: Buffer | string): boolean {
+    if (!this.#settle()) return false;
+    this.#tell(reason);
     if (lastWord === undefined) this.#socket.destroy();
     else this.#socket.end(lastWord, () => this.#socket.destroy());
+    return true;
+  }
+
+  #tell(reason: DoorRefusal): void {
+    this.#place.onRefused({ reason, transport: this.#socket, client: this.#client, way: this.#way });
   }
 
   [Symbol.dispose](): void {
     this.refuse("broken");
   }
 
-  readonly #onTimeout = (): void => this.refuse("timeout");
+  readonly #onTimeout = (): void => void this.refuse("timeout");
 
-  readonly #onBroken = (): void => this.refuse("broken");
+  readonly #onBroken = (): void => void this.refuse("broken");
 
   /** Reads the ClientHello. */
   readonly #onData = (chunk: Buffer): void => {
@@ -97,6 +108,7 @@ export class Entrant<Way> implements Disposable {
       return;
     }
     const answer = this.#place.answer(hello, this.#client);
+    if (answer.kind !== "hand-over") this.#way = answer.way;
     if (answer.kind === "refuse") this.refuse(answer.reason, formatAlert(answer.alert));
     else if (answer.kind === "hand-over") this.#handOver(answer.take);
     else if (hello.serverName === undefined) this.refuse("server-name", formatAlert("unrecognized_name"));
@@ -134,7 +146,8 @@ export class Entrant<Way> implements Disposable {
     if (this.#isSettled) return;
     const { address } = this.#client.source;
     const shed = () => {
-      this.#place.onRefused("shed");
+      if (this.refuse("shed")) return;
+      this.#tell("shed");
       socket.destroy();
     };
     const place = this.#place.admission.toSandbox(sandboxId, address, shed);

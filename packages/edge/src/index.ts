@@ -1,20 +1,22 @@
 // What every edge has at its door.
 
+export { AccessLog } from "./access-log.ts";
 export type { Refused } from "./admission.ts";
 export { Admission } from "./admission.ts";
+export { Announcements } from "./announcements.ts";
 export type { CertificateFilesOptions } from "./certificate-files.ts";
 export { certificatesFromFiles } from "./certificate-files.ts";
 export { CertificateStore } from "./certificate-store.ts";
 export type { Certificates } from "./certificates.ts";
 export { CertificateUnavailable } from "./certificates.ts";
 export type { DayLogOptions } from "./day-log.ts";
-export { DayLog } from "./day-log.ts";
 export type {
   Answer,
   ClientEnds,
   DoorAnswer,
   DoorRefusal,
   SecureConnection,
+  TurnedAway,
   UnopenedConnection,
 } from "./door-answer.ts";
 export { edgeId } from "./edge-id.ts";
@@ -32,8 +34,7 @@ export { Counter, gaugeText, Histogram } from "./metrics.ts";
 export { openMetricsDoor } from "./metrics-door.ts";
 export { listenAtOwnSocket } from "./own-socket.ts";
 export { plainAddress, trustedPeers } from "./peers.ts";
-export type { NoProxyHeader, ProxyHeaderOptions } from "./proxy-header.ts";
-export { endsOf, readProxyHeader } from "./proxy-header.ts";
+export { endsOf } from "./proxy-header.ts";
 export { RareWarning } from "./rare-warning.ts";
 export { StateFolder } from "./state-folder.ts";
 export { takeOver } from "./take-over.ts";

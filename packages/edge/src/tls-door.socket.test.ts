@@ -92,6 +92,8 @@ describe("TlsDoor", () => {
     const code = await greet(door, { servername: HOST, ALPNProtocols: ["h2"] });
     expect(code).toBe("ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL");
     expect(door.refused).toEqual(["alpn"]);
+    const [{ client, way } = {}] = door.turnedAway;
+    expect([client?.source.address, way]).toEqual(["127.0.0.1", `to ${sandbox(1)}`]);
   });
 
   it("resumes a session for the same host", async () => {
@@ -198,6 +200,7 @@ describe("TlsDoor", () => {
     expect(await greet(door, { servername: HOST })).toContain("hello");
     await cut;
     expect(door.refused).toEqual(["sandbox", "shed"]);
+    expect(door.turnedAway.map(({ way }) => way)).toEqual([`to ${sandbox(1)}`, `to ${sandbox(1)}`]);
     door.admission.prove("127.0.0.9", HOST.split(".")[0] ?? "");
     const mine = dial(door, { servername: HOST });
     await once(mine, "data");

@@ -2,11 +2,12 @@
 // answers. A client that names no host of this edge gets an alert, never a certificate.
 import type { Server, Socket } from "node:net";
 import type { Logger } from "@sallyport/appkit/logger";
+import { Announcements } from "./announcements.ts";
 import type { ClientEnds, DoorRefusal } from "./door-answer.ts";
 import { PROXY_HEADER_MS } from "./edge-limits.ts";
 import type { EntrantPlace } from "./entrant.ts";
 import { Entrant } from "./entrant.ts";
-import { endsOf, readProxyHeader } from "./proxy-header.ts";
+import { endsOf } from "./proxy-header.ts";
 import { RareWarning } from "./rare-warning.ts";
 
 export interface TlsDoorOptions<Way> extends Omit<EntrantPlace<Way>, "noCertificate"> {
@@ -26,7 +27,7 @@ export type AddressFrom =
 export class TlsDoor<Way> implements Disposable {
   readonly #options: TlsDoorOptions<Way>;
   readonly #place: EntrantPlace<Way>;
-  readonly #noHeader: RareWarning;
+  readonly #announcements: Announcements;
   readonly #listeners = new Map<Server, (socket: Socket) => void>();
   /** Those who have not come through yet. */
   readonly #waiting = new Set<Disposable>();
@@ -34,7 +35,9 @@ export class TlsDoor<Way> implements Disposable {
   constructor(options: TlsDoorOptions<Way>) {
     this.#options = options;
     this.#place = { ...options, noCertificate: new RareWarning(options.logger, "no certificate for a host") };
-    this.#noHeader = new RareWarning(options.logger, "a peer that has to send a PROXY header, version 2, sent none");
+    const { admission, limits, logger } = options;
+    const timeoutMs = Math.min(PROXY_HEADER_MS, limits.handshakeMs);
+    this.#announcements = new Announcements({ admission, timeoutMs, logger });
   }
 
   /** Takes connections from a listener that somebody else made. */
@@ -56,6 +59,7 @@ export class TlsDoor<Way> implements Disposable {
       listener.off("connection", accept);
       listener.on("connection", (late: Socket) => late.destroy());
     }
+    this.#announcements[Symbol.dispose]();
     for (const one of this.#waiting) one[Symbol.dispose]();
   }
 
@@ -67,62 +71,44 @@ export class TlsDoor<Way> implements Disposable {
     const isAnnounced =
       addressFrom === "proxy-header" ||
       (ends !== undefined && this.#options.sendsProxyHeader?.(ends.source.address) === true);
-    if (isAnnounced) this.#awaitHeader(socket, ends);
-    else if (ends === undefined) this.#turnAway(socket, "broken");
+    if (isAnnounced) {
+      this.#announcements.take(socket, {
+        onHeader: (client, rest) => this.#enter(socket, client, rest),
+        onRefused: (reason) => this.#turnAway(socket, ends, reason),
+      });
+    } else if (ends === undefined) this.#turnAway(socket, undefined, "broken");
     else this.#enter(socket, ends);
-  }
-
-  /** A peer that speaks for others says for whom it comes. */
-  #awaitHeader(socket: Socket, ends: ClientEnds | undefined): void {
-    const { admission, limits, onRefused } = this.#options;
-    const place = admission.announcement(() => this.#turnAway(socket, "shed"));
-    if (typeof place === "string") {
-      this.#turnAway(socket, place);
-      return;
-    }
-    const leave = () => {
-      place[Symbol.dispose]();
-      this.#waiting.delete(header);
-    };
-    const header = readProxyHeader(socket, {
-      timeoutMs: Math.min(PROXY_HEADER_MS, limits.handshakeMs),
-      onHeader: (client, rest) => {
-        leave();
-        this.#enter(socket, client, rest);
-      },
-      onRefused: (reason) => {
-        leave();
-        if (reason !== "broken") this.#noHeader.tell({ peer: ends?.source.address, reason });
-        onRefused(reason === "timeout" || reason === "broken" ? reason : "proxy-header");
-      },
-    });
-    this.#waiting.add(header);
   }
 
   #enter(socket: Socket, client: ClientEnds, first?: Buffer): void {
     const { admission } = this.#options;
     const { address } = client.source;
-    const place = admission.connection(address, () => this.#turnAway(socket, "shed"));
+    let entrant: Entrant<Way> | undefined;
+    const shed = () => {
+      if (entrant?.refuse("shed") !== true) this.#turnAway(socket, client, "shed");
+    };
+    const place = admission.connection(address, shed);
     if (typeof place === "string") {
-      this.#turnAway(socket, place);
+      this.#turnAway(socket, client, place);
       return;
     }
     socket.once("close", () => place[Symbol.dispose]());
-    const handshake = admission.handshake(address, () => entrant.refuse("shed"));
+    const handshake = admission.handshake(address, shed);
     if (typeof handshake === "string") {
-      this.#turnAway(socket, handshake);
+      this.#turnAway(socket, client, handshake);
       return;
     }
-    const entrant: Entrant<Way> = new Entrant(this.#place, socket, client, () => {
+    const one: Entrant<Way> = new Entrant(this.#place, socket, client, () => {
       handshake[Symbol.dispose]();
-      this.#waiting.delete(entrant);
+      this.#waiting.delete(one);
     });
-    this.#waiting.add(entrant);
-    if (first !== undefined && first.length > 0) entrant.read(first);
+    entrant = one;
+    this.#waiting.add(one);
+    if (first !== undefined && first.length > 0) one.read(first);
   }
 
-  #turnAway(socket: Socket, reason: DoorRefusal): void {
-    this.#options.onRefused(reason);
-    socket.destroy();
+  #turnAway(transport: Socket, client: ClientEnds | undefined, reason: DoorRefusal): void {
+    this.#options.onRefused({ reason, transport, client, way: undefined });
+    transport.destroy();
   }
 }

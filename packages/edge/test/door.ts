@@ -16,7 +16,7 @@ import { FakeEdgeService } from "@sallyport/testkit/edge-service";
 import { Admission } from "../src/admission.ts";
 import { CertificateStore } from "../src/certificate-store.ts";
 import type { Certificates } from "../src/certificates.ts";
-import type { Answer, SecureConnection } from "../src/door-answer.ts";
+import type { Answer, SecureConnection, TurnedAway } from "../src/door-answer.ts";
 import type { EdgeLimits } from "../src/edge-limits.ts";
 import { DEFAULT_EDGE_LIMITS } from "../src/edge-limits.ts";
 import { LocalCertificates } from "../src/local-certificates.ts";
@@ -60,6 +60,7 @@ export interface TestDoor extends AsyncDisposable {
   readonly directory: string;
   /** Why connections ended at the door, in order. */
   readonly refused: string[];
+  readonly turnedAway: TurnedAway<string>[];
   /** Those that came through. */
   readonly entered: SecureConnection<string>[];
   /** Tells the table of a route, as the api would. */
@@ -122,6 +123,7 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
       }),
   );
   const refused: string[] = [];
+  const turnedAway: TestDoor["turnedAway"] = [];
   const entered: TestDoor["entered"] = [];
   const limits = { ...DEFAULT_EDGE_LIMITS, ...options.limits };
   const admission = new Admission(limits);
@@ -138,7 +140,10 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
       connection.socket.on("end", () => connection.socket.end());
       connection.socket.write(`hello ${connection.servername}\n`);
     },
-    onRefused: (reason) => refused.push(reason),
+    onRefused: (one) => {
+      refused.push(one.reason);
+      turnedAway.push(one);
+    },
     logger: silentLogger,
   });
   const listener = createServer().listen(0, "127.0.0.1");
@@ -164,6 +169,7 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
     table,
     directory,
     refused,
+    turnedAway,
     entered,
     know,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
