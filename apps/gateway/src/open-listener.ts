@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import type { Logger } from "@sallyport/appkit/logger";
 import type { ConnectStatus } from "@sallyport/dataplane";
 import {
+  Deadline,
   formatConnectAnswer,
   MAX_CONNECT_HEAD_BYTES,
   mapResets,
@@ -101,13 +102,13 @@ async function serve(
 
 /** The request, or undefined when none came in shape and in time. */
 async function receive(client: Socket, signal: AbortSignal) {
-  const deadline = AbortSignal.timeout(CONNECT_HEAD_MS);
+  using deadline = new Deadline(CONNECT_HEAD_MS, signal);
   try {
-    const head = await readHead(client, MAX_CONNECT_HEAD_BYTES, AbortSignal.any([signal, deadline]));
+    const head = await readHead(client, MAX_CONNECT_HEAD_BYTES, deadline.signal);
     return parseConnectRequest(head ?? "");
   } catch (error) {
-    if (deadline.aborted) return undefined;
-    throw error;
+    if (signal.aborted) throw error;
+    return undefined;
   }
 }
 

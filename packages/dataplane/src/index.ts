@@ -10,6 +10,7 @@ export {
   parseConnectAnswer,
   parseConnectRequest,
 } from "./connect-request.ts";
+export { Deadline } from "./deadline.ts";
 export { freeRead, isFreeable } from "./free-read.ts";
 export type { OpenErrorCode, OpenOptions } from "./open.ts";
 export { OpenError, openPort } from "./open.ts";

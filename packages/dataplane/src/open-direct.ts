@@ -4,8 +4,9 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import type { ConnectRequest } from "./connect-request.ts";
 import { formatConnectRequest, MAX_CONNECT_HEAD_BYTES, parseConnectAnswer } from "./connect-request.ts";
+import { Deadline } from "./deadline.ts";
 import type { OpenOptions } from "./open.ts";
-import { OpenError, refusalOf } from "./open.ts";
+import { OPEN_MS, OpenError, refusalOf } from "./open.ts";
 
 /** An open port. Paused. It tells of everything that a socket does but of "data". */
 export interface DirectPort {
@@ -25,9 +26,9 @@ export async function openPortDirect(
   target: ConnectRequest,
   options: OpenOptions = {},
 ): Promise<DirectPort> {
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? 15_000);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   options.signal?.throwIfAborted();
+  using deadline = new Deadline(options.timeoutMs ?? OPEN_MS, options.signal);
+  const { signal } = deadline;
   const answered = Promise.withResolvers<string | undefined>();
   const head = new HeadReader((text) => answered.resolve(text));
   let take = (bytes: Buffer): void => head.take(bytes);

@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectRequest, ConnectStatus } from "./connect-request.ts";
 import { formatConnectRequest, MAX_CONNECT_HEAD_BYTES, parseConnectAnswer } from "./connect-request.ts";
+import { Deadline } from "./deadline.ts";
 import { readHead } from "./read-head.ts";
 
 /** Why a port could not be opened. */
@@ -60,6 +61,9 @@ export function refusalOf(status: Exclude<ConnectStatus, 200>): OpenError {
   return new OpenError(CODES[status]);
 }
 
+/** For the whole opening, where nothing else is said. */
+export const OPEN_MS = 15_000;
+
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
   /** For the whole opening. 15,000 ms when unset. */
@@ -71,9 +75,8 @@ export interface OpenOptions {
  * are the sandbox's: `end()` closes our half only. Rejects with {@link OpenError}, or the signal's reason.
  */
 export async function openPort(socketPath: string, target: ConnectRequest, options: OpenOptions = {}): Promise<Duplex> {
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? 15_000);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   options.signal?.throwIfAborted();
+  using deadline = new Deadline(options.timeoutMs ?? OPEN_MS, options.signal);
   const socket = connect({ path: socketPath, allowHalfOpen: true });
   let cause: unknown;
   socket.on("error", (error) => {
@@ -81,7 +84,7 @@ export async function openPort(socketPath: string, target: ConnectRequest, optio
   });
   try {
     socket.write(formatConnectRequest(target));
-    const head = await readHead(socket, MAX_CONNECT_HEAD_BYTES, signal);
+    const head = await readHead(socket, MAX_CONNECT_HEAD_BYTES, deadline.signal);
     const status = parseConnectAnswer(head ?? "");
     if (status === undefined) throw new OpenError("GatewayUnavailable", { cause });
     if (status !== 200) throw refusalOf(status);
