@@ -25,6 +25,7 @@ describe("readConfig", () => {
         isLocal: true,
         rawHost: "127.0.0.2",
         rawPorts: undefined, // none that no tunnel-edge listens at
+        rawPortsPerWorkspace: 0,
         rawRestMs: 600_000,
       },
     });
@@ -61,11 +62,13 @@ describe("readConfig", () => {
       SALLYPORT_TUNNEL_CERT: "/etc/tunnels.pem",
       SALLYPORT_TUNNEL_RAW_HOST: "raw.example.org",
       SALLYPORT_TUNNEL_RAW_PORTS: "20000-20999",
+      SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE: "100",
       SALLYPORT_TUNNEL_RAW_REST_MS: "0",
     };
     const { tunnels } = readConfig({ ...GOOD, ...env });
     const domain = "tunnels.example.net";
-    const raw = { rawHost: "raw.example.org", rawPorts: { from: 20_000, to: 20_999 }, rawRestMs: 0 };
+    const rawPorts = { from: 20_000, to: 20_999 };
+    const raw = { rawHost: "raw.example.org", rawPorts, rawPortsPerWorkspace: 100, rawRestMs: 0 };
     expect(tunnels).toEqual({ domain, port: 443, isLocal: false, ...raw });
     const one = readConfig({
       ...GOOD,
@@ -73,6 +76,15 @@ describe("readConfig", () => {
       SALLYPORT_TUNNEL_RAW_HOST: "2001:db8::1",
     });
     expect(one.tunnels).toMatchObject({ rawHost: "2001:db8::1", rawPorts: { from: 1, to: 65_535 } });
+    // A quarter, and what one sandbox may declare at least.
+    for (const [ports, share] of [
+      ["20000-20999", 250],
+      ["20000-20100", 26],
+      ["20000-20009", 16],
+    ] as const) {
+      const { tunnels: made } = readConfig({ ...GOOD, SALLYPORT_TUNNEL_RAW_PORTS: ports });
+      expect(made.rawPortsPerWorkspace, ports).toBe(share);
+    }
   });
 
   it.each([

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { PortRange } from "./domain/declared-port.ts";
 import { LOST_AFTER_MS, PUBLIC_PORT_REST_MS } from "./domain/limits.ts";
 import { domainProblems, isPublicHost } from "./domain/public-domains.ts";
+import { publicPortShare } from "./domain/public-port-share.ts";
 import type { DatabaseAddress } from "./store/database.ts";
 
 export interface ApiConfig {
@@ -47,6 +48,8 @@ interface TunnelConfig {
   readonly rawHost: string;
   /** Undefined: raw ports are not offered. */
   readonly rawPorts: PortRange | undefined;
+  /** The most of them that one workspace has at a time, those among them that rest. */
+  readonly rawPortsPerWorkspace: number;
   /** How long a raw port rests after its sandbox's end. */
   readonly rawRestMs: number;
 }
@@ -115,6 +118,8 @@ const SHAPE = {
     .refine(isPublicHost, "must be a host name in lower case, or an IP address as it is always written")
     .prefault("127.0.0.2"),
   SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault(""),
+  /** A part of them when unset: {@link publicPortShare}. */
+  SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE: intBetween(0, 65_535).optional(),
   SALLYPORT_TUNNEL_RAW_REST_MS: intBetween(0, MAX_REST_MS).default(PUBLIC_PORT_REST_MS),
   SALLYPORT_LOST_AFTER_MS: z
     .string()
@@ -151,6 +156,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
       isLocal: values.SALLYPORT_TUNNEL_CERT === undefined,
       rawHost: values.SALLYPORT_TUNNEL_RAW_HOST,
       rawPorts: values.SALLYPORT_TUNNEL_RAW_PORTS,
+      rawPortsPerWorkspace:
+        values.SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE ?? publicPortShare(values.SALLYPORT_TUNNEL_RAW_PORTS),
       rawRestMs: values.SALLYPORT_TUNNEL_RAW_REST_MS,
     }),
     platformId: values.SALLYPORT_PLATFORM_ID,

@@ -13,13 +13,14 @@ const EXHAUSTED = { code: "ResourceExhausted", field: "unencrypted_ports" };
 type RawPorts = ApiConfig["tunnels"]["rawPorts"];
 
 /** An api that gives these public ports, and a workspace without quota; a worker unless it is to be without one. */
-async function platform(rawPorts: RawPorts, hasWorker = true) {
+async function platform(rawPorts: RawPorts, hasWorker = true, rawPortsPerWorkspace = 65_535) {
   const tunnels = {
     domain: "localhost",
     port: 7_443,
     isLocal: true,
     rawHost: "127.0.0.2",
     rawPorts,
+    rawPortsPerWorkspace,
     rawRestMs: REST_MS,
   };
   const api = await startTestApi({ tunnels });
@@ -150,6 +151,35 @@ describe("public ports", { timeout: 60_000 }, () => {
     const next = [];
     for (let round = 0; round < 4; round += 1) next.push(...(await portsOf(await create(22))));
     expect(next).toEqual([21_003, 21_001, 21_002, 21_000]);
+  });
+
+  it("are shared: one workspace has no more than its part, and what it gave back counts until it has rested", async () => {
+    await using place = await platform({ from: 21_000, to: 21_008 }, true, 4);
+    const { api, create, end } = place;
+    const other = await makeWorkspace(api, "other");
+    const first = await create(1, 2, 3);
+    const tooMany = {
+      ...EXHAUSTED,
+      message: "unencrypted_ports: the workspace's share of public ports is 4: 3 in use or resting, 2 asked for",
+      hint: expect.stringContaining("SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE") as string,
+    };
+    expect(await refusal(create(4, 5))).toMatchObject(tooMany);
+    await end(first);
+    expect(await refusal(create(4, 5))).toMatchObject(tooMany); // else a workspace could let all of them rest
+    await createWith(api, other, { unencryptedPorts: [1, 2, 3, 4] }); // which is nothing to others
+    await restFor(api, 21_000, REST_MS);
+    await create(4, 5);
+    // The database writes down whose a port is, whichever release gives it out.
+    await api.sql("UPDATE public_ports SET workspace_id = NULL");
+    await createWith(api, other, { unencryptedPorts: [1] });
+    const holders = await api.sql("SELECT count(workspace_id)::integer AS known FROM public_ports");
+    expect(holders).toEqual([{ known: 1 }]);
+  });
+
+  it("are not given at the same time to creates of one workspace that are too many together", async () => {
+    await using place = await platform({ from: 21_000, to: 21_007 }, true, 4);
+    const results = await Promise.allSettled([1, 2, 3, 4, 5, 6].map((port) => place.create(port, port + 10)));
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
   });
 
   it("outside of a range that was made smaller are given to nobody", async () => {

@@ -73,6 +73,7 @@ export async function freshConfig(database: TestDatabase): Promise<{ config: Api
       isLocal: true,
       rawHost: "127.0.0.2",
       rawPorts: { from: 20_000, to: 20_999 },
+      rawPortsPerWorkspace: 250,
       rawRestMs: 600_000,
     },
     platformId: PLATFORM_ID,

@@ -49,13 +49,17 @@ describe("settings of the edges", () => {
       SALLYPORT_CONNECT_CERT: "/etc/chain.pem",
       SALLYPORT_CONNECT_KEY: "/etc/key.pem",
       SALLYPORT_TUNNEL_IDLE_MS: "1000",
+      SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE: "500",
       SALLYPORT_TUNNEL_RAW_REST_MS: "60000",
       HOME: "/root",
     });
     expect(connect.ownSettings).toEqual({ SALLYPORT_CONNECT_HEADERS: "64", SALLYPORT_CONNECT_PREFLIGHT: "refuse" });
     expect(connect.apiSettings).toEqual({ SALLYPORT_CONNECT_KEY_DAYS: "7" });
     expect(connect.certificate).toEqual({ chain: "/etc/chain.pem", key: "/etc/key.pem" });
-    expect(tunnel.apiSettings).toEqual({ SALLYPORT_TUNNEL_RAW_REST_MS: "60000" });
+    expect(tunnel.apiSettings).toEqual({
+      SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE: "500",
+      SALLYPORT_TUNNEL_RAW_REST_MS: "60000",
+    });
     expect(tunnel.ownSettings).toEqual({ SALLYPORT_TUNNEL_IDLE_MS: "1000" });
   });
 

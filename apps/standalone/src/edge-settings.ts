@@ -54,7 +54,8 @@ export const EDGE_SHAPE = {
   SALLYPORT_TUNNEL_RAW_HOST: z.string().min(1).max(253).optional(),
   /** Which ports raw ones are given out of. */
   SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault(rangeText(DEFAULT_RAW_PLACE.ports)),
-  /** Handed on to the api: how long a public port rests after its sandbox, in milliseconds. */
+  /** Handed on to the api: how many public ports one workspace has at most, and how long one rests, in milliseconds. */
+  SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE: z.string().optional(),
   SALLYPORT_TUNNEL_RAW_REST_MS: z.string().optional(),
   /** How long connections may take to end when a tunnel-edge stops. */
   SALLYPORT_TUNNEL_DRAIN_MS: drainMs,
@@ -124,7 +125,10 @@ export function edgeSettings(
     metricsPort: raw.SALLYPORT_TUNNEL_METRICS_PORT,
     certificate: pair(raw.SALLYPORT_TUNNEL_CERT, raw.SALLYPORT_TUNNEL_KEY),
     ownSettings: othersOf("SALLYPORT_TUNNEL_", env),
-    apiSettings: given({ SALLYPORT_TUNNEL_RAW_REST_MS: raw.SALLYPORT_TUNNEL_RAW_REST_MS }),
+    apiSettings: given({
+      SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE: raw.SALLYPORT_TUNNEL_RAW_PORTS_PER_WORKSPACE,
+      SALLYPORT_TUNNEL_RAW_REST_MS: raw.SALLYPORT_TUNNEL_RAW_REST_MS,
+    }),
     rawAddress: raw.SALLYPORT_TUNNEL_RAW_ADDRESS,
     rawHost: raw.SALLYPORT_TUNNEL_RAW_HOST ?? raw.SALLYPORT_TUNNEL_RAW_ADDRESS,
     rawPorts: raw.SALLYPORT_TUNNEL_RAW_PORTS,

@@ -51,6 +51,8 @@ export const NETWORK_WAIT_MS = 10_000;
 export const MAX_RESOLVERS = 3;
 /** Ports that a create may declare, of all kinds. */
 export const MAX_DECLARED_PORTS = 16;
+/** One workspace has at most one in so many of the public ports at a time, those that rest among them. */
+export const PUBLIC_PORT_SHARES = 4;
 /** CIDRs of those who may come to a sandbox. */
 export const MAX_INBOUND_CIDRS = 64;
 /** How long a public port rests after its sandbox has ended, before another gets it. */

@@ -82,7 +82,7 @@ async function commit(workspaceId: string, tx: Db, address: TunnelAddress, check
   if (checked.name !== undefined) await checkNameIsFree(workspaceId, tx, appName, checked.name);
   await checkQuota(workspaceId, tx, start.quota, checked.spec);
   const image = await resolveImage(workspaceId, tx, checked.image);
-  const tunnels = await allocateTunnels(tx, address, sandboxId, checked.ports);
+  const tunnels = await allocateTunnels(workspaceId, tx, address, sandboxId, checked.ports);
   const worker = await findPlace(tx, image, checked);
   await insertSandbox(workspaceId, tx, {
     sandboxId,

@@ -24,6 +24,8 @@ export interface TunnelAddress {
   readonly rawHost: string;
   /** Undefined: raw ports are not offered. */
   readonly rawPorts: PortRange | undefined;
+  /** The most of them that one workspace has at a time, those among them that rest. */
+  readonly rawPortsPerWorkspace: number;
   /** How long a raw port rests after its sandbox's end. */
   readonly rawRestMs: number;
 }

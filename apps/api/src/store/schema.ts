@@ -112,7 +112,12 @@ export interface Schema {
     public_port: number | null;
     proxy_protocol: boolean;
   };
-  public_ports: { port: number; sandbox_id: string | null; rests_since: Date | null };
+  public_ports: {
+    port: number;
+    sandbox_id: string | null;
+    rests_since: Date | null;
+    workspace_id: string | null;
+  };
   sandbox_events: {
     sandbox_id: string;
     seq: number;

@@ -47,6 +47,20 @@ export async function offerPublicPorts(db: Db, { from, to }: PortRange): Promise
     ON CONFLICT DO NOTHING`.execute(db);
 }
 
+/** How many of these public ports the workspace has, those among them that rest since its sandboxes ended. */
+export async function countPublicPorts(
+  workspaceId: string,
+  db: Db,
+  { range, restMs }: { readonly range: PortRange; readonly restMs: number },
+): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    SELECT count(*)::integer AS count FROM public_ports
+    WHERE workspace_id = ${workspaceId} AND port BETWEEN ${range.from} AND ${range.to}
+      AND (sandbox_id IS NOT NULL
+        OR rests_since > clock_timestamp() - ${restMs}::float8 * interval '1 millisecond')`.execute(db);
+  return rows[0]?.count ?? 0;
+}
+
 /**
  * Gives a sandbox so many public ports, those first that rested longest, or as many as there are. Those that another
  * transaction is about to give out are passed over, so that nobody waits and none is given out twice.

@@ -6,6 +6,7 @@ import { up as images } from "./0003-images.ts";
 import { up as networkPolicy } from "./0004-network-policy.ts";
 import { up as connectTokens } from "./0005-connect-tokens.ts";
 import { up as tunnels } from "./0006-tunnels.ts";
+import { up as holdersOfPublicPorts } from "./0007-holders-of-public-ports.ts";
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-foundation": { up: foundation },
@@ -14,4 +15,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0004-network-policy": { up: networkPolicy },
   "0005-connect-tokens": { up: connectTokens },
   "0006-tunnels": { up: tunnels },
+  "0007-holders-of-public-ports": { up: holdersOfPublicPorts },
 };
