@@ -26,6 +26,8 @@ export {
   ACCESS_LOG_TEXT_CHARACTERS,
   DEFAULT_EDGE_LIMITS,
 } from "./edge-limits.ts";
+export type { Http2RateLimits } from "./http2-rates.ts";
+export { ClientFault, Http2Rates } from "./http2-rates.ts";
 export type { ServedHosts } from "./local-certificates.ts";
 export { LocalCertificates } from "./local-certificates.ts";
 export { logText } from "./log-text.ts";

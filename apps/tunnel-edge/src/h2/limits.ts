@@ -1,6 +1,11 @@
 // Bounds of one connection of HTTP/2, for whom the sandbox is not there to hold them.
+import type { Http2RateLimits } from "@sallyport/edge";
 
-export interface Http2Limits {
+/**
+ * Refused are streams for other hosts, malformed ones and others that go no further. A client that is told 421 opens a
+ * connection.
+ */
+export interface Http2Limits extends Http2RateLimits {
   /** Streams that are open at the same time, SETTINGS_MAX_CONCURRENT_STREAMS; the sandbox may allow fewer. */
   readonly maxStreams: number;
   /** Bytes of a header list, SETTINGS_MAX_HEADER_LIST_SIZE, and of a block before it is decoded. */
@@ -8,17 +13,6 @@ export interface Http2Limits {
   readonly maxBlockBytes: number;
   /** CONTINUATION frames of one block (CVE-2024-27316). */
   readonly maxContinuations: number;
-  /**
-   * Frames of a client that carry nothing on: SETTINGS, PING, PRIORITY, GOAWAY, empty DATA, unknown ones (CVE-2019-9512,
-   * 9513, 9515, 9518). So many at once, then so many each second; a peer that measures a path by PING sends one each round trip.
-   */
-  readonly controlBurst: number;
-  readonly controlsPerSecond: number;
-  /** Streams that a client resets, or makes somebody reset by what it sends (CVE-2023-44487, CVE-2025-8671). */
-  readonly resetBurst: number;
-  readonly resetsPerSecond: number;
-  /** Streams for other hosts, malformed ones and others that are refused here. A client that is told 421 opens a connection. */
-  readonly maxRefusedStreams: number;
   /** SETTINGS that one side has sent and the other has not acknowledged. */
   readonly maxUnacknowledgedSettings: number;
   /** Streams that are over and remembered, for what is still under way to them. */

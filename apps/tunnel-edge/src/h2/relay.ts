@@ -4,15 +4,20 @@
 //   relaying ──(either side breaks, ends, or is at fault)──▶ ending (last bytes go out) ──▶ over (both sockets destroyed)
 import type { Duplex } from "node:stream";
 import type { ErrorName } from "@sallyport/dataplane/http2";
-import { DEFAULT_MAX_FRAME_BYTES, FrameReader, goawayFrame, Http2Error } from "@sallyport/dataplane/http2";
+import {
+  ClientPreface,
+  DEFAULT_MAX_FRAME_BYTES,
+  FrameReader,
+  GracefulEnd,
+  goawayFrame,
+  Http2Error,
+} from "@sallyport/dataplane/http2";
+import { ClientFault, Http2Rates } from "@sallyport/edge";
 import { ClientFrames } from "./client-frames.ts";
-import { GracefulEnd } from "./drain.ts";
 import { FrameOutput } from "./frame-output.ts";
 import type { Http2Limits } from "./limits.ts";
 import { DEFAULT_HTTP2_LIMITS } from "./limits.ts";
 import { Pings } from "./pings.ts";
-import { ClientPreface } from "./preface.ts";
-import { ClientFault, Rates } from "./rates.ts";
 import type { Http2RelayEnd, Http2RelayOptions, Http2RelayResult } from "./relay-result.ts";
 import { SandboxFrames } from "./sandbox-frames.ts";
 import { SettingsExchange } from "./settings-exchange.ts";
@@ -55,14 +60,14 @@ export class Http2Relay {
     this.#lastByteMs = this.#now();
     const streams = new Streams(this.#limits.closedStreamsKept);
     const toClient = new FrameOutput(client);
-    this.#drain = new GracefulEnd(streams, toClient);
+    this.#drain = new GracefulEnd(streams, (frame) => toClient.add(frame));
     this.#shared = {
       place: options,
       limits: this.#limits,
       streams,
       settings: new SettingsExchange(this.#limits),
       pings: new Pings(),
-      rates: new Rates(this.#limits, this.#now),
+      rates: new Http2Rates(this.#limits, this.#now),
       toClient,
       toSandbox: new FrameOutput(sandbox),
       drain: this.#drain,

@@ -57,7 +57,7 @@ export class SandboxFrames implements FrameSink {
         this.#onPing(flags, frame);
         break;
       case FRAME.goaway:
-        drain.onSandboxGoaway(frame.readUInt32BE(FRAME_HEAD_BYTES) & MAX_31_BITS);
+        drain.onOtherGoaway(frame.readUInt32BE(FRAME_HEAD_BYTES) & MAX_31_BITS);
         toClient.pass(frame);
         break;
       case FRAME.windowUpdate:

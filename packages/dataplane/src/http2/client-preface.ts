@@ -1,5 +1,6 @@
 // The octets that a client of HTTP/2 begins with (RFC 9113, section 3.4).
-import { Http2Error, PREFACE } from "@sallyport/dataplane/http2";
+import { Http2Error } from "./errors.ts";
+import { PREFACE } from "./wire.ts";
 
 export class ClientPreface {
   #taken = 0;

@@ -1,5 +1,6 @@
 // HTTP/2 as bytes (RFC 9113) and its header compression (RFC 7541): frames, header blocks, what messages may be. No I/O.
 
+export { ClientPreface } from "./client-preface.ts";
 export { Http2Error } from "./errors.ts";
 export type { FrameSink } from "./frame-reader.ts";
 export { FrameReader } from "./frame-reader.ts";
@@ -12,12 +13,15 @@ export {
   settingsFrame,
   windowUpdateFrame,
 } from "./frame-writer.ts";
+export type { EndingStreams } from "./graceful-end.ts";
+export { GracefulEnd } from "./graceful-end.ts";
 export type { HeaderBlock, HeaderBlockLimits } from "./header-block.ts";
 export { checkDependency, HeaderBlockReader } from "./header-block.ts";
 export type { DecoderLimits, HeaderList } from "./hpack/decoder.ts";
 export { HpackDecoder } from "./hpack/decoder.ts";
 export { encodeHeaders } from "./hpack/encoder.ts";
 export type { HeaderField } from "./hpack/field.ts";
+export { NO_TABLE_TEXT, nameText, statusText, valueText } from "./hpack/literals.ts";
 export { trailersProblem } from "./message-fields.ts";
 export { dataBytes } from "./payload.ts";
 export type { MalformedRequest, RequestHead } from "./request-head.ts";

@@ -17,6 +17,8 @@ export interface HeaderList {
   readonly fields: readonly HeaderField[];
   /** The list was longer than it may be, and fields of it are missing. The table follows the peer's all the same. */
   readonly isTooLong: boolean;
+  /** What all fields count for, the missing ones too (section 4.1). */
+  readonly bytes: number;
 }
 
 /** Bytes behind an integer's first one: with more it is no length and no index that we would take. */
@@ -30,6 +32,7 @@ export class HpackDecoder {
   readonly #table: DynamicTable;
   #block: Buffer = scratch;
   #at = 0;
+  #revision = 0;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
@@ -49,12 +52,17 @@ export class HpackDecoder {
       if (bytes <= this.#limits.maxListBytes) fields.push(field);
     }
     this.#block = scratch;
-    return { fields, isTooLong: bytes > this.#limits.maxListBytes };
+    return { fields, isTooLong: bytes > this.#limits.maxListBytes, bytes };
   }
 
   /** Entries of the dynamic table, the newest first. */
   get entries(): readonly HeaderField[] {
     return Array.from({ length: this.#table.count }, (_, at) => this.#table.at(at)).filter((one) => one !== undefined);
+  }
+
+  /** Goes up whenever the table changes: the same block means the same as long as it does not. */
+  get revision(): number {
+    return this.#revision;
   }
 
   get tableBytes(): number {
@@ -67,6 +75,7 @@ export class HpackDecoder {
       const size = this.#integer(5);
       if (size > this.#limits.maxTableBytes) throw broken("the dynamic table is larger than it may be");
       this.#table.resize(size);
+      this.#revision += 1;
     }
   }
 
@@ -76,6 +85,7 @@ export class HpackDecoder {
     if ((first & 0x40) !== 0) {
       const field = this.#literal(6, false);
       this.#table.add(field);
+      this.#revision += 1;
       return field;
     }
     if ((first & 0x20) !== 0) throw broken("the dynamic table's size changes amid a block");
