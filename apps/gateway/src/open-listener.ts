@@ -87,7 +87,7 @@ async function serve(
       if (gone.signal.aborted) return;
       throw error;
     }
-    logger.info({ instanceId, port, status: error.status, problem: error.message }, "connection refused");
+    logger.debug({ instanceId, port, status: error.status, problem: error.message }, "connection refused");
     refuse(client, error.status, error.message);
     return;
   } finally {
@@ -97,7 +97,8 @@ async function serve(
   mapResets({ stream: client }, { stream: upstream });
   const { backwardBytes, end, forwardBytes } = await relay(client, upstream, { signal });
   const ms = Math.round(performance.now() - startedAtMs);
-  logger.info({ instanceId, port, end, inBytes: forwardBytes, outBytes: backwardBytes, ms }, "connection");
+  // Strangers come as often as they like: who came the edges write down, within bounds.
+  logger.debug({ instanceId, port, end, inBytes: forwardBytes, outBytes: backwardBytes, ms }, "connection");
 }
 
 /** The request, or undefined when none came in shape and in time. */

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import type { ServiceError } from "@grpc/grpc-js";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { fromGrpcError, isAppError } from "@sallyport/appkit/errors";
+import type { Logger } from "@sallyport/appkit/logger";
 import { createLogger, silentLogger } from "@sallyport/appkit/logger";
 import type {
   Exec,
@@ -85,6 +86,7 @@ export class Harness implements AsyncDisposable {
   readonly ports = new Map<string, number>();
   control: GatewayControlServiceClient;
   #gateway: AsyncDisposable | undefined;
+  #logger: Logger | undefined;
   #listener: Server | undefined;
   #ioPort = 0;
   #httpPort = 0;
@@ -96,8 +98,9 @@ export class Harness implements AsyncDisposable {
     this.control = new GatewayControlServiceClient(`unix:${config.workerSocket}`, credentials.createInsecure());
   }
 
-  static async start(bounds: Partial<SpoolBounds> = {}): Promise<Harness> {
+  static async start(bounds: Partial<SpoolBounds> = {}, logger?: Logger): Promise<Harness> {
     const harness = new Harness(await makeConfig(bounds), await makeKey("k1"));
+    harness.#logger = logger;
     await harness.api.start();
     await harness.startGateway();
     return harness;
@@ -118,7 +121,7 @@ export class Harness implements AsyncDisposable {
     this.#httpPort = (httpListener.address() as AddressInfo).port;
     this.#listener = listener;
     const level = process.env["SALLYPORT_LOG_LEVEL"];
-    const logger = level === undefined ? silentLogger : createLogger("gateway", level);
+    const logger = this.#logger ?? (level === undefined ? silentLogger : createLogger("gateway", level));
     const dial = mappedDial(this.ports);
     this.#gateway = await startGateway(this.config, {
       logger,
