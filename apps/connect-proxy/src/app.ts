@@ -2,21 +2,17 @@
 import type { Server } from "node:net";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { credentials } from "@grpc/grpc-js";
 import { systemClock } from "@sallyport/appkit/clock";
 import { fromGrpcError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
 import { EdgeKind } from "@sallyport/contracts";
-import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
-import type { RouteProblem } from "@sallyport/dataplane/routes";
-import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
-import type { Certificates } from "@sallyport/edge";
+import { callUnary } from "@sallyport/contracts/grpc";
+import { RouteTable } from "@sallyport/dataplane/routes";
 import {
   Admission,
-  CertificateStore,
-  certificatesFromFiles,
+  ApiLink,
+  edgeCertificates,
   edgeId,
-  LocalCertificates,
   listenAtOwnSocket,
   openMetricsDoor,
   StateFolder,
@@ -53,20 +49,6 @@ export interface ConnectProxyDeps {
 const HAND_OVER_MODE = 0o660;
 
 const PUBLISH_MS = 5_000;
-const LEAVE_MS = 5_000;
-/** An api that comes back is met soon: what is revoked waits for its edges. */
-const RECONNECT = {
-  "grpc.initial_reconnect_backoff_ms": 50,
-  "grpc.min_reconnect_backoff_ms": 50,
-  "grpc.max_reconnect_backoff_ms": 1_000,
-} as const;
-
-const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
-  stored: "the stored routes are damaged; every token is refused until the api is heard",
-  watch: "the api's routes cannot be followed; trying again",
-  save: "the routes cannot be kept; no revision is acknowledged meanwhile",
-  acknowledge: "a revision could not be acknowledged; trying again",
-};
 
 /** A running proxy. Disposal lets what is under way end within the time of the settings, then cuts the rest. */
 export async function startConnectProxy(config: ConnectProxyConfig, deps: ConnectProxyDeps): Promise<AsyncDisposable> {
@@ -77,20 +59,15 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const stateDirectory = folder.path;
   const metrics = new Metrics();
   stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
-  const edge = edgeId(stateDirectory);
-  const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
-  stack.defer(() => client.close());
+  const link = stack.use(new ApiLink({ socketPath: config.apiSocket, edgeId: edgeId(stateDirectory), logger }));
 
   const table = new RouteTable({ platformId, now: Date.now });
   const watch = stack.use(
-    await watchRoutes({
+    await link.followRoutes({
       table,
-      client,
-      edgeId: edge,
+      stateDirectory,
       kind: EdgeKind.CONNECT,
       ownGateway: config.gatewaySocket,
-      path: join(stateDirectory, "routes.jsonl"),
-      onProblem: (problem, error) => logger.warn({ problem, err: fromGrpcError(error) }, ROUTE_PROBLEMS[problem]),
     }),
   );
   const issuer = `sallyport:${platformId}`;
@@ -100,7 +77,8 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
       issuer,
       clock: systemClock,
       publish: async (jwk, signal) => {
-        await callUnary(client, client.publishAssertionKey, { edgeId: edge, jwk }, { signal, timeoutMs: PUBLISH_MS });
+        const { client, edgeId: by } = link;
+        await callUnary(client, client.publishAssertionKey, { edgeId: by, jwk }, { signal, timeoutMs: PUBLISH_MS });
       },
       onProblem: onceInARow((error) =>
         logger.warn({ err: error }, "keys for assertions are not published; trying again"),
@@ -137,26 +115,19 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
   const http2 = stack.use(new Http2Front({ ...common, streamLimits }));
   const hosts = connectHosts(connectDomain, table);
   const tickets = stack.use(new TicketKeys({ directory: config.ticketDirectory, now: Date.now, logger }));
-  const certificates: Certificates = stack.use(
-    config.certificate === undefined
-      ? new LocalCertificates({
-          store: new CertificateStore({ stateDirectory, logger }),
-          client,
-          edgeId: edge,
-          hosts,
-          table,
-          now: Date.now,
-          tickets,
-          logger,
-        })
-      : certificatesFromFiles({
-          ...config.certificate,
-          domain: connectDomain,
-          setting: "SALLYPORT_CONNECT_CERT",
-          isKnown: (host) => hosts.isKnown(host),
-          tickets,
-          logger,
-        }),
+  const certificates = stack.use(
+    edgeCertificates({
+      files: config.certificate,
+      domain: connectDomain,
+      setting: "SALLYPORT_CONNECT_CERT",
+      hosts,
+      table,
+      tickets,
+      link,
+      stateDirectory,
+      now: Date.now,
+      logger,
+    }),
   );
   const door = new TlsDoor({
     admission,
@@ -168,10 +139,7 @@ export async function startConnectProxy(config: ConnectProxyConfig, deps: Connec
     logger,
   });
   stack.use(door);
-  const leave = async (edgeId: string) => {
-    await callUnary(client, client.leaveEdge, { edgeId, successorId: edge }, { timeoutMs: LEAVE_MS });
-  };
-  stack.use(await takeOver({ folder, caughtUp: watch.caughtUp, leave, logger, signal: deps.signal }));
+  stack.use(await takeOver({ folder, caughtUp: watch.caughtUp, link, logger, signal: deps.signal }));
   stack.defer(async () => {
     door.close();
     http1.drain();

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appkit/env";
 import type { EdgeLimits } from "@sallyport/edge";
-import { DEFAULT_EDGE_LIMITS, trustedPeers } from "@sallyport/edge";
+import { DEFAULT_EDGE_LIMITS, domainName, flag, peers, platformId } from "@sallyport/edge";
 import { z } from "zod";
 import type { StreamLimits } from "./h2/limits.ts";
 import { DEFAULT_STREAM_LIMITS } from "./h2/limits.ts";
@@ -57,27 +57,6 @@ const HOUR_MS = 3_600_000;
 /** Of one connection with one request under way. */
 const MAX_CONNECTIONS = 1_000_000;
 
-const flag = z.enum(["true", "false"]).transform((text) => text === "true");
-/** Labels of letters, digits and dashes; with the label of a sandbox's id before it still a name (RFC 1035). */
-const domain = z
-  .string()
-  .max(200)
-  .regex(
-    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
-    "must be a lower-case domain name",
-  );
-const peers = z.string().transform((text, context) => {
-  const list = text
-    .split(",")
-    .map((one) => one.trim())
-    .filter((one) => one !== "");
-  try {
-    return trustedPeers(list);
-  } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : "must be addresses and CIDRs, separated by commas");
-    return z.NEVER;
-  }
-});
 const connections = intBetween(1, MAX_CONNECTIONS);
 const duration = intBetween(100, HOUR_MS);
 
@@ -88,15 +67,15 @@ const SHAPE = {
   /** Where connections come that an edge in front has read the name of, and not opened. */
   SALLYPORT_CONNECT_HANDOVER: flag.default(false),
   SALLYPORT_CONNECT_HANDOVER_SOCKET: absolutePath.optional(),
-  SALLYPORT_CONNECT_DOMAIN: domain.default("localhost"),
+  SALLYPORT_CONNECT_DOMAIN: domainName.default("localhost"),
   SALLYPORT_API_EDGE_SOCKET: absolutePath,
   SALLYPORT_GATEWAY_OPEN_SOCKET: absolutePath,
-  SALLYPORT_PLATFORM_ID: z.string().regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, "must be a lower-case ULID"),
+  SALLYPORT_PLATFORM_ID: platformId,
   SALLYPORT_CONNECT_CERT: absolutePath.optional(),
   SALLYPORT_CONNECT_KEY: absolutePath.optional(),
   SALLYPORT_CONNECT_HTTP2: flag.default(true),
   /** Addresses and CIDRs, separated by commas, whose X-Forwarded-… count. */
-  SALLYPORT_CONNECT_TRUSTED_PROXIES: peers.prefault(""),
+  SALLYPORT_CONNECT_TRUSTED_PROXIES: peers,
   /** What becomes of OPTIONS without a token: answered here, or refused. */
   SALLYPORT_CONNECT_PREFLIGHT: z.enum(["answer", "refuse"]).default("answer"),
   SALLYPORT_CONNECT_ROOT_SERVICE_WORKERS: flag.default(false),

@@ -1,20 +1,15 @@
 // The tunnel-edge, wired by hand: leaf first, disposed of in reverse.
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
-import { credentials } from "@grpc/grpc-js";
-import { fromGrpcError } from "@sallyport/appkit/errors";
 import type { Logger } from "@sallyport/appkit/logger";
 import { EdgeKind } from "@sallyport/contracts";
-import { callUnary, EdgeServiceClient } from "@sallyport/contracts/grpc";
-import type { RouteProblem } from "@sallyport/dataplane/routes";
-import { RouteTable, watchRoutes } from "@sallyport/dataplane/routes";
-import type { Certificates, TurnedAway } from "@sallyport/edge";
+import { RouteTable } from "@sallyport/dataplane/routes";
+import type { TurnedAway } from "@sallyport/edge";
 import {
   Admission,
-  CertificateStore,
-  certificatesFromFiles,
+  ApiLink,
+  edgeCertificates,
   edgeId,
-  LocalCertificates,
   openMetricsDoor,
   StateFolder,
   TicketKeys,
@@ -47,21 +42,6 @@ export interface TunnelEdgeDeps {
   readonly signal?: AbortSignal | undefined;
 }
 
-const LEAVE_MS = 5_000;
-/** An api that comes back is met soon: what has ended waits for its edges. */
-const RECONNECT = {
-  "grpc.initial_reconnect_backoff_ms": 50,
-  "grpc.min_reconnect_backoff_ms": 50,
-  "grpc.max_reconnect_backoff_ms": 1_000,
-} as const;
-
-const ROUTE_PROBLEMS: Readonly<Record<RouteProblem, string>> = {
-  stored: "the stored routes are damaged; no tunnel is served until the api is heard",
-  watch: "the api's routes cannot be followed; trying again",
-  save: "the routes cannot be kept; no revision is acknowledged meanwhile",
-  acknowledge: "a revision could not be acknowledged; trying again",
-};
-
 /** A running edge. Disposal lets connections end within the time of the settings, then cuts the rest. */
 export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdgeDeps): Promise<AsyncDisposable> {
   const { logger } = deps;
@@ -71,9 +51,7 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
   const stateDirectory = folder.path;
   const metrics = new Metrics();
   stack.use(await openMetricsDoor(join(stateDirectory, "metrics.sock"), metrics));
-  const edge = edgeId(stateDirectory);
-  const client = new EdgeServiceClient(`unix:${config.apiSocket}`, credentials.createInsecure(), RECONNECT);
-  stack.defer(() => client.close());
+  const link = stack.use(new ApiLink({ socketPath: config.apiSocket, edgeId: edgeId(stateDirectory), logger }));
   const accessLog = config.accessLog
     ? stack.use(await openTunnelLog({ directory: join(config.stateDirectory, "access"), now: Date.now, logger }))
     : undefined;
@@ -125,41 +103,31 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
     }),
   );
   const watch = stack.use(
-    await watchRoutes({
+    await link.followRoutes({
       table,
-      client,
-      edgeId: edge,
+      stateDirectory,
       kind: EdgeKind.TUNNEL,
       ownGateway: config.gatewaySocket,
-      path: join(stateDirectory, "routes.jsonl"),
       // One that takes another one's place acts on it by that other one until then.
       ready: async () => (folder.isSuccessor && !isServing ? undefined : await (await listening.promise)?.settled()),
-      onProblem: (problem, error) => logger.warn({ problem, err: fromGrpcError(error) }, ROUTE_PROBLEMS[problem]),
     }),
   );
   stack.defer(() => listening.resolve(undefined)); // nobody waits for a start that fails
   const hosts = tunnelHosts(tunnelDomain, table);
   const tickets = stack.use(new TicketKeys({ directory: config.ticketDirectory, now: Date.now, logger }));
-  const certificates: Certificates = stack.use(
-    config.certificate === undefined
-      ? new LocalCertificates({
-          store: new CertificateStore({ stateDirectory, logger }),
-          client,
-          edgeId: edge,
-          hosts,
-          table,
-          now: Date.now,
-          tickets,
-          logger,
-        })
-      : certificatesFromFiles({
-          ...config.certificate,
-          domain: tunnelDomain,
-          setting: "SALLYPORT_TUNNEL_CERT",
-          isKnown: (host) => hosts.isKnown(host),
-          tickets,
-          logger,
-        }),
+  const certificates = stack.use(
+    edgeCertificates({
+      files: config.certificate,
+      domain: tunnelDomain,
+      setting: "SALLYPORT_TUNNEL_CERT",
+      hosts,
+      table,
+      tickets,
+      link,
+      stateDirectory,
+      now: Date.now,
+      logger,
+    }),
   );
   const handOver =
     config.connectSockets.length === 0
@@ -191,10 +159,7 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
       logger,
     }),
   );
-  const leave = async (edgeId: string) => {
-    await callUnary(client, client.leaveEdge, { edgeId, successorId: edge }, { timeoutMs: LEAVE_MS });
-  };
-  stack.use(await takeOver({ folder, caughtUp: watch.caughtUp, leave, logger, signal: deps.signal }));
+  stack.use(await takeOver({ folder, caughtUp: watch.caughtUp, link, logger, signal: deps.signal }));
   stack.defer(async () => {
     connections.drain();
     await admission.empty(config.drainMs);

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { absolutePath, ConfigError, intBetween, readEnv } from "@sallyport/appkit/env";
 import type { EdgeLimits } from "@sallyport/edge";
-import { DEFAULT_EDGE_LIMITS, trustedPeers } from "@sallyport/edge";
+import { DEFAULT_EDGE_LIMITS, domainName, flag, listOf, peers, platformId } from "@sallyport/edge";
 import { z } from "zod";
 import type { TunnelLimits } from "./limits.ts";
 import { DEFAULT_TUNNEL_LIMITS } from "./limits.ts";
@@ -56,28 +56,6 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const MAX_CONNECTIONS = 1_000_000;
 
-const flag = z.enum(["true", "false"]).transform((text) => text === "true");
-/** Labels of letters, digits and dashes; with a tunnel's label before it still a name (RFC 1035). */
-const domain = z
-  .string()
-  .max(200)
-  .regex(
-    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
-    "must be a lower-case domain name",
-  );
-const listOf = (text: string) =>
-  text
-    .split(",")
-    .map((one) => one.trim())
-    .filter((one) => one !== "");
-const peers = z.string().transform((text, context) => {
-  try {
-    return trustedPeers(listOf(text));
-  } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : "must be addresses and CIDRs, separated by commas");
-    return z.NEVER;
-  }
-});
 /** Paths that fit into a socket's address (unix(7)). */
 const sockets = z
   .string()
@@ -103,9 +81,9 @@ const SHAPE = {
   /** A folder of the edge's processes alone; in the state folder when unset. */
   SALLYPORT_TUNNEL_TICKETS: absolutePath.optional(),
   SALLYPORT_TUNNEL_LISTENERS: intBetween(1, MAX_LISTENERS),
-  SALLYPORT_TUNNEL_DOMAIN: domain.default("localhost"),
+  SALLYPORT_TUNNEL_DOMAIN: domainName.default("localhost"),
   SALLYPORT_TUNNEL_PORT: intBetween(1, 65_535).optional(),
-  SALLYPORT_TUNNEL_CONNECT_DOMAIN: domain.default("localhost"),
+  SALLYPORT_TUNNEL_CONNECT_DOMAIN: domainName.default("localhost"),
   /** Paths, separated by commas. */
   SALLYPORT_TUNNEL_CONNECT_SOCKETS: sockets.prefault(""),
   /** Cookies know no ports: no name of a connect, tunnel, console or api host may lead there. */
@@ -114,11 +92,11 @@ const SHAPE = {
   SALLYPORT_TUNNEL_RAW_PORTS: portRange.prefault(""),
   SALLYPORT_API_EDGE_SOCKET: absolutePath,
   SALLYPORT_GATEWAY_OPEN_SOCKET: absolutePath,
-  SALLYPORT_PLATFORM_ID: z.string().regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, "must be a lower-case ULID"),
+  SALLYPORT_PLATFORM_ID: platformId,
   SALLYPORT_TUNNEL_CERT: absolutePath.optional(),
   SALLYPORT_TUNNEL_KEY: absolutePath.optional(),
   /** Addresses and CIDRs, separated by commas, of load balancers in front. */
-  SALLYPORT_TUNNEL_TRUSTED_PROXIES: peers.prefault(""),
+  SALLYPORT_TUNNEL_TRUSTED_PROXIES: peers,
   SALLYPORT_TUNNEL_ACCESS_LOG: flag.default(true),
   SALLYPORT_TUNNEL_METRICS_PORT: intBetween(1, 65_535).optional(),
   SALLYPORT_TUNNEL_DRAIN_MS: intBetween(0, HOUR_MS).default(5_000),

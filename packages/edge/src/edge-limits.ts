@@ -41,6 +41,8 @@ export const MAX_ISSUES_IN_FLIGHT = 8;
 export const MAX_ISSUES_WAITING = 16_384;
 /** How long the api may take to issue one, in milliseconds. */
 export const ISSUE_MS = 5_000;
+/** The same to hear of a process that is over. */
+export const LEAVE_MS = 5_000;
 /** Certificates for hosts of sandboxes that are not known: so many at once, then so many each second. */
 export const UNKNOWN_ISSUES_BURST = 32;
 export const UNKNOWN_ISSUES_PER_SECOND = 2;

@@ -4,11 +4,9 @@ export { AccessLog } from "./access-log.ts";
 export type { Refused } from "./admission.ts";
 export { Admission } from "./admission.ts";
 export { Announcements } from "./announcements.ts";
-export type { CertificateFilesOptions } from "./certificate-files.ts";
+export { ApiLink } from "./api-link.ts";
 export { certificatesFromFiles } from "./certificate-files.ts";
-export { CertificateStore } from "./certificate-store.ts";
 export type { Certificates } from "./certificates.ts";
-export { CertificateUnavailable } from "./certificates.ts";
 export type { DayLogOptions } from "./day-log.ts";
 export type {
   Answer,
@@ -19,6 +17,7 @@ export type {
   TurnedAway,
   UnopenedConnection,
 } from "./door-answer.ts";
+export { edgeCertificates } from "./edge-certificates.ts";
 export { edgeId } from "./edge-id.ts";
 export type { EdgeLimits } from "./edge-limits.ts";
 export {
@@ -29,7 +28,6 @@ export {
 export type { Http2RateLimits } from "./http2-rates.ts";
 export { ClientFault, Http2Rates } from "./http2-rates.ts";
 export type { ServedHosts } from "./local-certificates.ts";
-export { LocalCertificates } from "./local-certificates.ts";
 export { logText } from "./log-text.ts";
 export type { Gauge } from "./metrics.ts";
 export { Counter, gaugeText, Histogram } from "./metrics.ts";
@@ -38,6 +36,7 @@ export { listenAtOwnSocket } from "./own-socket.ts";
 export { plainAddress, trustedPeers } from "./peers.ts";
 export { endsOf } from "./proxy-header.ts";
 export { RareWarning } from "./rare-warning.ts";
+export { domainName, flag, listOf, peers, platformId } from "./settings.ts";
 export { StateFolder } from "./state-folder.ts";
 export { takeOver } from "./take-over.ts";
 export type { TicketKeysOptions } from "./ticket-keys.ts";

@@ -2,14 +2,15 @@
 // acknowledged. What was before it is taken leave of when it is over.
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@sallyport/appkit/logger";
+import type { ApiLink } from "./api-link.ts";
 import type { StateFolder } from "./state-folder.ts";
 
 interface TakeOverOptions {
   readonly folder: StateFolder;
   /** Of the watch over its routes. */
   readonly caughtUp: Promise<void>;
-  /** Tells the api that an edge is gone for good. */
-  readonly leave: (edgeId: string) => Promise<void>;
+  /** By which the api is told that a process is gone for good. */
+  readonly link: ApiLink;
   readonly logger: Logger;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
@@ -38,10 +39,10 @@ export async function takeOver(options: TakeOverOptions): Promise<AsyncDisposabl
 }
 
 async function sweepUntilDone(options: TakeOverOptions, signal: AbortSignal): Promise<void> {
-  const { folder, leave, logger, lookEveryMs = LOOK_EVERY_MS } = options;
+  const { folder, link, logger, lookEveryMs = LOOK_EVERY_MS } = options;
   while (!signal.aborted) {
     try {
-      if (!(await folder.sweep(leave))) return;
+      if (!(await folder.sweep((edgeId) => link.takeLeaveOf(edgeId)))) return;
     } catch (error) {
       logger.warn({ err: error }, "the folders of processes that are over cannot be removed");
     }
