@@ -9,7 +9,10 @@ import { FIRST_DYNAMIC_INDEX, STATIC_TABLE } from "./static-table.ts";
 export interface DecoderLimits {
   /** SETTINGS_HEADER_TABLE_SIZE that the peer was told. */
   readonly maxTableBytes: number;
-  /** SETTINGS_MAX_HEADER_LIST_SIZE that the peer was told: of a longer list only the beginning is given. */
+  /**
+   * SETTINGS_MAX_HEADER_LIST_SIZE that the peer was told: of a longer list only the beginning is given, as of one that is made
+   * of little more than the table, {@link MAX_TABLE_TURNS}.
+   */
   readonly maxListBytes: number;
 }
 
@@ -24,6 +27,11 @@ export interface HeaderList {
 /** Bytes behind an integer's first one: with more it is no length and no index that we would take. */
 const MAX_INTEGER_BYTES = 4;
 const SCRATCH_BYTES = 4_096;
+/**
+ * What a block takes out of the dynamic table is at most so many times what the table may hold. Each entry is worth saying
+ * once; one that is said again and again makes much out of few bytes for whoever hands the list on.
+ */
+const MAX_TABLE_TURNS = 2;
 /** Nothing is decoded while another block is: all decoders share it. */
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
@@ -32,6 +40,8 @@ export class HpackDecoder {
   readonly #table: DynamicTable;
   #block: Buffer = scratch;
   #at = 0;
+  /** Of the block: what its fields have out of the dynamic table. */
+  #referencedBytes = 0;
   #revision = 0;
 
   constructor(limits: DecoderLimits) {
@@ -43,16 +53,20 @@ export class HpackDecoder {
   decode(block: Buffer): HeaderList {
     this.#block = block;
     this.#at = 0;
+    this.#referencedBytes = 0;
+    const { maxListBytes, maxTableBytes } = this.#limits;
     const fields: HeaderField[] = [];
     let bytes = 0;
+    let isTooLong = false;
     this.#takeTableSizes();
     while (this.#at < block.length) {
       const field = this.#field();
       bytes += fieldBytes(field);
-      if (bytes <= this.#limits.maxListBytes) fields.push(field);
+      isTooLong ||= bytes > maxListBytes || this.#referencedBytes > MAX_TABLE_TURNS * maxTableBytes;
+      if (!isTooLong) fields.push(field);
     }
     this.#block = scratch;
-    return { fields, isTooLong: bytes > this.#limits.maxListBytes, bytes };
+    return { fields, isTooLong, bytes };
   }
 
   /** Entries of the dynamic table, the newest first. */
@@ -81,7 +95,12 @@ export class HpackDecoder {
 
   #field(): HeaderField {
     const first = this.#block[this.#at] ?? 0;
-    if ((first & 0x80) !== 0) return this.#entry(this.#integer(7));
+    if ((first & 0x80) !== 0) {
+      const index = this.#integer(7);
+      const field = this.#entry(index);
+      if (index >= FIRST_DYNAMIC_INDEX) this.#referencedBytes += fieldBytes(field);
+      return field;
+    }
     if ((first & 0x40) !== 0) {
       const field = this.#literal(6, false);
       this.#table.add(field);
@@ -95,6 +114,7 @@ export class HpackDecoder {
   #literal(prefixBits: number, sensitive: boolean): HeaderField {
     const index = this.#integer(prefixBits);
     const name = index === 0 ? this.#string() : this.#entry(index).name;
+    if (index >= FIRST_DYNAMIC_INDEX) this.#referencedBytes += name.length;
     return { name, value: this.#string(), sensitive };
   }
 

@@ -141,6 +141,19 @@ describe("bounds", () => {
     expect(pairs(decoder.decode(hex("be")).fields)).toEqual([["last", "one"]]);
   });
 
+  it("takes a list that says the table over and over for one that is too long", () => {
+    const decoder = new HpackDecoder({ ...LIMITS, maxTableBytes: 4_096, maxListBytes: 65_536 });
+    const entry = Buffer.concat([hex("40"), string("n", false), string("v".repeat(4_000), false)]); // 4,033 bytes
+    expect(decoder.decode(Buffer.concat([entry, hex("be be")]))).toMatchObject({ isTooLong: false, bytes: 3 * 4_033 });
+    const { fields, isTooLong } = decoder.decode(hex("82 be be be 84"));
+    expect([pairs(fields)[0], fields.length, isTooLong]).toEqual([[":method", "GET"], 3, true]);
+    // By its name alone, too.
+    const named = Buffer.concat([hex("40"), string("n".repeat(4_000), false), string("v", false)]);
+    expect(decoder.decode(named).isTooLong).toBe(false);
+    expect(decoder.decode(hex("0f2f 00 0f2f 00")).isTooLong).toBe(false);
+    expect(decoder.decode(hex("0f2f 00 0f2f 00 0f2f 00")).isTooLong).toBe(true);
+  });
+
   it("takes strings longer than its first room", () => {
     const text = "0a".repeat(20_000);
     const block = Buffer.concat([hex("00"), string("n", false), integer(0x80, 7, huffman(text).length), huffman(text)]);
