@@ -44,6 +44,14 @@ export class ClientFrames implements FrameSink {
     return this.#hasSettings;
   }
 
+  /**
+   * Header blocks grow on their way (one byte may stand for a field of 4 KiB): a client could fill the memory with few bytes,
+   * and a sandbox that reads nothing would keep it there.
+   */
+  get isFull(): boolean {
+    return this.#shared.toSandbox.waitingBytes >= this.#shared.limits.maxSandboxWaitingBytes;
+  }
+
   onFrame(type: number, flags: number, streamId: number, frame: Buffer): void {
     if (!this.#hasSettings) this.#checkFirst(type, flags);
     if (type !== FRAME.continuation) this.#blocks.checkClosed();

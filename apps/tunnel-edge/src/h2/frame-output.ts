@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 export class FrameOutput {
   readonly #socket: Duplex;
   #pieces: Buffer[] = [];
+  #pieceBytes = 0;
   /** Own frames that wait for the end of a header block, which nothing may come between (RFC 9113, section 4.3). */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -13,9 +14,9 @@ export class FrameOutput {
     this.#socket = socket;
   }
 
-  /** Bytes that wait for the peer to read, or for the end of a block. */
+  /** Bytes that wait for the peer to read, for the end of a block, or to be written. */
   get waitingBytes(): number {
-    return this.#socket.writableLength + this.#heldBytes;
+    return this.#socket.writableLength + this.#heldBytes + this.#pieceBytes;
   }
 
   get isAmidBlock(): boolean {
@@ -24,6 +25,7 @@ export class FrameOutput {
 
   /** A frame as it came: frames that lie behind each other in memory go out as one. */
   pass(frame: Buffer): void {
+    this.#pieceBytes += frame.length;
     const last = this.#pieces.at(-1);
     if (last !== undefined && last.buffer === frame.buffer && last.byteOffset + last.byteLength === frame.byteOffset) {
       this.#pieces[this.#pieces.length - 1] = Buffer.from(
@@ -38,6 +40,7 @@ export class FrameOutput {
   add(frame: Buffer): void {
     if (!this.#isAmidBlock) {
       this.#pieces.push(frame);
+      this.#pieceBytes += frame.length;
       return;
     }
     this.#held.push(frame);
@@ -49,6 +52,7 @@ export class FrameOutput {
     this.#isAmidBlock = isAmidBlock;
     if (isAmidBlock || this.#held.length === 0) return;
     this.#pieces.push(...this.#held);
+    this.#pieceBytes += this.#heldBytes;
     this.#held = [];
     this.#heldBytes = 0;
   }
@@ -59,6 +63,7 @@ export class FrameOutput {
     const [first] = pieces;
     if (first === undefined) return;
     this.#pieces = [];
+    this.#pieceBytes = 0;
     if (!this.#socket.writable) return;
     if (pieces.length === 1) {
       this.#socket.write(first);

@@ -19,6 +19,11 @@ export interface Http2Limits extends Http2RateLimits {
   readonly closedStreamsKept: number;
   /** Bytes that wait for a client that does not read: above what back-pressure lets the sandbox send. */
   readonly maxWaitingBytes: number;
+  /**
+   * Bytes that wait for a sandbox that does not read: beyond, no more frames of the client are taken. No fewer than a socket
+   * takes before it asks for a pause.
+   */
+  readonly maxSandboxWaitingBytes: number;
   /** Until both sides have said their settings. */
   readonly handshakeMs: number;
   /** For the last bytes to reach a peer that is told why it ends. */
@@ -41,6 +46,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   maxUnacknowledgedSettings: 32,
   closedStreamsKept: 512,
   maxWaitingBytes: 512 * KIB,
+  maxSandboxWaitingBytes: 128 * KIB,
   handshakeMs: 10_000,
   lingerMs: 1_000,
 };

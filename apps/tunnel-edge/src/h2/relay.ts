@@ -140,9 +140,13 @@ export class Http2Relay {
   }
 
   #onClientBytes(piece: Buffer): void {
-    this.#clientBytes += piece.length;
     const frames = this.#preface.isWhole ? piece : this.#preface.push(piece);
-    if (frames.length > 0) this.#clientReader.push(frames);
+    const rest = frames.length > 0 ? this.#clientReader.push(frames) : frames;
+    this.#clientBytes += piece.length - rest.length;
+    if (rest.length > 0) {
+      this.#client.pause(); // until the sandbox has read
+      this.#client.unshift(rest);
+    }
     this.#clientFrames.giveBackWindow();
     if (this.#shared.toClient.waitingBytes > this.#limits.maxWaitingBytes) {
       throw new Http2Error("ENHANCE_YOUR_CALM", "the client does not read what it asks for");
