@@ -35,7 +35,7 @@ export function connectProxyChild(context: ChildrenContext, index: number): Chil
 /** What clients of tunnels talk to, and others first: it hands over what is the connect-proxy's. One of several processes. */
 export function tunnelEdgeChild(context: ChildrenContext, index: number): ChildOptions {
   const { config, paths, users } = context;
-  const { port, rawAddress, rawPorts } = config.tunnel;
+  const { port, processes, rawAddress, rawPorts } = config.tunnel;
   const sockets = Array.from({ length: config.connect.processes }, (_, proxy) => handOverSocket(context, proxy));
   return edgeChild(context, index, {
     name: "tunnel-edge",
@@ -45,6 +45,7 @@ export function tunnelEdgeChild(context: ChildrenContext, index: number): ChildO
     state: paths.home.tunnelEdge,
     env: {
       SALLYPORT_TUNNEL_PORT: String(port),
+      SALLYPORT_TUNNEL_PROCESSES: String(processes),
       SALLYPORT_TUNNEL_CONNECT_DOMAIN: config.connect.domain,
       SALLYPORT_TUNNEL_CONNECT_SOCKETS: sockets.join(","),
       SALLYPORT_TUNNEL_RAW_ADDRESS: rawAddress,

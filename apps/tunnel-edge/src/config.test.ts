@@ -34,6 +34,13 @@ describe("readConfig", () => {
     expect(config.isTrustedPeer("127.0.0.1")).toBe(false);
   });
 
+  it("leaves some of a gateway's connections to a sandbox for others, however many processes there are", () => {
+    for (const processes of [1, 3, 64]) {
+      const { edgeLimits } = readConfig({ ...NEEDED, SALLYPORT_TUNNEL_PROCESSES: String(processes) });
+      expect(processes * edgeLimits.connectionsPerSandbox, String(processes)).toBeLessThan(448);
+    }
+  });
+
   it("reads lists, ranges and limits", () => {
     const config = readConfig({
       ...NEEDED,

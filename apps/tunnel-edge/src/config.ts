@@ -6,7 +6,7 @@ import type { EdgeLimits } from "@sallyport/edge";
 import { DEFAULT_EDGE_LIMITS, domainName, flag, listOf, peers, platformId } from "@sallyport/edge";
 import { z } from "zod";
 import type { TunnelLimits } from "./limits.ts";
-import { DEFAULT_TUNNEL_LIMITS } from "./limits.ts";
+import { CONNECTIONS_PER_SANDBOX, DEFAULT_TUNNEL_LIMITS } from "./limits.ts";
 
 /** Both ends are of it. */
 export interface PortRange {
@@ -51,6 +51,7 @@ export interface TunnelEdgeConfig {
 }
 
 const MAX_LISTENERS = 16;
+const MAX_PROCESSES = 64;
 const MAX_CONNECT_SOCKETS = 64;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -100,10 +101,13 @@ const SHAPE = {
   SALLYPORT_TUNNEL_ACCESS_LOG: flag.default(true),
   SALLYPORT_TUNNEL_METRICS_PORT: intBetween(1, 65_535).optional(),
   SALLYPORT_TUNNEL_DRAIN_MS: intBetween(0, HOUR_MS).default(5_000),
+  /** Of this edge, at the same addresses. */
+  SALLYPORT_TUNNEL_PROCESSES: intBetween(1, MAX_PROCESSES).default(1),
   /** Bounds; their defaults stand beside their names. */
   SALLYPORT_TUNNEL_CONNECTIONS: connections.default(DEFAULT_EDGE_LIMITS.connections),
   SALLYPORT_TUNNEL_CONNECTIONS_PER_ADDRESS: connections.default(DEFAULT_EDGE_LIMITS.connectionsPerAddress),
-  SALLYPORT_TUNNEL_CONNECTIONS_PER_SANDBOX: connections.default(DEFAULT_EDGE_LIMITS.connectionsPerSandbox),
+  /** {@link CONNECTIONS_PER_SANDBOX}, shared among the processes, when unset. */
+  SALLYPORT_TUNNEL_CONNECTIONS_PER_SANDBOX: connections.optional(),
   SALLYPORT_TUNNEL_HANDSHAKES: connections.default(DEFAULT_EDGE_LIMITS.handshakes),
   SALLYPORT_TUNNEL_HANDSHAKE_MS: intBetween(100, HOUR_MS).default(DEFAULT_EDGE_LIMITS.handshakeMs),
   SALLYPORT_TUNNEL_OPEN_MS: intBetween(100, HOUR_MS).default(DEFAULT_TUNNEL_LIMITS.openMs),
@@ -155,7 +159,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): T
     edgeLimits: Object.freeze({
       connections: values.SALLYPORT_TUNNEL_CONNECTIONS,
       connectionsPerAddress: values.SALLYPORT_TUNNEL_CONNECTIONS_PER_ADDRESS,
-      connectionsPerSandbox: values.SALLYPORT_TUNNEL_CONNECTIONS_PER_SANDBOX,
+      connectionsPerSandbox:
+        values.SALLYPORT_TUNNEL_CONNECTIONS_PER_SANDBOX ??
+        Math.ceil(CONNECTIONS_PER_SANDBOX / values.SALLYPORT_TUNNEL_PROCESSES),
       handshakes: values.SALLYPORT_TUNNEL_HANDSHAKES,
       handshakeMs: values.SALLYPORT_TUNNEL_HANDSHAKE_MS,
     }),

@@ -8,7 +8,7 @@ const SOURCE = readFileSync(new URL("config.ts", import.meta.url), "utf8");
 /** Said by the supervisor, not by people. */
 const NOT_FOR_PEOPLE = ["STATE", "TICKETS", "LISTENERS", "CONNECT_DOMAIN", "CONNECT_SOCKETS"];
 /** Of the supervisor and the api, which this app does not know. */
-const ELSEWHERE = ["LISTEN", "PROCESSES", "RAW_HOST", "RAW_REST_MS"];
+const ELSEWHERE = ["LISTEN", "RAW_HOST", "RAW_PORTS_PER_WORKSPACE", "RAW_REST_MS"];
 
 const { edgeLimits, tunnelLimits, drainMs } = readConfig({
   SALLYPORT_TUNNEL_STATE: "/s",

@@ -22,6 +22,12 @@ export const DEFAULT_TUNNEL_LIMITS: TunnelLimits = {
   bytesPerSecond: 0,
 };
 
+/**
+ * Connections to one sandbox that all processes of the edge have at a time, where the settings say nothing: fewer than a
+ * gateway opens to it (512). Were they as many, one client could take them all and keep everybody out, clients of connect
+ * tokens too; so it loses them to whoever comes, one by one, and there are always some for other ways.
+ */
+export const CONNECTIONS_PER_SANDBOX = 384;
 /** A client that answers no probe is gone: from this time of silence on it is probed, in milliseconds. */
 export const KEEP_ALIVE_MS = 60_000;
 /** Raw ports that cannot be listened at are tried again so often, in milliseconds. */
