@@ -54,9 +54,13 @@ async function sumOfRested(stream: Readable): Promise<string> {
 beforeAll(async () => {
   const home = await mkdtemp(join(tmpdir(), "bodies-"));
   stack.defer(() => rm(home, { recursive: true, force: true }));
-  const app = createServer(async (incoming, response) => {
+  const app = createServer((incoming, response) => {
     if (incoming.method === "GET") response.writeHead(200, { "content-length": BODY.length }).end(BODY);
-    else response.end(await sumOfRested(incoming));
+    else
+      sumOfRested(incoming).then(
+        (sum) => response.end(sum),
+        () => response.destroy(),
+      );
   }).listen(0, "127.0.0.1");
   await once(app, "listening");
   stack.defer(() => {
