@@ -3,7 +3,7 @@ import type { DayLogOptions } from "./day-log.ts";
 import { DayLog } from "./day-log.ts";
 
 /** How an app writes its entries. */
-export interface Wording<Entry> {
+interface Wording<Entry> {
   /** Whether it was brought about by somebody who has shown nothing: such entries get their share of a day, and no more. */
   readonly isStranger: (entry: Entry) => boolean;
   /** What stands between a line's time and its end: members of a JSON object in ASCII alone. */

@@ -9,7 +9,7 @@ import type { ServedHosts } from "./local-certificates.ts";
 import { LocalCertificates } from "./local-certificates.ts";
 import type { TicketKeys } from "./ticket-keys.ts";
 
-export interface EdgeCertificatesOptions {
+interface EdgeCertificatesOptions {
   /** Files (PEM) of the operator's for `*.<domain>`; undefined: the authority issues one per host. */
   readonly files: { readonly chain: string; readonly key: string } | undefined;
   /** Of the edge's hosts. */

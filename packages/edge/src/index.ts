@@ -33,7 +33,7 @@ export type { Gauge } from "./metrics.ts";
 export { Counter, gaugeText, Histogram } from "./metrics.ts";
 export { openMetricsDoor } from "./metrics-door.ts";
 export { listenAtOwnSocket } from "./own-socket.ts";
-export { plainAddress, trustedPeers } from "./peers.ts";
+export { plainAddress } from "./peers.ts";
 export { endsOf } from "./proxy-header.ts";
 export { RareWarning } from "./rare-warning.ts";
 export { domainName, flag, listOf, peers, platformId } from "./settings.ts";

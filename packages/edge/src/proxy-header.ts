@@ -8,7 +8,7 @@ import { PROXY_HEADER_MS } from "./edge-limits.ts";
 import { plainAddress } from "./peers.ts";
 
 /** Why there is no header: its reader's reasons, and those of the connection. */
-export type NoProxyHeader =
+type NoProxyHeader =
   | ProxyHeaderRefusal
   /** The peer cannot say for whom it comes: nobody could be asked about. */
   | "unspec"
