@@ -12,6 +12,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const EDGE = "tunnel-edge";
 const PATIENCE = { timeout: 30_000, interval: 50 };
+/** Clients that come to a raw port again and again, while its edge is replaced so often. */
+const RAW_LANES = 16;
+const RESTARTS = 5;
 const DRIPS = Array.from({ length: 30 }, (_, number) => `${number}\n`).join("");
 
 const stack = new AsyncDisposableStack();
@@ -149,6 +152,19 @@ describe("a restart of an edge", () => {
       await another.terminate();
     },
   );
+
+  it("resets nobody at raw ports, where the process before stops to listen", { timeout: 180_000 }, async () => {
+    await using load = comers(...Array.from({ length: RAW_LANES }, () => echoes(() => tcpTo(raw))));
+    for (let round = 0; round < RESTARTS; round += 1) {
+      await expect.poll(async () => (await childOf(EDGE)).drainingPid, PATIENCE).toBeUndefined();
+      const seen = load.came();
+      await expect.poll(load.came, PATIENCE).toBeGreaterThan(seen + RAW_LANES);
+      await platform.restart(EDGE);
+    }
+    await expect.poll(async () => (await childOf(EDGE)).drainingPid, PATIENCE).toBeUndefined();
+    console.log(JSON.stringify({ restarts: RESTARTS, connections: load.came(), failed: load.wrong.length }));
+    expect(load.wrong).toEqual([]);
+  });
 
   it("is refused while the api cannot tell what was revoked, and the one before goes on", {
     timeout: 120_000,
