@@ -16,6 +16,8 @@ export interface CgroupFlavour {
   counters(directories: readonly string[]): Promise<LimitCounters>;
   /** The file that freezes and thaws. */
   freezer(directories: readonly string[]): Freezer | undefined;
+  /** Lets processes die that were killed, though the platform's own directory is frozen. */
+  letDie(pids: ReadonlySet<number>): Promise<void>;
 }
 
 /** How one version freezes: words for a file that is written, and the one that tells when it has taken effect. */

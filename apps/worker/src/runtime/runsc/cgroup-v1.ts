@@ -1,5 +1,6 @@
 // Version 1: a tree per controller.
 import { existsSync, realpathSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import type { SandboxLimits } from "../runtime.ts";
 import type { CgroupFlavour } from "./cgroup-files.ts";
 import { readCounter, readText, writeLimit } from "./cgroup-files.ts";
@@ -71,7 +72,21 @@ export function cgroupV1(mountPoint: string): CgroupFlavour {
         isFrozen: async () => (await state()) === "FROZEN",
       };
     },
+    // A kill waits for the thaw here, and a directory's own thaw does nothing while the one around it is frozen. Outside of
+    // it they are thawed, and the first that they meet on their way back to their code is the kill.
+    async letDie(pids) {
+      if (!mounted.includes("freezer")) return;
+      for (const pid of pids) await moveTo(`${mountPoint}/freezer/cgroup.procs`, pid);
+    },
   };
+}
+
+async function moveTo(procs: string, pid: number): Promise<void> {
+  try {
+    await writeFile(procs, String(pid), { flag: "r+" });
+  } catch {
+    // it has ended
+  }
 }
 
 /** No process may join a cpuset without processors and memory nodes, and a fresh one has none. */

@@ -26,7 +26,7 @@ export interface Cgroups {
   thaw(containerId: string): Promise<void>;
   /** Whether it was frozen, or is about to be. */
   isFrozen(containerId: string): Promise<boolean>;
-  /** Kills what is inside, frozen or not; the answer is how many processes were met. */
+  /** Kills what is inside, frozen, held or not; the answer is how many processes were met. */
   kill(containerId: string): Promise<number>;
   /** Removes the directories; throws RuntimeError "NotGone" when a process is left in one. */
   remove(containerId: string): Promise<void>;
@@ -86,7 +86,9 @@ export function openCgroups(options: CgroupOptions): Cgroups {
       const directories = directoriesOf(containerId);
       const pids = await members(containerId);
       for (const pid of pids) killPid(pid);
-      if (pids.size > 0) await thaw(flavour.freezer(directories));
+      if (pids.size === 0) return 0;
+      await thaw(flavour.freezer(directories));
+      if (await flavour.freezer(parents)?.isAsked()) await flavour.letDie(pids);
       return pids.size;
     },
     async remove(containerId) {
