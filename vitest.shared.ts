@@ -12,7 +12,7 @@ export function unitTests(test: NonNullable<ViteUserConfig["test"]> = {}): ViteU
 
 /** Tests that need root and the kernel: namespaces, nftables, runsc. One file at a time; never cached. */
 export function rootTests(): ViteUserConfig {
-  return suite("root", { include: ["{src,test}/**/*.root.test.ts"], fileParallelism: false, testTimeout: 60_000 });
+  return suite("root", { include: ["{src,test}/**/*.root.test.ts"], fileParallelism: false, testTimeout: 120_000 });
 }
 
 /** Tests of the whole platform: one file at a time, slow by nature. */
@@ -20,8 +20,8 @@ export function endToEndTests(test: NonNullable<ViteUserConfig["test"]>): ViteUs
   return suite("e2e", {
     include: ["src/**/*.test.ts"],
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     slowTestThreshold: 3_000,
     ...test,
   });
@@ -35,8 +35,8 @@ function suite(name: string, test: NonNullable<ViteUserConfig["test"]>): ViteUse
     environments: { __vitest__: { resolve: SOURCES } },
     test: {
       pool: "forks",
-      testTimeout: 20_000,
-      hookTimeout: 60_000,
+      testTimeout: 60_000, // for what hangs: a busy machine takes several times as long as a free one
+      hookTimeout: 120_000,
       passWithNoTests: true,
       reporters: ["default", "json"],
       outputFile: { json: `reports/${name}.json` },
