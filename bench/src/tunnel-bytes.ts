@@ -5,6 +5,7 @@ import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
 import { sendBytes } from "./tunnel-load.ts";
 import { startOurs } from "./tunnel-ours.ts";
+import type { PeerOptions } from "./tunnel-peers.ts";
 import { startHaproxy, startNginx } from "./tunnel-peers.ts";
 import type { TunnelWorld } from "./tunnel-world.ts";
 import { inTurns } from "./turns.ts";
@@ -13,26 +14,27 @@ const ROUNDS = { rounds: 5, warmUps: 1 };
 const BYTES = 1024 ** 3;
 const TARGETS = { raw: 1.2, tls: 1.25 } as const;
 
-/** Over so many connections at once. */
+/** Over so many connections at once. Over one, beside more of what the peers can be told. */
 export function benchRaw(streams: number) {
   return async (run: Run, world: TunnelWorld): Promise<Result[]> => {
     await using stack = new AsyncDisposableStack();
-    const options = { tls: false } as const;
-    const ours = stack.use(await startOurs(world, options));
+    const haproxy = async (options: Omit<PeerOptions, "tls">) => {
+      return stack.use(await startHaproxy(world, { ...options, tls: false }));
+    };
+    const nginx = async (to: PeerOptions["to"]) => stack.use(await startNginx(world, { to, tls: false }));
+    const ours = stack.use(await startOurs(world, { tls: false }));
     const haproxies = {
-      "HAProxy, by a Unix socket to the app": stack.use(await startHaproxy(world, { ...options, to: "unix" })),
-      "HAProxy, by TCP to the app": stack.use(await startHaproxy(world, { ...options, to: "tcp" })),
+      "HAProxy, by a Unix socket to the app": await haproxy({ to: "unix" }),
+      "HAProxy, by TCP to the app": await haproxy({ to: "tcp" }),
     };
-    const others = {
-      "HAProxy with splice-auto, by a Unix socket": stack.use(
-        await startHaproxy(world, { ...options, to: "unix", splices: true }),
-      ),
-      "HAProxy with splice-auto, by TCP": stack.use(
-        await startHaproxy(world, { ...options, to: "tcp", splices: true }),
-      ),
-      "nginx, by a Unix socket to the app": stack.use(await startNginx(world, { ...options, to: "unix" })),
-      "nginx, by TCP to the app": stack.use(await startNginx(world, { ...options, to: "tcp" })),
+    const others: Record<string, Front> = {
+      "HAProxy told to splice, by a Unix socket": await haproxy({ to: "unix", splices: true }),
+      "nginx, by a Unix socket to the app": await nginx("unix"),
     };
+    if (streams === 1) {
+      others["HAProxy told to splice, by TCP"] = await haproxy({ to: "tcp", splices: true });
+      others["nginx, by TCP to the app"] = await nginx("tcp");
+    }
     return await besideAll(run, world, { name: "raw", streams, ours, haproxies, others });
   };
 }
@@ -41,15 +43,14 @@ export function benchRaw(streams: number) {
 export function benchTls(streams: number) {
   return async (run: Run, world: TunnelWorld): Promise<Result[]> => {
     await using stack = new AsyncDisposableStack();
-    const options = { tls: true } as const;
-    const ours = stack.use(await startOurs(world, options));
+    const haproxy = async (to: PeerOptions["to"]) => stack.use(await startHaproxy(world, { to, tls: true }));
+    const ours = stack.use(await startOurs(world, { tls: true }));
     const haproxies = {
-      "HAProxy, by a Unix socket to the app": stack.use(await startHaproxy(world, { ...options, to: "unix" })),
-      "HAProxy, by TCP to the app": stack.use(await startHaproxy(world, { ...options, to: "tcp" })),
+      "HAProxy, by a Unix socket to the app": await haproxy("unix"),
+      "HAProxy, by TCP to the app": await haproxy("tcp"),
     };
-    const others = {
-      "nginx, by a Unix socket to the app": stack.use(await startNginx(world, { ...options, to: "unix" })),
-    };
+    const nginx = stack.use(await startNginx(world, { tls: true, to: "unix" }));
+    const others = { "nginx, by a Unix socket to the app": nginx };
     return await besideAll(run, world, { name: "tls", streams, ours, haproxies, others });
   };
 }

@@ -14,8 +14,9 @@ import type { TunnelWorld } from "./tunnel-world.ts";
 const CONNECTIONS = 10_000;
 /** Beside two for each connection. */
 const SPARE_FILES = 1_000;
-/** For what opening left behind to be given back. */
-const SETTLE_MS = 12_000;
+/** For what starting, and what opening left behind to be given back. */
+const EMPTY_SETTLE_MS = 4_000;
+const SETTLE_MS = 10_000;
 const TARGET_MIB = 300;
 
 interface Held {
@@ -59,7 +60,7 @@ async function memoryOf(
   front: Front,
   { count, tls }: { readonly count: number; readonly tls: boolean },
 ): Promise<Held> {
-  await pause(SETTLE_MS, signal);
+  await pause(EMPTY_SETTLE_MS, signal);
   const emptyMiB = front.memoryMiB();
   await using _held = await hold(world, { place: front, tls }, count);
   await pause(SETTLE_MS, signal);

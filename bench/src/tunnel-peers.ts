@@ -14,7 +14,7 @@ export interface PeerOptions {
   readonly tls: boolean;
   /** Where the app is: at a Unix socket, as for our edge, or over TCP. */
   readonly to: "unix" | "tcp";
-  /** HAProxy: bytes may stay in the kernel. */
+  /** HAProxy: told to let bytes stay in the kernel. By itself, with `splice-auto`, it does not between these sockets. */
   readonly splices?: boolean;
   /** As many as it must be able to hold. */
   readonly connections?: number;
@@ -36,7 +36,7 @@ defaults
   timeout connect 5s
   timeout client 1h
   timeout server 1h
-  ${splices ? "option splice-auto" : ""}
+  ${splices ? "option splice-request\n  option splice-response" : ""}
 frontend in
   bind 127.0.0.1:${port}${tls ? ` ssl crt ${certificate.bundlePath}` : ""}
   default_backend app
