@@ -6,8 +6,13 @@ const SOURCES = { conditions: ["@sallyport/source"], externalConditions: ["@sall
 
 /** Pure and socket tests: run anywhere, cached by turbo. */
 export function unitTests(test: NonNullable<ViteUserConfig["test"]> = {}): ViteUserConfig {
-  const exclude = ["**/*.root.test.ts", "**/node_modules/**"];
+  const exclude = ["**/*.root.test.ts", "**/*.full.test.ts", "**/node_modules/**"];
   return suite("unit", { include: ["{src,test}/**/*.test.ts"], exclude, ...test });
+}
+
+/** Those of the second lane: thousands of cases, or minutes of kills. One file at a time; never cached. */
+export function fullTests(): ViteUserConfig {
+  return suite("full", { include: ["{src,test}/**/*.full.test.ts"], fileParallelism: false, testTimeout: 300_000 });
 }
 
 /** Tests that need root and the kernel: namespaces, nftables, runsc. One file at a time; never cached. */

@@ -1,0 +1,3 @@
+import { fullTests } from "../../vitest.shared.ts";
+
+export default fullTests();
