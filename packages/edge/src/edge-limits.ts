@@ -30,6 +30,12 @@ export const HELLO_MS = 3_000;
 export const PROXY_HEADER_MS = 3_000;
 /** Of a ClientHello with its records' heads; one with post-quantum key shares has some 2,000. */
 export const MAX_HELLO_BYTES = 17_408;
+/**
+ * Encrypted bytes of a connection that its client does not take: more than is ever written at once, since nobody writes on
+ * before it has. How often is looked for more, in milliseconds.
+ */
+export const MAX_UNSENT_TLS_BYTES = 1_048_576;
+export const LOOK_AT_UNSENT_MS = 2_000;
 /** TLS contexts that are kept ready; those used least lately are made again from the certificate. */
 export const MAX_CONTEXTS = 1_024;
 /** Contexts for hosts that lead to no known sandbox. */

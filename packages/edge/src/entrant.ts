@@ -11,6 +11,7 @@ import type { Answer, ClientEnds, DoorAnswer, DoorRefusal, SecureConnection, Tur
 import type { EdgeLimits } from "./edge-limits.ts";
 import { HELLO_MS, MAX_HELLO_BYTES } from "./edge-limits.ts";
 import type { RareWarning } from "./rare-warning.ts";
+import type { UnsentTls } from "./unsent-tls.ts";
 
 export interface EntrantPlace<Way> {
   readonly admission: Admission;
@@ -21,6 +22,7 @@ export interface EntrantPlace<Way> {
   /** Told once of each connection, but again of one that had come through and was ended to make room. */
   readonly onRefused: (refused: TurnedAway<Way>) => void;
   readonly noCertificate: RareWarning;
+  readonly unsent: UnsentTls;
 }
 
 type Handshake<Way> = Extract<DoorAnswer<Way>, { kind: "handshake" }>;
@@ -171,6 +173,7 @@ export class Entrant<Way> implements Disposable {
       secure.off("end", this.#onBroken);
       // As Node's own TLS server does it: node:http2 waits for a client's handshake otherwise.
       Object.assign(secure, { secureConnecting: false });
+      this.#place.unsent.watch(secure);
       this.#place.onSecure({
         socket: secure,
         transport: socket,

@@ -9,8 +9,9 @@ import type { EntrantPlace } from "./entrant.ts";
 import { Entrant } from "./entrant.ts";
 import { endsOf } from "./proxy-header.ts";
 import { RareWarning } from "./rare-warning.ts";
+import { UnsentTls } from "./unsent-tls.ts";
 
-export interface TlsDoorOptions<Way> extends Omit<EntrantPlace<Way>, "noCertificate"> {
+export interface TlsDoorOptions<Way> extends Omit<EntrantPlace<Way>, "noCertificate" | "unsent"> {
   /** Whether a peer of this address begins its connections with a PROXY header. Nobody is when unset. */
   readonly sendsProxyHeader?: ((address: string) => boolean) | undefined;
   readonly logger: Logger;
@@ -34,8 +35,9 @@ export class TlsDoor<Way> implements Disposable {
 
   constructor(options: TlsDoorOptions<Way>) {
     this.#options = options;
-    this.#place = { ...options, noCertificate: new RareWarning(options.logger, "no certificate for a host") };
     const { admission, limits, logger } = options;
+    const noCertificate = new RareWarning(logger, "no certificate for a host");
+    this.#place = { ...options, noCertificate, unsent: new UnsentTls() };
     const timeoutMs = Math.min(PROXY_HEADER_MS, limits.handshakeMs);
     this.#announcements = new Announcements({ admission, timeoutMs, logger });
   }
