@@ -30,7 +30,7 @@
 #define MAX_STREAMS 256
 #define PATIENCE_S 30
 // No load lasts longer.
-#define BOUND_S 120
+#define BOUND_S 240
 
 struct peer {
   int fd;

@@ -11,6 +11,7 @@ import { startOurs } from "./tunnel-ours.ts";
 import { startHaproxy, startNginx } from "./tunnel-peers.ts";
 import type { TunnelWorld } from "./tunnel-world.ts";
 
+/** Where a process may have files for so many; else as many as it may, and the figure is scaled. */
 const CONNECTIONS = 10_000;
 /** Beside two for each connection. */
 const SPARE_FILES = 1_000;
@@ -25,14 +26,14 @@ interface Held {
   readonly eachMiB: number;
 }
 
-export async function benchIdle(run: Run, world: TunnelWorld): Promise<Result[]> {
-  const count = Math.min(CONNECTIONS, Math.floor((maxOpenFiles() - SPARE_FILES) / 2));
-  run.say(`idle: ${count} connections, as many as a process may have files for`);
-  const results: Result[] = [];
-  for (const tls of [false, true]) {
+export function benchIdle({ tls }: { readonly tls: boolean }) {
+  return async (run: Run, world: TunnelWorld): Promise<Result[]> => {
+    const count = Math.min(CONNECTIONS, Math.floor((maxOpenFiles() - SPARE_FILES) / 2));
+    const part = `idle-${tls ? "tls" : "raw"}`;
+    run.say(`${part}: ${count} connections`);
     const measure = async (starting: Promise<Front>): Promise<Held> => {
       await using front = await starting;
-      run.say(`idle${tls ? ", TLS" : ""}: ${front.name}`);
+      run.say(`${part}: ${front.name}`);
       return await memoryOf(run, world, front, { tls, count });
     };
     const peerOptions = { tls, to: "unix", connections: count } as const;
@@ -41,17 +42,17 @@ export async function benchIdle(run: Run, world: TunnelWorld): Promise<Result[]>
       "HAProxy, by a Unix socket to the app": await measure(startHaproxy(world, peerOptions)),
       "nginx, by a Unix socket to the app": await measure(startNginx(world, peerOptions)),
     };
-    const name = `tunnel/idle-${tls ? "tls" : "raw"}`;
+    const name = `tunnel/${part}`;
     const all = ({ eachMiB, emptyMiB }: Held) => [emptyMiB + eachMiB * CONNECTIONS];
     const each = ({ eachMiB }: Held) => [eachMiB * 1_024];
     const because = `the bound is of the process, with ${CONNECTIONS} connections`;
-    results.push(alone({ name, unit: "MiB", ours: all(ours), because, target: TARGET_MIB }));
+    const results = [alone({ name, unit: "MiB", ours: all(ours), because, target: TARGET_MIB })];
     for (const [peerName, held] of Object.entries(peers)) {
       results.push(compare({ name, unit: "MiB", ours: all(ours), peerName, peer: all(held) }));
       results.push(compare({ name: `${name}-each`, unit: "KiB", ours: each(ours), peerName, peer: each(held) }));
     }
-  }
-  return results;
+    return results;
+  };
 }
 
 async function memoryOf(

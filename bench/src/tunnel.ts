@@ -21,7 +21,8 @@ const PARTS: Parts<TunnelWorld> = {
   [`tls-${MANY_STREAMS}`]: benchTls(MANY_STREAMS),
   handshakes: benchHandshakes,
   latency: benchLatency,
-  idle: benchIdle,
+  idle: benchIdle({ tls: false }),
+  "idle-tls": benchIdle({ tls: true }),
 };
 const NEEDS = [
   ["/usr/include/openssl/ssl.h", "libssl-dev"],
