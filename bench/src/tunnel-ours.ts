@@ -43,5 +43,7 @@ export async function startOurs(world: TunnelWorld, { tls }: { readonly tls: boo
     JSON.stringify(settings),
   ] as const;
   const place = tls ? { address: "127.0.0.1", port } : { address: RAW_ADDRESS, port: rawPort };
-  return startFront({ name: "ours", ...place }, argv);
+  const front = await startFront({ name: "ours", ...place }, argv);
+  await world.edgeReady();
+  return front;
 }

@@ -24,6 +24,8 @@ export interface TunnelWorld extends AsyncDisposable {
   readonly certificate: Readonly<Record<"caPath" | "certPath" | "keyPath" | "bundlePath", string>>;
   readonly platformId: string;
   readonly apiSocket: string;
+  /** Resolves when the one edge that runs acts on what the api tells. */
+  edgeReady(): Promise<void>;
 }
 
 /** Of two labels: a wildcard right below one is none to OpenSSL. */
@@ -60,23 +62,20 @@ export async function startTunnelWorld(): Promise<TunnelWorld> {
   const apiSocket = join(directory, "api.sock");
   const api = stack.use(new FakeEdgeService({ platformId: PLATFORM_ID, socketPath: apiSocket, authority }));
   const tunnel = { proxyProtocol: false, publicPort: undefined };
-  api.tell({
-    routes: [
-      {
-        sandboxId: `sb-${PLATFORM_ID}`,
-        workspaceId: `ws-${PLATFORM_ID}`,
-        instanceId: `in-${PLATFORM_ID}`,
-        state: RouteState.RUNNING,
-        gateway: "",
-        tokenEpoch: 0,
-        tunnels: [
-          { ...tunnel, port: APP_PORT, kind: PortKind.TLS, label: labels.tls },
-          { ...tunnel, port: RAW_APP_PORT, kind: PortKind.RAW, label: labels.raw, publicPort: rawPort },
-        ],
-        inboundCidrAllowlist: undefined,
-      },
+  const route = {
+    sandboxId: `sb-${PLATFORM_ID}`,
+    workspaceId: `ws-${PLATFORM_ID}`,
+    instanceId: `in-${PLATFORM_ID}`,
+    state: RouteState.RUNNING,
+    gateway: "",
+    tokenEpoch: 0,
+    tunnels: [
+      { ...tunnel, port: APP_PORT, kind: PortKind.TLS, label: labels.tls },
+      { ...tunnel, port: RAW_APP_PORT, kind: PortKind.RAW, label: labels.raw, publicPort: rawPort },
     ],
-  });
+    inboundCidrAllowlist: undefined,
+  };
+  api.tell({ routes: [route] });
   await api.start();
   const running = stack.move();
   return {
@@ -89,6 +88,7 @@ export async function startTunnelWorld(): Promise<TunnelWorld> {
     certificate,
     platformId: PLATFORM_ID,
     apiSocket,
+    edgeReady: () => api.tellAll({ routes: [route] }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
