@@ -50,6 +50,8 @@ describe("the operator's proxies", () => {
     "a.example",
     "10.0.0.0/-1",
     "10.0.0.0/1e1",
+    "0.0.0.0/0",
+    "::/0",
   ])("are not %j", (entry) => {
     expect(() => trustedPeers(["::1", entry])).toThrow(RangeError);
   });

@@ -10,7 +10,7 @@ export function plainAddress(address: string): string {
 
 /**
  * Whether an address is of the operator's proxies: addresses and CIDRs, of either family. Throws a `RangeError` that
- * names what is neither.
+ * names what is neither, or is everybody: whoever comes would be whom he says he is.
  */
 export function trustedPeers(list: readonly string[]): (address: string) => boolean {
   if (list.length === 0) return () => false;
@@ -23,6 +23,7 @@ export function trustedPeers(list: readonly string[]): (address: string) => bool
     if (family === 0 || rest.length > 0 || length < 0 || length > bits) {
       throw new RangeError(`${JSON.stringify(entry)} is no address and no CIDR, for example 10.0.0.0/8`);
     }
+    if (length === 0) throw new RangeError(`${JSON.stringify(entry)} is everybody, who could claim any address`);
     block.addSubnet(address, length, family === 4 ? "ipv4" : "ipv6");
   }
   return (address) => {
