@@ -7,6 +7,7 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "@sallyport/appkit/logger";
 import { MAX_CERTIFICATES } from "./edge-limits.ts";
+import { hostInLog } from "./log-text.ts";
 
 /** One host's. */
 export interface StoredCertificate {
@@ -63,7 +64,7 @@ export class CertificateStore implements AsyncDisposable {
   /** Takes a certificate that was issued. Throws for one that is not for this host and this key, and now. */
   put(host: string, pem: string, nowMs: number): StoredCertificate {
     const certificate = checked(host, pem, this.publicKey);
-    if (certificate.expiresAtMs <= nowMs) throw new Error(`the certificate for ${host} has expired already`);
+    if (certificate.expiresAtMs <= nowMs) throw new Error(`the certificate for ${hostInLog(host)} has expired already`);
     this.#certificates.delete(host);
     this.#certificates.set(host, certificate);
     const path = this.#pathOf(host);
@@ -104,7 +105,8 @@ export class CertificateStore implements AsyncDisposable {
       if (!name.endsWith(SUFFIX) || this.#certificates.size >= MAX_CERTIFICATES) throw new Error("one too many");
       this.#certificates.set(host, checked(host, readFileSync(path, "utf8"), this.publicKey));
     } catch (error) {
-      this.#logger.warn({ err: error, path }, "a stored certificate is of no use; it is asked for again");
+      const fields = { err: error, host: hostInLog(host) };
+      this.#logger.warn(fields, "a stored certificate is of no use; it is asked for again");
       rmSync(path, { force: true });
     }
   }
@@ -133,9 +135,10 @@ export class CertificateStore implements AsyncDisposable {
 /** The platform's authority is trusted to sign, not to send what was asked for: a mix-up would serve a wrong name. */
 function checked(host: string, pem: string, publicKey: Buffer): StoredCertificate {
   const certificate = new X509Certificate(pem);
-  if (certificate.subjectAltName !== `DNS:${host}`) throw new Error(`the certificate is not for ${host} alone`);
+  if (certificate.subjectAltName !== `DNS:${host}`)
+    throw new Error(`the certificate is not for ${hostInLog(host)} alone`);
   if (!certificate.publicKey.export({ type: "spki", format: "der" }).equals(publicKey)) {
-    throw new Error(`the certificate for ${host} is for another key`);
+    throw new Error(`the certificate for ${hostInLog(host)} is for another key`);
   }
   return {
     pem,

@@ -10,6 +10,7 @@ import type { Certificates } from "./certificates.ts";
 import type { Answer, ClientEnds, DoorAnswer, DoorRefusal, SecureConnection, TurnedAway } from "./door-answer.ts";
 import type { EdgeLimits } from "./edge-limits.ts";
 import { HELLO_MS, MAX_HELLO_BYTES } from "./edge-limits.ts";
+import { hostInLog } from "./log-text.ts";
 import type { RareWarning } from "./rare-warning.ts";
 import type { UnsentTls } from "./unsent-tls.ts";
 
@@ -136,7 +137,7 @@ export class Entrant<Way> implements Disposable {
     certificates.contextFor(host).then(
       (late) => this.#shakeHands(late, host, answer),
       (error: unknown) => {
-        noCertificate.tell({ err: error, host });
+        noCertificate.tell({ err: error, host: hostInLog(host) });
         this.refuse("certificate", formatAlert("internal_error"));
       },
     );

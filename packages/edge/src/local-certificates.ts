@@ -22,6 +22,7 @@ import {
 } from "./edge-limits.ts";
 import { IssueQueue } from "./issue-queue.ts";
 import { LatestUsed } from "./latest-used.ts";
+import { hostInLog } from "./log-text.ts";
 import type { TicketKeys } from "./ticket-keys.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -159,7 +160,8 @@ export class LocalCertificates implements Certificates {
   #lookSoon(error: unknown, host: string): void {
     if (this.#stop.signal.aborted || this.#nextLook !== undefined) return;
     const inMs = this.#nextLookMs;
-    this.#options.logger.warn({ err: error, host, inMs }, "certificates do not come ahead; asked for again later");
+    const fields = { err: error, host: hostInLog(host), inMs };
+    this.#options.logger.warn(fields, "certificates do not come ahead; asked for again later");
     this.#nextLookMs = Math.min(inMs * 2, LOOK_AT_CERTIFICATES_MS);
     this.#nextLook = setTimeout(() => {
       this.#nextLook = undefined;
@@ -175,7 +177,7 @@ export class LocalCertificates implements Certificates {
       const { certificatePem } = await callUnary(client, client.issueCertificate, request, options);
       return this.#makeReady(host, store.put(host, certificatePem, now()));
     } catch (error) {
-      throw new CertificateUnavailable(`no certificate for ${host}`, { cause: fromGrpcError(error) });
+      throw new CertificateUnavailable(`no certificate for ${hostInLog(host)}`, { cause: fromGrpcError(error) });
     }
   }
 

@@ -2,7 +2,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ACCESS_LOG_TEXT_CHARACTERS } from "./edge-limits.ts";
-import { logText } from "./log-text.ts";
+import { hostInLog, logText } from "./log-text.ts";
+
+describe("a host in a log", () => {
+  it("does not tell the label of a tunnel, which lets whoever knows it come", () => {
+    const random = "0123456789abcdefghjkmnpqrs";
+    expect(hostInLog(`tn-${random}.localhost`)).toBe("tn-0123*.localhost");
+    expect(hostInLog(`tn-${random}`)).toBe("tn-0123*");
+    expect(hostInLog(`sb-${random}.localhost`)).toBe(`sb-${random}.localhost`);
+  });
+});
 
 describe("text in a log", () => {
   it.each([

@@ -29,6 +29,8 @@ export class TlsDoor<Way> implements Disposable {
   readonly #options: TlsDoorOptions<Way>;
   readonly #place: EntrantPlace<Way>;
   readonly #announcements: Announcements;
+  /** Each connection that cannot be taken tells of it, where there are no descriptors left for instance. */
+  readonly #failed: RareWarning;
   readonly #listeners = new Map<Server, (socket: Socket) => void>();
   /** Those who have not come through yet. */
   readonly #waiting = new Set<Disposable>();
@@ -36,6 +38,7 @@ export class TlsDoor<Way> implements Disposable {
   constructor(options: TlsDoorOptions<Way>) {
     this.#options = options;
     const { admission, limits, logger } = options;
+    this.#failed = new RareWarning(logger, "a listening socket failed");
     const noCertificate = new RareWarning(logger, "no certificate for a host");
     this.#place = { ...options, noCertificate, unsent: new UnsentTls() };
     const timeoutMs = Math.min(PROXY_HEADER_MS, limits.handshakeMs);
@@ -47,7 +50,7 @@ export class TlsDoor<Way> implements Disposable {
     const accept = (socket: Socket) => this.#accept(socket, addressFrom);
     this.#listeners.set(listener, accept);
     listener.on("connection", accept);
-    listener.on("error", (error) => this.#options.logger.error({ err: error }, "a listening socket failed"));
+    listener.on("error", (error) => this.#failed.tell({ err: error }));
   }
 
   /** Listens no more. Those who are at the door already may come through. */
