@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import type { ConnectionOptions } from "node:tls";
+import { RouteState } from "@sallyport/contracts";
 import { formatProxyHeader, ProxyHeaderReader } from "@sallyport/dataplane/proxy-v2";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DOMAIN, freePort, hostOf, RAW_ADDRESS, readAll, route, sandbox, World } from "../test/world.ts";
@@ -176,6 +177,29 @@ describe("PROXY headers", () => {
 });
 
 describe("a load balancer in front", () => {
+  it("brings nobody to the sandbox that gets a port while it has yet to say for whom it comes", async () => {
+    const publicPort = await freePort();
+    await world.app(80, echo, 1);
+    await world.app(80, echo, 2);
+    const declared = { port: 80, kind: "raw" as const, publicPort };
+    world.api.tell({ routes: [route(1, [declared])] });
+    await world.edge({ SALLYPORT_TUNNEL_RAW_PORTS: "1024-65535", SALLYPORT_TUNNEL_TRUSTED_PROXIES: "127.0.0.9" });
+    await world.api.settled();
+    const client = await world.dialRaw(publicPort, undefined, "127.0.0.9");
+    await vi.waitFor(async () => expect(await world.metrics()).toMatch(/^sallyport_tunnel_handshakes 1$/m));
+    world.api.tell({
+      routes: [route(1, [declared], { state: RouteState.ENDED }), route(2, [{ ...declared, label: 2 }])],
+    });
+    await world.api.settled();
+    const ends = {
+      source: { address: "198.51.100.7", port: 4_000 },
+      destination: { address: "198.51.100.1", port: 1 },
+    };
+    client.end(Buffer.concat([formatProxyHeader({ kind: "tcp", ...ends }), Buffer.from("hello")]));
+    expect((await readAll(client)).bytes.toString()).toBe("");
+    expect(world.gateway.requests).toEqual([]);
+  });
+
   it("is believed where it is listed, at both doors, and has to say for whom it comes", async () => {
     const publicPort = await freePort();
     await world.app(80, echo);

@@ -41,11 +41,14 @@ export class RawDoor implements Disposable {
       this.#refuse({ reason, transport: socket, client, way: ways.ofPublicPort(publicPort) });
     if (client === undefined) refuse("broken");
     else if (sendsProxyHeader(client.source.address)) {
+      const before = ways.ofPublicPort(publicPort);
       this.#announcements.take(socket, {
         onHeader: (announced, rest) => {
           socket.pause();
           if (rest.length > 0) socket.unshift(rest);
-          this.#admit(socket, publicPort, announced);
+          // The port may be another sandbox's by now, which this connection did not come to.
+          if (ways.ofPublicPort(publicPort)?.tunnel.label !== before?.tunnel.label) refuse("unknown");
+          else this.#admit(socket, publicPort, announced);
         },
         onRefused: refuse,
       });
