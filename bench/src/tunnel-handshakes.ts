@@ -1,5 +1,5 @@
-// New connections over TLS that a second of an edge's CPU time is enough for: full handshakes with ECDSA P-256, and a byte
-// to the app and back over each.
+// New connections that a second of an edge's CPU time is enough for, a byte to the app and back over each: full handshakes
+// of TLS 1.3 with ECDSA P-256; and in the clear, so that what TLS costs can be told apart.
 import type { Run } from "./room.ts";
 import type { Result } from "./stats.ts";
 import { compare } from "./stats.ts";
@@ -14,24 +14,24 @@ const ROUNDS = { rounds: 5, warmUps: 2 };
 const CONNECTIONS = 2_000;
 
 export async function benchHandshakes(run: Run, world: TunnelWorld): Promise<Result[]> {
-  await using stack = new AsyncDisposableStack();
-  const ours = stack.use(await startOurs(world, { tls: true }));
-  const peers = {
-    "HAProxy, by a Unix socket to the app": stack.use(await startHaproxy(world, { tls: true, to: "unix" })),
-    "nginx, by a Unix socket to the app": stack.use(await startNginx(world, { tls: true, to: "unix" })),
-  };
-  const rates = await inTurns(run, "handshakes", ROUNDS, [ours, ...Object.values(peers)], async (front) => {
-    const before = front.cpuMs();
-    await connectAnew(world, { place: front, tls: true }, CONNECTIONS);
-    return (CONNECTIONS * 1_000) / (front.cpuMs() - before);
-  });
-  return Object.entries(peers).map(([peerName, front]) =>
-    compare({
-      name: "tunnel/handshakes",
-      unit: "connections/s",
-      ours: rates(ours),
-      peerName,
-      peer: rates(front),
-    }),
-  );
+  const results: Result[] = [];
+  for (const tls of [true, false]) {
+    await using stack = new AsyncDisposableStack();
+    const ours = stack.use(await startOurs(world, { tls }));
+    const peers = {
+      "HAProxy, by a Unix socket to the app": stack.use(await startHaproxy(world, { tls, to: "unix" })),
+      "nginx, by a Unix socket to the app": stack.use(await startNginx(world, { tls, to: "unix" })),
+    };
+    const name = tls ? "handshakes" : "connections-raw";
+    const rates = await inTurns(run, name, ROUNDS, [ours, ...Object.values(peers)], async (front) => {
+      const before = front.cpuMs();
+      await connectAnew(world, { place: front, tls }, CONNECTIONS);
+      return (CONNECTIONS * 1_000) / (front.cpuMs() - before);
+    });
+    for (const [peerName, front] of Object.entries(peers)) {
+      const both = { ours: rates(ours), peerName, peer: rates(front) };
+      results.push(compare({ name: `tunnel/${name}`, unit: "connections/s", ...both }));
+    }
+  }
+  return results;
 }
