@@ -58,7 +58,8 @@ export async function startTunnelEdge(config: TunnelEdgeConfig, deps: TunnelEdge
 
   const table = new RouteTable({ platformId, now: Date.now });
   const ways = new Ways(table);
-  const admission = new Admission(edgeLimits, isTrustedPeer);
+  // Of nobody more is taken than of others: balancers say for whom they come, and that client's address counts.
+  const admission = new Admission(edgeLimits);
   const connections = stack.use(new Connections(table));
   const place = {
     ways,

@@ -200,6 +200,28 @@ describe("a load balancer in front", () => {
     expect(world.gateway.requests).toEqual([]);
   });
 
+  it("has no more places than others for clients whose addresses are in its network", async () => {
+    const publicPort = await freePort();
+    await world.app(80, echo);
+    world.api.tell({ routes: [route(1, [{ port: 80, kind: "raw", publicPort }])] });
+    await world.edge({
+      SALLYPORT_TUNNEL_RAW_PORTS: "1024-65535",
+      SALLYPORT_TUNNEL_TRUSTED_PROXIES: "127.0.0.8/29",
+      SALLYPORT_TUNNEL_CONNECTIONS_PER_ADDRESS: "2",
+    });
+    await world.api.settled();
+    const come = async (address: string) => {
+      const client = await world.dialRaw(publicPort, undefined, "127.0.0.9");
+      const source = { address, port: 4_000 };
+      const header = formatProxyHeader({ kind: "tcp", source, destination: { address: "198.51.100.1", port: 1 } });
+      client.write(Buffer.concat([header, Buffer.from("hello")]));
+      const served = new Promise((resolve) => client.once("data", () => resolve("served")));
+      return await Promise.race([served, readAll(client).then(() => "refused")]);
+    };
+    const answers = [await come("127.0.0.10"), await come("127.0.0.10"), await come("127.0.0.10")];
+    expect([...answers, await come("127.0.0.11")]).toEqual(["served", "served", "refused", "served"]);
+  });
+
   it("is believed where it is listed, at both doors, and has to say for whom it comes", async () => {
     const publicPort = await freePort();
     await world.app(80, echo);
