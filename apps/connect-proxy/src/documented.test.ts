@@ -1,5 +1,6 @@
 // docs/connect-tokens.md says of this proxy what is so: every setting with its default, every refusal with its status.
 import { readFileSync } from "node:fs";
+import { numbersByWord, numbersOf, rowsOf, wordsOf } from "@sallyport/testkit/document-tables";
 import { describe, expect, it } from "vitest";
 import { readConfig } from "./config.ts";
 import { REFUSAL_CODES, refusal } from "./refusals.ts";
@@ -17,33 +18,17 @@ const CONFIG = readConfig({
   SALLYPORT_PLATFORM_ID: "01jd0000000000000000000000",
 });
 
-/** Each row of a section's table: what stands in its columns. */
-function rowsOf(heading: string): readonly (readonly string[])[] {
-  const [, text = ""] = DOCUMENT.split(`\n## ${heading}\n`);
-  const rows = (text.split("\n## ")[0] ?? "").split("\n").filter((line) => line.startsWith("| "));
-  return rows.slice(1).map((line) =>
-    line
-      .split("|")
-      .map((cell) => cell.trim())
-      .slice(1, -1),
-  );
-}
-
-/** What stands between backquotes. */
-const wordsOf = (cell = "") => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word);
-const numbersOf = (cell = "") => cell.split(", ").map((text) => Number(text.replaceAll(",", "")));
-
 describe("the document", () => {
   it("names every setting", () => {
     const names = new Set([...SOURCE.matchAll(/SALLYPORT_CONNECT_([A-Z0-9_]+):/g)].map(([, name = ""]) => name));
-    const settings = rowsOf("Settings").flatMap(([cell]) => wordsOf(cell));
+    const settings = rowsOf(DOCUMENT, "Settings").flatMap(([cell]) => wordsOf(cell));
     const documented = new Set([
       ...settings.map((name) => name.replace("SALLYPORT_CONNECT_", "")),
-      ...rowsOf("Limits").flatMap(([cell]) => wordsOf(cell)),
+      ...rowsOf(DOCUMENT, "Limits").flatMap(([cell]) => wordsOf(cell)),
     ]);
     expect([...names].filter((name) => !documented.has(name) && !NOT_FOR_PEOPLE.includes(name))).toEqual([]);
     expect(
-      rowsOf("Limits")
+      rowsOf(DOCUMENT, "Limits")
         .flatMap(([cell]) => wordsOf(cell))
         .filter((name) => !names.has(name)),
     ).toEqual([]);
@@ -73,15 +58,11 @@ describe("the document", () => {
       RESET_BURST: streamLimits.resetBurst,
       RESETS_PER_SECOND: streamLimits.resetsPerSecond,
     };
-    const documented = rowsOf("Limits").flatMap(([names, defaults]) => {
-      const numbers = numbersOf(defaults);
-      return wordsOf(names).map((name, index) => [name, numbers[index]] as const);
-    });
-    expect(Object.fromEntries(documented)).toEqual(actual);
+    expect(numbersByWord(rowsOf(DOCUMENT, "Limits"))).toEqual(actual);
   });
 
   it("says what is refused, with which status", () => {
-    const documented = rowsOf("Refusals").flatMap(([statuses = "", codes]) => {
+    const documented = rowsOf(DOCUMENT, "Refusals").flatMap(([statuses = "", codes]) => {
       const numbers = numbersOf(statuses);
       return wordsOf(codes).map((code, index) => [code, numbers[index] ?? numbers[0]] as const);
     });

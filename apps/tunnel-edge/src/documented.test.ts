@@ -1,5 +1,6 @@
 // docs/tunnels.md says of this edge what is so: every setting of its own, and every limit with its default.
 import { readFileSync } from "node:fs";
+import { numbersByWord, numbersOf, rowsOf, wordsOf } from "@sallyport/testkit/document-tables";
 import { describe, expect, it } from "vitest";
 import { readConfig } from "./config.ts";
 
@@ -18,27 +19,11 @@ const { edgeLimits, tunnelLimits, drainMs } = readConfig({
   SALLYPORT_PLATFORM_ID: "01jd0000000000000000000000",
 });
 
-/** Each row of a section's table: what stands in its columns. */
-function rowsOf(heading: string): readonly (readonly string[])[] {
-  const [, text = ""] = DOCUMENT.split(`\n## ${heading}\n`);
-  const rows = (text.split("\n## ")[0] ?? "").split("\n").filter((line) => line.startsWith("| "));
-  return rows.slice(1).map((line) =>
-    line
-      .split("|")
-      .map((cell) => cell.trim())
-      .slice(1, -1),
-  );
-}
-
-/** What stands between backquotes. */
-const wordsOf = (cell = "") => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word);
-const numbersOf = (cell = "") => cell.split(", ").map((text) => Number(text.replaceAll(",", "")));
-
 describe("the document", () => {
   it("names every setting, and none that is not", () => {
     const names = new Set([...SOURCE.matchAll(/SALLYPORT_TUNNEL_([A-Z0-9_]+):/g)].map(([, name = ""]) => name));
-    const settings = rowsOf("Settings").flatMap(([cell]) => wordsOf(cell));
-    const limits = rowsOf("Limits").flatMap(([cell]) => wordsOf(cell));
+    const settings = rowsOf(DOCUMENT, "Settings").flatMap(([cell]) => wordsOf(cell));
+    const limits = rowsOf(DOCUMENT, "Limits").flatMap(([cell]) => wordsOf(cell));
     const documented = [...settings.map((name) => name.replace("SALLYPORT_TUNNEL_", "")), ...limits];
     expect(documented.filter((name) => ELSEWHERE.includes(name))).toHaveLength(ELSEWHERE.length);
     expect(documented.filter((name) => !names.has(name) && !ELSEWHERE.includes(name))).toEqual([]);
@@ -46,11 +31,7 @@ describe("the document", () => {
   });
 
   it("says the defaults of limits, and of the time to drain", () => {
-    const documented = rowsOf("Limits").flatMap(([names, defaults]) => {
-      const numbers = numbersOf(defaults);
-      return wordsOf(names).map((name, index) => [name, numbers[index]] as const);
-    });
-    expect(Object.fromEntries(documented)).toEqual({
+    expect(numbersByWord(rowsOf(DOCUMENT, "Limits"))).toEqual({
       CONNECTIONS: edgeLimits.connections,
       CONNECTIONS_PER_ADDRESS: edgeLimits.connectionsPerAddress,
       CONNECTIONS_PER_SANDBOX: edgeLimits.connectionsPerSandbox,
@@ -62,7 +43,7 @@ describe("the document", () => {
       RAW_IDLE_MS: tunnelLimits.rawIdleMs,
       BYTES_PER_SECOND: tunnelLimits.bytesPerSecond,
     });
-    const drain = rowsOf("Settings").find(([cell]) => cell?.includes("DRAIN_MS"));
+    const drain = rowsOf(DOCUMENT, "Settings").find(([cell]) => cell?.includes("DRAIN_MS"));
     expect(numbersOf(drain?.[1])).toEqual([drainMs]);
   });
 });
