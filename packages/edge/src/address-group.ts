@@ -15,6 +15,15 @@ export function groupOf(address: string): string {
   return group;
 }
 
+const GROUP_END = "::/64";
+/** Of a group's words, those that are the network's: /48, what one customer may have. */
+const NETWORK_WORDS = 3;
+
+/** Of a group: itself; of IPv6 its /48. */
+export function networkOf(group: string): string {
+  return group.endsWith(GROUP_END) ? `${group.split(":").slice(0, NETWORK_WORDS).join(":")}::/48` : group;
+}
+
 function work(address: string): string {
   if (!isIPv6(address)) return address;
   const plain = address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
@@ -24,5 +33,5 @@ function work(address: string): string {
   const right = tail === undefined || tail === "" ? [] : tail.split(":");
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
   const groups = [...left, ...Array.from({ length: zeros }, () => "0"), ...right];
-  return `${groups.slice(0, 4).join(":")}::/64`;
+  return `${groups.slice(0, 4).join(":")}${GROUP_END}`;
 }

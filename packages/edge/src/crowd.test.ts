@@ -31,6 +31,27 @@ describe("Crowd", () => {
     expect(shed).toEqual(["a1", "c3"]);
   });
 
+  it("takes from a network of many addresses, and not from whoever has few in another one", () => {
+    const { come, crowd, shed } = makeCrowd({ max: 6 });
+    const inNetwork = (subnet: number) => `2001:db8:1:${subnet}::/64`;
+    come("198.51.100.1");
+    come("2001:db8:2:0::/64");
+    for (const subnet of [1, 2, 3, 3]) come(inNetwork(subnet));
+    // One connection for each of its subnets, or nearly: all of them together are most.
+    for (const subnet of [4, 5, 6, 7, 8]) expect(come(inNetwork(subnet)).isIn).toBe(true);
+    expect(come("198.51.100.2").isIn).toBe(true);
+    const lost = [
+      [3, 5],
+      [1, 3],
+      [2, 4],
+      [3, 6],
+      [4, 7],
+      [5, 8],
+    ] as const;
+    expect(shed).toEqual(lost.map(([subnet, number]) => `${inNetwork(subnet)}${number}`));
+    expect(crowd.size).toBe(6);
+  });
+
   it("leaves alone who is proven, as long as it has a connection", () => {
     const { come, crowd, shed } = makeCrowd({ max: 2 });
     const first = come("a");

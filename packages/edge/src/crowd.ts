@@ -1,5 +1,7 @@
 // A bounded set of connections. When it is full, whoever comes takes the place of the oldest connection of the address that
-// has most of them: one that holds all places loses them to everybody else, one by one, and keeps nobody out.
+// has most of them: one that holds all places loses them to everybody else, one by one, and keeps nobody out. Addresses of
+// one network count together there: who has a network of IPv6 has more addresses than there are places.
+import { networkOf } from "./address-group.ts";
 
 /** One connection. */
 export interface Member {
@@ -11,7 +13,12 @@ export interface Member {
   readonly shed: () => void;
 }
 
+interface Network {
+  size: number;
+}
+
 interface Group {
+  readonly network: Network;
   /** The oldest first. */
   readonly members: Set<Member>;
   /** It has shown that it belongs here: it keeps its places. */
@@ -31,6 +38,7 @@ export interface CrowdOptions {
 export class Crowd {
   readonly #options: CrowdOptions;
   readonly #groups = new Map<string, Group>();
+  readonly #networks = new Map<string, Network>();
   #size = 0;
 
   constructor(options: CrowdOptions) {
@@ -51,9 +59,9 @@ export class Crowd {
   admit(member: Member): boolean {
     if (this.isFullFor(member.group)) return false;
     if (this.#size >= this.#options.max && !this.#makeRoom(member)) return false;
-    const group = this.#groups.get(member.group) ?? { members: new Set<Member>(), isProven: false };
-    this.#groups.set(member.group, group);
+    const group = this.#groups.get(member.group) ?? this.#newGroup(member.group);
     group.members.add(member);
+    group.network.size += 1;
     this.#size += 1;
     return true;
   }
@@ -63,7 +71,9 @@ export class Crowd {
     const group = this.#groups.get(member.group);
     if (group?.members.delete(member) !== true) return;
     this.#size -= 1;
+    group.network.size -= 1;
     if (group.members.size === 0) this.#groups.delete(member.group);
+    if (group.network.size === 0) this.#networks.delete(networkOf(member.group));
   }
 
   /** What this group has, it keeps, as long as it has any. */
@@ -72,11 +82,19 @@ export class Crowd {
     if (group !== undefined) group.isProven = true;
   }
 
+  #newGroup(name: string): Group {
+    const network = this.#networks.get(networkOf(name)) ?? { size: 0 };
+    const group: Group = { network, members: new Set(), isProven: false };
+    this.#networks.set(networkOf(name), network);
+    this.#groups.set(name, group);
+    return group;
+  }
+
   #makeRoom({ group: own, sinceMs }: Member): boolean {
     let most: Group | undefined;
     let name = "";
     for (const [one, group] of this.#groups) {
-      const more = group.members.size - (most?.members.size ?? 0);
+      const more = group.network.size - (most?.network.size ?? 0) || group.members.size - (most?.members.size ?? 0);
       // Of equals the one that was there first, but rather not the one that comes: it would replace its own.
       if (group.isProven || one === this.#options.exempt || (more <= 0 && !(more === 0 && name === own))) continue;
       [most, name] = [group, one];
