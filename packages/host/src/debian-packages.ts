@@ -34,6 +34,10 @@ const TEST_PACKAGES: Readonly<Record<string, string>> = {
 /** What the second lane calls besides, and what for. */
 const FULL_TEST_PACKAGES: Readonly<Record<string, string>> = {
   chromium: "a browser, for the tests of what pages of sandboxes can do to each other",
+  "openssh-client": "a session of ssh, for a test of tunnels",
+  "redis-tools": "a database's client, for a test of tunnels",
+  sslscan: "looks for weak TLS, for a test of tunnels",
+  "testssl.sh": "looks for known faults of TLS, for the same test",
 };
 
 /** What the machine is set up for: to run the platform, its tests, or also those that take a browser. */

@@ -10,8 +10,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Metadata } from "@grpc/grpc-js";
+import { EchoClient, startEcho } from "@sallyport/testkit/grpc-echo";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EchoClient, startEcho } from "../../test/grpc-echo.ts";
 import type { Place } from "../../test/h2-place.ts";
 import { DOMAIN, HOST, startPlace } from "../../test/h2-place.ts";
 

@@ -65,6 +65,13 @@ const chat: handleBidiStreamingCall<string, string> = (call) => {
   call.on("end", () => call.end());
 };
 
+/** Metadata of a call of `Unary`, which answers with what was said before. */
+export function echoMetadata(said?: string): Metadata {
+  const metadata = new Metadata();
+  if (said !== undefined) metadata.set("x-said", said);
+  return metadata;
+}
+
 /** The service in clear text on a port of this machine. */
 export async function startEcho(): Promise<AsyncDisposable & { readonly port: number }> {
   const server = new Server();
