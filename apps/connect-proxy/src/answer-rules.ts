@@ -4,6 +4,9 @@
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { cleanClearSiteData, cleanSetCookie } from "./cookies.ts";
 import type { AnswerRules } from "./exchange.ts";
+import type { AnswerHead } from "./head/answer-head.ts";
+import type { HeaderLines } from "./head/write-head.ts";
+import { answerLinesOf } from "./head/write-head.ts";
 import { rememberedByName } from "./header-names.ts";
 
 export interface AnswerOptions {
@@ -71,6 +74,31 @@ export function answerHeaders(
   headers: readonly RawHeader[],
   options: AnswerOptions,
 ): RawHeader[] {
+  const result = withoutId(rules, status, headers, options);
+  if (hasId(status)) result.push(["X-Request-Id", rules.requestId]);
+  return result;
+}
+
+/** The same of a head, as lines; of one that comes again with nothing to add but the id, they are put together once. */
+export function answerLines(rules: AnswerRules, head: AnswerHead, options: AnswerOptions): HeaderLines {
+  const { endToEnd, notes, status } = head;
+  const isPlain = rules.carrier === "authorization" && rules.setCookies.length === 0 && hasId(status);
+  if (!isPlain) return answerLinesOf(answerHeaders(rules, status, endToEnd, options));
+  notes.lines ??= answerLinesOf(withoutId(rules, status, endToEnd, options));
+  const { isDated, text } = notes.lines;
+  return { text: `${text}X-Request-Id: ${rules.requestId}\r\n`, isDated };
+}
+
+function hasId(status: number): boolean {
+  return status >= 200 || status === 101;
+}
+
+function withoutId(
+  rules: AnswerRules,
+  status: number,
+  headers: readonly RawHeader[],
+  options: AnswerOptions,
+): RawHeader[] {
   const result: RawHeader[] = [];
   const policies: RawHeader[] = [];
   let cacheControl = false;
@@ -89,13 +117,12 @@ export function answerHeaders(
   }
   if (rules.carrier === "query" && !policies.every(([, value]) => isQuiet(value))) policies.length = 0;
   if (policies.length > 0) result.push(...policies);
-  if (status < 200 && status !== 101) return result;
+  if (!hasId(status)) return result;
   for (const cookie of rules.setCookies) result.push(["Set-Cookie", cookie]);
   if (rules.carrier === "query" && policies.length === 0) result.push(["Referrer-Policy", "no-referrer"]);
   // A cache that many share must not keep an answer by its address alone: what opened it is not in there, or is in there
   // for all to find. Whatever comes with an Authorization no such cache keeps by itself (RFC 9111, section 3.5).
   if (rules.carrier !== "authorization" && !cacheControl) result.push(["Cache-Control", "private"]);
-  result.push(["X-Request-Id", rules.requestId]);
   return result;
 }
 

@@ -15,6 +15,7 @@ export class Deadlines implements Disposable {
   readonly #timed: Timed[] = [];
   readonly #timer: NodeJS.Timeout;
   #roughMs = performance.now();
+  #roughEpochMs = Date.now();
 
   /** Limits are kept to this many milliseconds. */
   constructor(tickMs: number) {
@@ -30,6 +31,11 @@ export class Deadlines implements Disposable {
   /** The same as of the last look: good enough for limits, and costs nothing. */
   get roughMs(): number {
     return this.#roughMs;
+  }
+
+  /** Milliseconds since the epoch, of the same look. */
+  get roughEpochMs(): number {
+    return this.#roughEpochMs;
   }
 
   watch(one: Timed): void {
@@ -52,6 +58,7 @@ export class Deadlines implements Disposable {
   #look(): void {
     const nowMs = this.nowMs;
     this.#roughMs = nowMs;
+    this.#roughEpochMs = Date.now();
     for (let at = this.#timed.length - 1; at >= 0; at -= 1) {
       const one = this.#timed[at];
       if (one !== undefined && one.deadlineMs <= nowMs) one.onDeadline();

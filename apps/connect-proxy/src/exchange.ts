@@ -1,10 +1,12 @@
 // What the parts of the proxy tell each other about one exchange: what came, what is done with it, how it ended.
 import type { Carrier, ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
 import type { Route, TableChange } from "@sallyport/dataplane/routes";
+import type { AnswerHead } from "./head/answer-head.ts";
+import type { HeaderLines } from "./head/write-head.ts";
 
 export type { Route } from "@sallyport/dataplane/routes";
 
-/** Room for what the rules make of a head by itself. */
+/** Room for what the rules make of the field lines of a request's head by themselves. */
 export interface HeadNotes {
   carried: object | undefined;
 }
@@ -31,7 +33,7 @@ export interface RequestFacts {
   /** A complete handshake (RFC 6455, section 4.2.1). Any other `Upgrade` is as good as not there. */
   readonly isWebSocket: boolean;
   readonly requestId: string;
-  /** The same for each request of a connection whose head has the very same bytes as the one before. */
+  /** The same for requests whose field lines have the very same bytes; method and target may differ. */
   readonly notes?: HeadNotes | undefined;
 }
 
@@ -47,6 +49,8 @@ export interface Forward {
   readonly target: string;
   /** For the app, complete but for framing and `Connection`: `Host` and the WebSocket handshake's own stay. */
   readonly headers: readonly RawHeader[];
+  /** The same as lines, checked, where they are at hand. */
+  readonly lines?: string | undefined;
   readonly answer: AnswerRules;
 }
 
@@ -161,6 +165,8 @@ export interface Rules {
   decide(facts: RequestFacts): Decision | Promise<Decision>;
   /** The app's end-to-end headers as the client gets them. Also asked for 1xx; framing and `Connection` are not in there. */
   answerHeaders(forward: Forward, status: number, headers: readonly RawHeader[]): readonly RawHeader[];
+  /** The same of a head, as lines: of one that comes again they are put together once. Throws `TypeError` for what must not be written. */
+  answerLines(forward: Forward, head: AnswerHead): HeaderLines;
   refuse(code: RefusalCode, about: RefusalAbout): LocalAnswer;
 }
 

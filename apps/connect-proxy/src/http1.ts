@@ -3,12 +3,13 @@ import type { Duplex } from "node:stream";
 import type { TableChange } from "@sallyport/dataplane/routes";
 import type { GrantWatch } from "./exchange.ts";
 import { concerns } from "./grant-change.ts";
+import { FieldBlocks } from "./head/field-block.ts";
 import { hostReader } from "./head/host.ts";
 import { ClientConnection } from "./http1/client-connection.ts";
 import type { Client, Http1Place } from "./http1/place.ts";
 import { WebSockets } from "./websocket.ts";
 
-export interface Http1FrontOptions extends Omit<Http1Place, "webSockets" | "readHost"> {
+export interface Http1FrontOptions extends Omit<Http1Place, "webSockets" | "readHost" | "fieldBlocks"> {
   /** Sandboxes' hosts are one label below it. In lower case. */
   readonly connectDomain: string;
   readonly watch: GrantWatch;
@@ -28,7 +29,8 @@ export class Http1Front implements Disposable {
   constructor(options: Http1FrontOptions) {
     this.#watch = options.watch;
     this.#webSockets = new WebSockets(options);
-    this.#place = { ...options, webSockets: this.#webSockets, readHost: hostReader(options.connectDomain) };
+    const readHost = hostReader(options.connectDomain);
+    this.#place = { ...options, webSockets: this.#webSockets, readHost, fieldBlocks: new FieldBlocks() };
     this.#changes = options.watch.onChange((change) => this.#cutRevoked(change));
   }
 

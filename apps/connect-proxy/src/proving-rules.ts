@@ -13,6 +13,7 @@ export function provingRules(rules: Rules, prove: (peerAddress: string, sandboxI
       return "then" in decision ? decision.then((late) => note(late, facts)) : note(decision, facts);
     },
     answerHeaders: (forward, status, headers) => rules.answerHeaders(forward, status, headers),
+    answerLines: (forward, head) => rules.answerLines(forward, head),
     refuse: (code, about) => rules.refuse(code, about),
   };
 }

@@ -5,7 +5,7 @@ import { ASSERTION_HEADER, takeFromQuery, USER_DATA_HEADER } from "@sallyport/co
 import type { RequestFacts } from "./exchange.ts";
 import type { ToldSoFar } from "./forwarded.ts";
 import { addForwarded } from "./forwarded.ts";
-import { lastingHeader } from "./head/write-head.ts";
+import { headerLines, inOnePiece, lastingHeader } from "./head/write-head.ts";
 import { flatName, rememberedByName } from "./header-names.ts";
 
 /**
@@ -85,7 +85,28 @@ export interface ForApp {
  * says can take it away again.
  */
 export function requestHeaders(facts: RequestFacts, forApp: ForApp): RawHeader[] {
-  const { assertion, grant, headers, isTrustedPeer, token } = forApp;
+  const result = beforeId(facts, forApp);
+  result.push(["X-Request-Id", facts.requestId]);
+  for (const header of verified(forApp.grant, forApp.assertion)) result.push(header);
+  return result;
+}
+
+/** Lines for the app, but for the id between them. */
+export interface LinesForApp {
+  /** Up to the value of `X-Request-Id`. */
+  readonly before: string;
+  readonly after: string;
+}
+
+/** The same as lines. Throws `TypeError` if they must not be written. */
+export function requestLines(facts: RequestFacts, forApp: ForApp): LinesForApp {
+  return {
+    before: inOnePiece(`${headerLines(beforeId(facts, forApp))}X-Request-Id: `),
+    after: inOnePiece(`\r\n${headerLines(verified(forApp.grant, forApp.assertion))}`),
+  };
+}
+
+function beforeId(facts: RequestFacts, { headers, isTrustedPeer, token }: ForApp): RawHeader[] {
   const result: RawHeader[] = [];
   const told: ToldSoFar | undefined = isTrustedPeer ? { for: [], proto: [], host: [], forwarded: [] } : undefined;
   for (const came of headers) {
@@ -97,8 +118,6 @@ export function requestHeaders(facts: RequestFacts, forApp: ForApp): RawHeader[]
     else told[fate].push(header[1]);
   }
   addForwarded(result, facts, told);
-  result.push(["X-Request-Id", facts.requestId]);
-  for (const header of verified(grant, assertion)) result.push(header);
   return result;
 }
 

@@ -2,16 +2,22 @@
 // out.
 
 import type { Carrier, ConnectGrant, KeySet, RawHeader, TakenToken } from "@sallyport/connect-token/verify";
-import { ConnectTokenVerifier, setTokenCookies, takeConnectToken } from "@sallyport/connect-token/verify";
+import {
+  ConnectTokenVerifier,
+  setTokenCookies,
+  takeConnectToken,
+  takeFromQuery,
+} from "@sallyport/connect-token/verify";
 import type { TableChange } from "@sallyport/dataplane/routes";
 import { mayCome } from "@sallyport/dataplane/routes";
-import { answerHeaders } from "./answer-rules.ts";
+import { answerHeaders, answerLines } from "./answer-rules.ts";
 import type { Granted, Judges, Refused, Routes } from "./authenticate.ts";
 import { authenticate, grantProblem, refusalOf, refusedFor } from "./authenticate.ts";
 import type { BrowserSigns, Standing } from "./browser.ts";
 import { isDocumentLoad, isRootServiceWorker, ownOrigin, readSigns, standingOf } from "./browser.ts";
 import { clientAddress } from "./client-address.ts";
 import type {
+  AnswerRules,
   Decision,
   Forward,
   GrantWatch,
@@ -22,10 +28,13 @@ import type {
   Route,
   Rules,
 } from "./exchange.ts";
+import type { Noted } from "./forward.ts";
+import { forwardOf } from "./forward.ts";
+import type { AnswerHead } from "./head/answer-head.ts";
+import type { HeaderLines } from "./head/write-head.ts";
 import type { PreflightRule } from "./preflight.ts";
 import { preflightAnswer } from "./preflight.ts";
 import { refusal } from "./refusals.ts";
-import { requestHeaders } from "./request-headers.ts";
 
 /** What signs assertions. */
 interface Assertions {
@@ -56,8 +65,11 @@ interface Carried {
   readonly taken: TakenToken;
   readonly token: string;
   readonly carrier: Carrier;
+  /** Without the token. */
+  readonly target: string;
   /** Undefined where nothing came that a browser adds by itself, or shows to scripts. */
   readonly browser: { readonly signs: BrowserSigns; readonly standing: Standing } | undefined;
+  readonly noted: Noted | undefined;
 }
 
 export class ConnectRules implements Rules, GrantWatch {
@@ -99,6 +111,10 @@ export class ConnectRules implements Rules, GrantWatch {
     return answerHeaders(answer, status, headers, this.#options);
   }
 
+  answerLines({ answer }: Forward, head: AnswerHead): HeaderLines {
+    return answerLines(answer, head, this.#options);
+  }
+
   refuse(code: RefusalCode, about: RefusalAbout): LocalAnswer {
     return refusal(code, about);
   }
@@ -124,15 +140,16 @@ export class ConnectRules implements Rules, GrantWatch {
       : this.#admit(facts, carried, outcome);
   }
 
-  /** What a head carries depends on the head alone, and is made out once for it. A refusal is this request's own. */
+  /** What field lines carry depends on them alone, and is made out once for them. A refusal is this request's own. */
   #carriedBy(facts: RequestFacts): Carried | Decision {
-    const { notes } = facts;
+    const { notes, target } = facts;
     // Nobody else writes there.
-    const noted = notes?.carried as Carried | undefined;
-    if (noted !== undefined) return noted;
-    const carried = this.#take(facts);
-    if (notes !== undefined && !("kind" in carried)) notes.carried = carried;
-    return carried;
+    const noted = notes?.carried as Noted | undefined;
+    // A token in the query comes before one in a cookie.
+    if (noted === undefined || takeFromQuery(target).rest !== target) return this.#take(facts);
+    const { carrier, signs, taken, token } = noted;
+    if (signs === undefined) return { taken, token, carrier, target, browser: undefined, noted };
+    return this.#standing(facts, { taken, token, carrier, target, noted }, signs);
   }
 
   /** The token, if there is one and it may count here; else the answer. */
@@ -143,17 +160,25 @@ export class ConnectRules implements Rules, GrantWatch {
     } catch (error) {
       return this.#refused(refusedFor(error).refused, facts);
     }
-    const { carrier, token } = taken;
+    const { carrier, target, token } = taken;
     if (token === undefined || carrier === undefined) {
       const preflight = this.#options.preflight === "answer" ? preflightAnswer(facts) : undefined;
       return preflight === undefined ? this.#refused("NoToken", facts) : { kind: "answer", answer: preflight };
     }
-    if (carrier === "authorization") return { taken, token, carrier, browser: undefined };
-    const signs = readSigns(facts.headers);
+    const signs = carrier === "authorization" ? undefined : readSigns(facts.headers);
+    const way = { taken, token, carrier, target, noted: undefined };
+    const carried = signs === undefined ? { ...way, browser: undefined } : this.#standing(facts, way, signs);
+    if (facts.notes !== undefined && carrier !== "query" && target === facts.target && !("kind" in carried)) {
+      facts.notes.carried = { taken, token, carrier, signs, made: undefined } satisfies Noted;
+    }
+    return carried;
+  }
+
+  #standing(facts: RequestFacts, way: Omit<Carried, "browser">, signs: BrowserSigns): Carried | Decision {
     const standing = standingOf(facts, signs);
     // Before the token is looked at, so that another site cannot find out whether a person's cookie is good.
-    if (carrier === "cookie" && standing === "foreign") return this.#refused("ForeignOrigin", facts);
-    return { taken, token, carrier, browser: { signs, standing } };
+    if (way.carrier === "cookie" && standing === "foreign") return this.#refused("ForeignOrigin", facts);
+    return { ...way, browser: { signs, standing } };
   }
 
   #admit(facts: RequestFacts, carried: Carried, outcome: Granted | Refused): Decision | Promise<Decision> {
@@ -163,9 +188,9 @@ export class ConnectRules implements Rules, GrantWatch {
     if (route.inbound !== undefined && !mayCome(route, clientAddress(facts, this.#options.isTrustedPeer))) {
       return this.#refused("AddressNotAllowed", facts);
     }
-    const { browser, carrier, taken } = carried;
+    const { browser, carrier, target } = carried;
     // `;` parts a query for some servers; and a path is kept in logs.
-    if (taken.target.length >= carried.token.length && taken.target.includes(carried.token))
+    if (target.length >= carried.token.length && target.includes(carried.token))
       return this.#refused("MisplacedToken", facts);
     let setCookies = NO_COOKIES;
     if (browser !== undefined) {
@@ -180,32 +205,38 @@ export class ConnectRules implements Rules, GrantWatch {
         if (isDocumentLoad(signs)) {
           return standing === "foreign"
             ? this.#refused("ForeignOrigin", facts)
-            : { kind: "answer", answer: withoutToken(facts, taken.target, setCookies) };
+            : { kind: "answer", answer: withoutToken(facts, target, setCookies) };
         }
       }
     }
     const answer = { setCookies, carrier, requestId: facts.requestId };
-    const forward = (assertion: string | undefined): Forward => {
-      const isTrustedPeer = this.#options.isTrustedPeer(facts.peerAddress);
-      const { headers: left } = taken;
-      const headers = requestHeaders(facts, { headers: left, grant, token: carried.token, assertion, isTrustedPeer });
-      return { kind: "forward", grant, route, target: taken.target, headers, answer };
-    };
     const assertion = this.#options.assertions.assertionFor(grant);
-    if (!(assertion instanceof Promise)) return forward(assertion);
+    if (!(assertion instanceof Promise)) return this.#forward(facts, carried, outcome, answer, assertion);
     // What was revoked meanwhile does not go on, and what has expired is not asserted.
     const lost = () => {
       const problem = grantProblem(grant, this.#judges);
       return problem === undefined ? undefined : this.#refused(refusalOf(problem), facts);
     };
     return assertion.then(
-      (text) => lost() ?? forward(text),
+      (text) => lost() ?? this.#forward(facts, carried, outcome, answer, text),
       (error: unknown) => {
         const refused = lost();
         if (refused !== undefined) return refused;
         throw error;
       },
     );
+  }
+
+  #forward(
+    facts: RequestFacts,
+    { noted, taken, target, token }: Carried,
+    { grant, route }: Granted,
+    answer: AnswerRules,
+    assertion: string | undefined,
+  ): Forward {
+    const isTrustedPeer = this.#options.isTrustedPeer(facts.peerAddress);
+    const forApp = { headers: taken.headers, grant, token, assertion, isTrustedPeer };
+    return forwardOf(facts, forApp, { route, target, answer }, noted);
   }
 
   #cookies({ embed, expiresAtMs }: ConnectGrant, { taken, token }: Carried): readonly string[] {

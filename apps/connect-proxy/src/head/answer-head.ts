@@ -8,6 +8,7 @@ import { isLineEnd, scanFields } from "./fields.ts";
 import type { Framing } from "./framing.ts";
 import { FramingFields, NO_BODY, UNTIL_CLOSE } from "./framing.ts";
 import { FIELD_PROBLEMS, FRAMING_PROBLEMS } from "./request-head.ts";
+import type { HeaderLines } from "./write-head.ts";
 
 /** Of the request that is answered. */
 export interface AnsweredRequest {
@@ -29,6 +30,13 @@ export interface AnswerHead {
   readonly keepAlive: boolean;
   /** For how long it says to keep an idle connection, at most. */
   readonly keepAliveSeconds: number | undefined;
+  /** Room for what the rules make of it, for the same head when it comes again. */
+  readonly notes: AnswerNotes;
+}
+
+export interface AnswerNotes {
+  /** Of the answer to a request whose token came by `Authorization`, without its id. */
+  lines: HeaderLines | undefined;
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: ([^\r\n]*))?$/;
@@ -62,6 +70,7 @@ export function scanAnswerHead(text: string, request: AnsweredRequest, maxHeader
     absentLength: mayTellLength && said?.kind === "length" ? said.length : undefined,
     keepAlive: !mayFollow && !options.has("close") && (!isHttp10 || options.has("keep-alive")),
     keepAliveSeconds: keepAliveSeconds(fields.keepAlives),
+    notes: { lines: undefined },
   };
 }
 

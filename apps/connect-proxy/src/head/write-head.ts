@@ -10,13 +10,20 @@ import type { Framing } from "./framing.ts";
  * and take it for the next request, whose headers the client has written and not the proxy.
  */
 export function writeRequestHead(
-  request: { readonly method: string; readonly target: string; readonly headers: readonly RawHeader[] },
+  request: {
+    readonly method: string;
+    readonly target: string;
+    readonly headers: readonly RawHeader[];
+    /** The headers as lines, where they are at hand. */
+    readonly lines?: string | undefined;
+  },
   framing: Framing,
   isWebSocket: boolean,
 ): string {
   if (!isAll(request.target, TARGET)) throw new TypeError("a target holds a blank or a control character");
   const connection = CONNECTION_LINES[isWebSocket ? "upgrade" : hasContent(framing) ? "close" : ""];
-  return `${request.method} ${request.target} HTTP/1.1\r\n${lines(request.headers)}${framingLine(framing)}${connection}\r\n`;
+  const lines = request.lines ?? headerLines(request.headers);
+  return `${request.method} ${request.target} HTTP/1.1\r\n${lines}${framingLine(framing)}${connection}\r\n`;
 }
 
 /** Whether bytes may follow a head of this framing. */
@@ -24,10 +31,17 @@ export function hasContent(framing: Framing): boolean {
   return framing.kind === "length" ? framing.length > 0 : framing.kind !== "none";
 }
 
+/** Header lines as they are written, each with its CRLF. */
+export interface HeaderLines {
+  readonly text: string;
+  /** `Date` is among them. */
+  readonly isDated: boolean;
+}
+
 export interface WrittenAnswer {
   readonly status: number;
   readonly reason: string;
-  readonly headers: readonly RawHeader[];
+  readonly lines: HeaderLines;
   readonly framing: Framing;
   /** Of an answer to HEAD, or a 304. */
   readonly absentLength?: number | undefined;
@@ -38,10 +52,10 @@ export interface WrittenAnswer {
 
 /** For the client: always HTTP/1.1 (RFC 9110, section 6.2), also to an HTTP/1.0 client. */
 export function writeAnswerHead(answer: WrittenAnswer): string {
-  const { absentLength, connection, date, framing, headers, reason, status } = answer;
+  const { absentLength, connection, date, framing, lines, reason, status } = answer;
   const length = absentLength === undefined ? "" : `Content-Length: ${absentLength}\r\n`;
-  const dated = status < 200 || hasDate(headers) ? "" : `Date: ${date}\r\n`;
-  const start = `HTTP/1.1 ${status} ${reason}\r\n${lines(headers)}${dated}${framingLine(framing)}${length}`;
+  const dated = status < 200 || lines.isDated ? "" : `Date: ${date}\r\n`;
+  const start = `HTTP/1.1 ${status} ${reason}\r\n${lines.text}${dated}${framingLine(framing)}${length}`;
   return `${start}${CONNECTION_LINES[connection]}\r\n`;
 }
 
@@ -70,15 +84,25 @@ const lastingLines = new WeakMap<RawHeader, string>();
 /** A header that many messages carry: checked once, and its line made once. Throws `TypeError` if it must not be written. */
 export function lastingHeader(name: string, value: string): RawHeader {
   const header: RawHeader = Object.freeze([name, value] as const);
-  // In one piece: what is joined out of pieces is gone through piece by piece each time.
-  lastingLines.set(header, Buffer.from(lineOf(header), "latin1").toString("latin1"));
+  lastingLines.set(header, inOnePiece(lineOf(header)));
   return header;
 }
 
-function lines(headers: readonly RawHeader[]): string {
+/** Throws `TypeError` if one of them must not be written. */
+export function headerLines(headers: readonly RawHeader[]): string {
   let text = "";
   for (const header of headers) text += lastingLines.get(header) ?? lineOf(header);
   return text;
+}
+
+/** Of an answer: told whether it is dated. Throws as {@link headerLines} does. */
+export function answerLinesOf(headers: readonly RawHeader[]): HeaderLines {
+  return { text: headerLines(headers), isDated: hasDate(headers) };
+}
+
+/** In one piece: what is joined out of pieces is gone through piece by piece each time it is written. */
+export function inOnePiece(latin1: string): string {
+  return Buffer.from(latin1, "latin1").toString("latin1");
 }
 
 function lineOf([name, value]: RawHeader): string {

@@ -1,12 +1,16 @@
 // Writes one answer to a client: what came at once goes out at once, in one write where it is small.
+import { STATUS_CODES } from "node:http";
 import type { Writable } from "node:stream";
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { freeRead, isFreeable } from "@sallyport/dataplane";
 import { chunkOf, lastChunk } from "../body/chunked-writer.ts";
+import type { LocalAnswer } from "../exchange.ts";
+import { NO_BODY } from "../head/framing.ts";
 import type { WrittenAnswer } from "../head/write-head.ts";
-import { writeAnswerHead } from "../head/write-head.ts";
+import { answerLinesOf, writeAnswerHead } from "../head/write-head.ts";
 import { writeSoon } from "../write-soon.ts";
 
+const NO_TRAILERS: readonly RawHeader[] = [];
 /** Up to here, copying is cheaper than another write. */
 const COPIED_BYTES = 16_384;
 
@@ -30,6 +34,23 @@ export class AnswerWriter {
   head(answer: WrittenAnswer): void {
     this.#head += writeAnswerHead(answer);
     this.#isChunked = answer.framing.kind === "chunked";
+  }
+
+  /** A whole answer of the proxy's own. Throws as {@link head} does. */
+  local(answer: LocalAnswer, isHead: boolean, connection: WrittenAnswer["connection"], date: string): void {
+    const { body, headers, status } = answer;
+    const isBodyless = status === 204 || status === 304;
+    this.head({
+      status,
+      reason: STATUS_CODES[status] ?? "",
+      lines: answerLinesOf(headers),
+      framing: isBodyless || isHead ? NO_BODY : { kind: "length", length: body.length },
+      absentLength: isHead && !isBodyless ? body.length : undefined,
+      connection,
+      date,
+    });
+    if (!isBodyless && !isHead) this.content(body);
+    this.end(NO_TRAILERS);
   }
 
   content(piece: Buffer): void {

@@ -47,7 +47,7 @@ export class ClientConnection implements Http1Owner, Timed {
     this.transport = client.transport;
     this.#place = place;
     this.#onGone = onGone;
-    this.#incoming = new Incoming(place.limits);
+    this.#incoming = new Incoming(place.limits, place.fieldBlocks);
     this.#waitUntilMs = place.deadlines.roughMs + place.limits.headMs;
     stream.on("data", this.#onData);
     stream.on("end", this.#onEnd);

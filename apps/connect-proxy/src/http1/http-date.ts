@@ -3,8 +3,9 @@
 let madeForSecond = 0;
 let made = "";
 
-export function httpDate(): string {
-  const second = Math.floor(Date.now() / 1_000);
+/** Of a time in milliseconds since the epoch: now, unless another is given. */
+export function httpDate(epochMs: number = Date.now()): string {
+  const second = Math.floor(epochMs / 1_000);
   if (second !== madeForSecond) {
     madeForSecond = second;
     made = new Date(second * 1_000).toUTCString();

@@ -2,8 +2,6 @@
 //
 //   deciding → forwarding (body up, answer down) → over
 //            ↘ answering (the proxy's own answer) ↗
-import { randomUUID } from "node:crypto";
-import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { freeRead, isFreeable } from "@sallyport/dataplane";
@@ -24,13 +22,16 @@ import type { AnswerHead } from "../head/answer-head.ts";
 import type { Framing } from "../head/framing.ts";
 import { NO_BODY, UNTIL_CLOSE } from "../head/framing.ts";
 import type { RequestHead } from "../head/request-head.ts";
+import { newRequestId } from "../request-id.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamFailure } from "../upstream/types.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { httpDate } from "./http-date.ts";
 import type { Http1Owner, Http1Place } from "./place.ts";
+import { aboutOf, factsOf } from "./request-facts.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NO_TRAILERS: readonly RawHeader[] = [];
+const NO_HEADERS: readonly RawHeader[] = [];
 
 export class Http1Exchange implements AnswerSink {
   readonly #place: Http1Place;
@@ -40,7 +41,9 @@ export class Http1Exchange implements AnswerSink {
   readonly #body: BodyReader | undefined;
   readonly #writer: AnswerWriter;
   readonly #startedMs: number;
-  #about: RefusalAbout;
+  readonly #requestId = newRequestId();
+  /** Undefined: its head is not known to be sound. */
+  #facts: RequestFacts | undefined;
   #forward: Forward | undefined;
   #upstream: UpstreamExchange | undefined;
   #isBodyBlocked = false;
@@ -61,7 +64,6 @@ export class Http1Exchange implements AnswerSink {
     this.#body = head === undefined ? undefined : bodyReader(head.framing, malformed);
     this.#writer = new AnswerWriter(owner.stream);
     this.#startedMs = place.deadlines.nowMs;
-    this.#about = { peerAddress: owner.peerAddress, requestId: randomUUID() };
   }
 
   /** Bytes of the body may come. */
@@ -87,8 +89,9 @@ export class Http1Exchange implements AnswerSink {
   /** Has the rules decide, and acts on it. */
   begin(): void {
     try {
-      const facts = this.#factsOf();
-      const decision = this.#place.rules.decide(facts);
+      const { readHost, rules } = this.#place;
+      this.#facts = factsOf(this.#head, this.#owner, readHost, this.#requestId);
+      const decision = rules.decide(this.#facts);
       if (!(decision instanceof Promise)) this.#act(decision);
       else {
         decision.then(
@@ -110,7 +113,7 @@ export class Http1Exchange implements AnswerSink {
       this.#cut("proxy-cut");
       return;
     }
-    this.#answer(this.#place.rules.refuse(code, { ...this.#about, port: this.#forward?.grant.port }));
+    this.#answer(this.#place.rules.refuse(code, { ...this.#about(), port: this.#forward?.grant.port }));
   }
 
   /** Reads what there is of the body; gives where the first byte behind it is. */
@@ -237,34 +240,8 @@ export class Http1Exchange implements AnswerSink {
     this.#owner.onBodyWanted();
   }
 
-  #factsOf(): RequestFacts {
-    const head = this.#head;
-    if (head === undefined) throw malformed("there is no head");
-    const { peerAddress, servername } = this.#owner;
-    const { endToEnd, headers, host, method, target } = head;
-    const requestId = this.#about.requestId ?? "";
-    this.#about = { method, target, host, headers, endToEnd, peerAddress, requestId };
-    const { name, sandboxId } = this.#place.readHost(host);
-    if (name === undefined) throw malformed("Host is no name of a host");
-    if (sandboxId === undefined || name !== servername) {
-      throw new BadMessage("MisdirectedRequest", "Host is not the one that the connection was made to");
-    }
-    const isWebSocket = head.webSocketKey !== undefined;
-    const facts: RequestFacts = {
-      method,
-      target,
-      sandboxId,
-      host,
-      headers,
-      endToEnd,
-      peerAddress,
-      scheme: "https",
-      isWebSocket,
-      requestId,
-      notes: head.notes,
-    };
-    this.#about = facts;
-    return facts;
+  #about(): RefusalAbout {
+    return this.#facts ?? aboutOf(this.#head, this.#owner, this.#requestId);
   }
 
   #act(decision: Decision): void {
@@ -281,9 +258,10 @@ export class Http1Exchange implements AnswerSink {
       return;
     }
     const { deadlines, limits } = this.#place;
-    this.#untilMs = deadlines.roughMs + decision.grant.expiresAtMs - Date.now() + limits.outliveMs;
+    this.#untilMs = deadlines.roughMs + decision.grant.expiresAtMs - deadlines.roughEpochMs + limits.outliveMs;
     const { framing, method, webSocketKey } = this.#head;
-    const { grant, headers, route, target } = decision;
+    const { grant, lines, route, target } = decision;
+    const headers = lines === undefined ? decision.headers : NO_HEADERS;
     if (webSocketKey !== undefined) {
       this.#socketPlace = this.#place.webSockets.take(grant.sandboxId);
       if (this.#socketPlace === undefined) {
@@ -292,7 +270,7 @@ export class Http1Exchange implements AnswerSink {
       }
     }
     try {
-      const request = { route, port: grant.port, method, target, headers, framing, webSocketKey };
+      const request = { route, port: grant.port, method, target, headers, lines, framing, webSocketKey };
       this.#upstream = this.#place.upstream.request(request, this);
     } catch {
       this.refuse("InternalError"); // headers that must not be written
@@ -303,45 +281,37 @@ export class Http1Exchange implements AnswerSink {
   }
 
   #answer(local: LocalAnswer): void {
-    const { body, close, code, headers, status } = local;
-    const isBodyless = status === 204 || status === 304;
-    const isHead = this.#head?.method === "HEAD";
+    const { close, code, status } = local;
     this.#code = code;
     this.#status = status;
     this.#keepAlive = this.#head !== undefined && this.#mayLiveOn() && close !== true;
     try {
-      this.#writer.head({
-        status,
-        reason: STATUS_CODES[status] ?? "",
-        headers,
-        framing: isBodyless || isHead ? NO_BODY : { kind: "length", length: body.length },
-        absentLength: isHead && !isBodyless ? body.length : undefined,
-        connection: this.#connectionWord(),
-        date: httpDate(),
-      });
+      this.#writer.local(local, this.#head?.method === "HEAD", this.#connectionWord(), this.#date());
     } catch {
       this.#code = "InternalError"; // headers that must not be written
       this.#cut("proxy-cut");
       return;
     }
-    if (!isBodyless && !isHead) this.#writer.content(body);
-    this.#writer.end(NO_TRAILERS);
     this.#over("complete");
     this.#owner.onAnswered(this.#keepAlive);
   }
 
   /** False: the rules or the app gave what must not be written, and the exchange is over. */
   #writeHead(head: AnswerHead, framing: Framing, connection: "" | "close" | "keep-alive" | "upgrade"): boolean {
-    const { absentLength, endToEnd, reason, status } = head;
+    const { absentLength, reason, status } = head;
     try {
       if (this.#forward === undefined) throw new TypeError("an answer without a request");
-      const headers = this.#place.rules.answerHeaders(this.#forward, status, endToEnd);
-      this.#writer.head({ status, reason, headers, framing, absentLength, connection, date: httpDate() });
+      const lines = this.#place.rules.answerLines(this.#forward, head);
+      this.#writer.head({ status, reason, lines, framing, absentLength, connection, date: this.#date() });
       return true;
     } catch {
       this.refuse("InternalError");
       return false;
     }
+  }
+
+  #date(): string {
+    return httpDate(this.#place.deadlines.roughEpochMs);
   }
 
   /** Whether the client's connection is good for another request: it wants to, and has sent all of this one. */
@@ -368,7 +338,7 @@ export class Http1Exchange implements AnswerSink {
   #endOf(outcome: ExchangeEnd["outcome"]): ExchangeEnd {
     return {
       protocol: this.#head?.isHttp10 === true ? "http/1.0" : "http/1.1",
-      about: this.#about,
+      about: this.#about(),
       grant: this.#forward?.grant,
       status: this.#status,
       code: this.#code,

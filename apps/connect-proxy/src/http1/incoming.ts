@@ -1,5 +1,6 @@
 // Bytes of a client that nobody has read yet, and the request heads among them.
 import { BadMessage, malformed } from "../bad-message.ts";
+import type { FieldBlocks } from "../head/field-block.ts";
 import { hasBareLineFeed, headEnd } from "../head/head-end.ts";
 import type { HeadLimits, RequestHead } from "../head/request-head.ts";
 import { scanRequestHead } from "../head/request-head.ts";
@@ -10,19 +11,16 @@ const LF = 0x0a;
 /** Longer than any method and version with their blanks. */
 const REQUEST_LINE_MARGIN = 64;
 
-/** Of a head that is remembered for the next one. */
-const MAX_REMEMBERED_BYTES = 4_096;
-
 export class Incoming {
   readonly #limits: HeadLimits;
-  /** The last head and its bytes: many clients say the same again and again. */
-  #last: { readonly bytes: Buffer; readonly head: RequestHead } | undefined;
+  readonly #fieldBlocks: FieldBlocks;
   #bytes: Buffer = NOTHING;
   /** Bytes in which no head ends. */
   #seen = 0;
 
-  constructor(limits: HeadLimits) {
+  constructor(limits: HeadLimits, fieldBlocks: FieldBlocks) {
     this.#limits = limits;
+    this.#fieldBlocks = fieldBlocks;
   }
 
   get length(): number {
@@ -54,16 +52,7 @@ export class Incoming {
     }
     this.#bytes = end === bytes.length ? NOTHING : bytes.subarray(end);
     this.#seen = 0;
-    return this.#scan(end === bytes.length ? bytes : bytes.subarray(0, end));
-  }
-
-  #scan(bytes: Buffer): RequestHead {
-    if (this.#last?.bytes.equals(bytes) === true) return this.#last.head;
-    const head = scanRequestHead(bytes.toString("latin1"), this.#limits);
-    // A part would keep all that it is a part of alive.
-    const own = bytes.length === bytes.buffer.byteLength ? bytes : Buffer.from(bytes);
-    this.#last = bytes.length <= MAX_REMEMBERED_BYTES ? { bytes: own, head } : undefined;
-    return head;
+    return scanRequestHead(bytes.toString("latin1", 0, end), this.#limits, this.#fieldBlocks);
   }
 
   /** RFC 9112, section 2.2: some clients send one after a body. One, not more. */

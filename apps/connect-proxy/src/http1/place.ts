@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Deadlines } from "../deadlines.ts";
 import type { GrantWatch, Observe, Rules } from "../exchange.ts";
+import type { FieldBlocks } from "../head/field-block.ts";
 import type { NamedHost } from "../head/host.ts";
 import type { CoreLimits } from "../limits.ts";
 import type { AnswerSink, UpstreamExchange, UpstreamRequest } from "../upstream/types.ts";
@@ -16,6 +17,7 @@ export interface Http1Place {
   readonly webSockets: WebSockets;
   readonly limits: CoreLimits;
   readonly readHost: (host: string) => NamedHost;
+  readonly fieldBlocks: FieldBlocks;
   readonly deadlines: Deadlines;
   readonly observe: Observe;
 }

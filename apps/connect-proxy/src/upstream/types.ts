@@ -12,8 +12,10 @@ export interface UpstreamRequest {
   readonly port: number;
   readonly method: string;
   readonly target: string;
-  /** End-to-end, `Host` among them. */
+  /** End-to-end, `Host` among them. Not looked at where `lines` are given. */
   readonly headers: readonly RawHeader[];
+  /** The same as lines, checked, where they are at hand. */
+  readonly lines?: string | undefined;
   /** None, so many bytes, or chunks; never until the connection closes. */
   readonly framing: Framing;
   /** Of a WebSocket handshake: the key that the client sent. */

@@ -9,6 +9,7 @@ import type { GatewayDoor } from "@sallyport/testkit/gateway-door";
 import { startGatewayDoor } from "@sallyport/testkit/gateway-door";
 import { Deadlines } from "../../src/deadlines.ts";
 import type { ExchangeEnd, GrantWatch, Route, Rules } from "../../src/exchange.ts";
+import { answerLinesOf } from "../../src/head/write-head.ts";
 import { Http1Front } from "../../src/http1.ts";
 import type { CoreLimits } from "../../src/limits.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
@@ -242,6 +243,7 @@ function openRules(route: () => Route, expiresAtMs = Number.MAX_SAFE_INTEGER): R
       answer: UNUSED,
     }),
     answerHeaders: (_forward, _status, headers) => headers,
+    answerLines: (_forward, head) => answerLinesOf(head.endToEnd),
     refuse: (code, about) => ({
       status: STATUSES[code] ?? 400,
       headers: [["Content-Type", "text/plain"]],
