@@ -97,6 +97,7 @@ export const ASSERTION_KEY_LIFE_MS = 2 * 24 * 60 * 60 * 1_000;
 export const EXPIRED_TOKEN_LIFE_MS = 60_000;
 /** Edges are told of an ended sandbox for so long. */
 export const ENDED_ROUTE_LIFE_MS = 60 * 60 * 1_000;
-/** Certificates of hosts: at once, and each second from then on. Those of sandboxes that there are, and others. */
+/** Certificates of hosts: at once, and each second from then on. Those of sandboxes that there are, of one workspace, others. */
 export const CERTIFICATE_RATE = { burst: 2_000, perSecond: 200 };
+export const WORKSPACE_CERTIFICATE_RATE = { burst: 1_000, perSecond: 100 };
 export const STRANGE_CERTIFICATE_RATE = { burst: 100, perSecond: 10 };

@@ -1,14 +1,13 @@
 // Edges, as the operator sees them, and the certificates that they ask for.
 import { AppError } from "@sallyport/appkit/errors";
 import { isId, isTunnelLabel } from "@sallyport/contracts";
-import { CERTIFICATE_RATE, STRANGE_CERTIFICATE_RATE } from "../domain/limits.ts";
 import type { EdgeRow } from "../store/edges.ts";
 import { listEdges } from "../store/edges.ts";
-import { isRouted, readHead } from "../store/routes.ts";
-import { isLivingLabel } from "../store/tunnels.ts";
+import { holderOfRoute, readHead } from "../store/routes.ts";
+import { holderOfLabel } from "../store/tunnels.ts";
+import { CertificateRates } from "./certificate-rates.ts";
 import type { ServiceDeps } from "./deps.ts";
 import type { Leaf } from "./local-authority.ts";
-import { RateLimit } from "./rate-limit.ts";
 import { meetEdge } from "./watch-routes.ts";
 
 export interface EdgeView extends EdgeRow {
@@ -42,14 +41,12 @@ export async function localAuthority(deps: ServiceDeps) {
   });
 }
 
-/** How many certificates are issued: strangers make edges ask for hosts of sandboxes that there are not. */
+/** Certificates for edges, within {@link CertificateRates}. */
 export class Certificates {
-  readonly #known: RateLimit;
-  readonly #strange: RateLimit;
+  readonly #rates: CertificateRates;
 
   constructor(nowMs: () => number) {
-    this.#known = new RateLimit(CERTIFICATE_RATE, nowMs);
-    this.#strange = new RateLimit(STRANGE_CERTIFICATE_RATE, nowMs);
+    this.#rates = new CertificateRates(nowMs);
   }
 
   /** Throws InvalidArgument, NotFound (the label of no living tunnel), FailedPrecondition, ResourceExhausted. */
@@ -59,17 +56,19 @@ export class Certificates {
   ): Promise<Leaf> {
     const [label = ""] = request.host.split(".", 1);
     const isTunnel = isTunnelLabel(label);
-    const isKnown = isTunnel
-      ? await isLivingLabel(deps.db, label)
-      : isId("sandbox", label) && (await isRouted(deps.db, label));
-    const waitMs = (isKnown ? this.#known : this.#strange).take();
+    const holder = isTunnel
+      ? await holderOfLabel(deps.db, label)
+      : isId("sandbox", label)
+        ? await holderOfRoute(deps.db, label)
+        : undefined;
+    const waitMs = this.#rates.take(holder);
     if (waitMs > 0) {
       throw new AppError("ResourceExhausted", "too many certificates at once", { retryAfterMs: waitMs });
     }
     await meetEdge(deps, request.edgeId, isTunnel ? "tunnel" : "connect");
     if (!isTunnel) return deps.authority.issue(request);
     // No stranger can guess a label, so a refusal tells of nothing that exists.
-    if (!isKnown) throw new AppError("NotFound", "host: there is no such tunnel", { field: "host" });
+    if (holder === undefined) throw new AppError("NotFound", "host: there is no such tunnel", { field: "host" });
     return deps.tunnelAuthority.issue(request);
   }
 }

@@ -139,14 +139,15 @@ export async function readRouteRevision(db: Db, sandboxId: string): Promise<numb
   return (await query.executeTakeFirst())?.revision;
 }
 
-/** Whether edges are told of a sandbox of whatever workspace: only edges may learn it. */
-export async function isRouted(db: Db, sandboxId: string): Promise<boolean> {
+/** The workspace of a sandbox that edges are told of, whichever it is: only edges may learn it. */
+export async function holderOfRoute(db: Db, sandboxId: string): Promise<string | undefined> {
   const row = await db
     .selectFrom("route_changes")
-    .select("sandbox_id")
-    .where("sandbox_id", "=", sandboxId)
+    .innerJoin("sandboxes", "sandboxes.id", "route_changes.sandbox_id")
+    .select("sandboxes.workspace_id")
+    .where("route_changes.sandbox_id", "=", sandboxId)
     .executeTakeFirst();
-  return row !== undefined;
+  return row?.workspace_id;
 }
 
 /**

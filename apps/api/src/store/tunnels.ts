@@ -83,14 +83,14 @@ export async function takePublicPorts(
   return rows.map((row) => row.port).toSorted((a, b) => a - b);
 }
 
-/** Whether a label is that of a declared port of a living sandbox, of whatever workspace: only edges may learn it. */
-export async function isLivingLabel(db: Db, label: string): Promise<boolean> {
+/** The workspace of the living sandbox that has a declared port of this label, whichever it is: only edges may learn it. */
+export async function holderOfLabel(db: Db, label: string): Promise<string | undefined> {
   const row = await db
     .selectFrom("declared_ports")
     .innerJoin("sandboxes", "sandboxes.id", "declared_ports.sandbox_id")
-    .select("label")
+    .select("declared_ports.workspace_id")
     .where("label", "=", label)
     .where("sandboxes.ended_at", "is", null)
     .executeTakeFirst();
-  return row !== undefined;
+  return row?.workspace_id;
 }
