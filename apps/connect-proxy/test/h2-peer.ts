@@ -18,7 +18,7 @@ export const FRAME = {
 } as const;
 
 /** Flags of frames. */
-export const FLAG = { none: 0, endStream: 1, ack: 1, endHeaders: 4 } as const;
+export const FLAG = { none: 0, endStream: 1, ack: 1, endHeaders: 4, padded: 8, priority: 0x20 } as const;
 
 /** Error codes, section 7. */
 export const ERROR = {
@@ -27,13 +27,15 @@ export const ERROR = {
   internal: 2,
   flowControl: 3,
   streamClosed: 5,
+  frameSize: 6,
   refusedStream: 7,
   cancel: 8,
   compression: 9,
   enhanceYourCalm: 11,
 } as const;
 
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
+/** What a client begins with, section 3.4. */
+export const PREFACE: Buffer = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 const HEADER_BYTES = 9;
 
 export interface Frame {
@@ -115,12 +117,17 @@ export class RawH2Peer implements Disposable {
     socket.on("close", () => this.#end());
   }
 
-  static async connect({ port, servername, ca, settings }: PeerOptions): Promise<RawH2Peer> {
+  static async connect(options: PeerOptions): Promise<RawH2Peer> {
+    const peer = await RawH2Peer.silent(options);
+    peer.send(PREFACE, frame(FRAME.settings, FLAG.none, 0, options.settings));
+    return peer;
+  }
+
+  /** One that has said nothing yet, its preface neither. */
+  static async silent({ port, servername, ca }: PeerOptions): Promise<RawH2Peer> {
     const socket = connect({ host: "127.0.0.1", port, servername, ca, ALPNProtocols: ["h2"] });
     await once(socket, "secureConnect");
-    const peer = new RawH2Peer(socket);
-    peer.send(PREFACE, frame(FRAME.settings, FLAG.none, 0, settings));
-    return peer;
+    return new RawH2Peer(socket);
   }
 
   get closed(): boolean {

@@ -1,4 +1,6 @@
 // Bounds of one HTTP/2 connection. Those of requests are the core's.
+import type { HeaderBlockLimits } from "@sallyport/dataplane/http2";
+import type { Http2RateLimits } from "@sallyport/edge";
 
 export interface StreamLimits {
   /** Streams that are open at the same time, SETTINGS_MAX_CONCURRENT_STREAMS. */
@@ -22,11 +24,17 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   connectionWindowBytes: 1_024 * KIB,
 };
 
-/** Memory of one connection that the library may hold, in megabytes: header tables, frames that wait. */
-export const MAX_SESSION_MEGABYTES = 4;
-/** Frames that make no sense in their place, before the connection ends. */
-export const MAX_INVALID_FRAMES = 32;
-/** Streams that are opened beyond the bound, before the connection ends. */
-export const MAX_REJECTED_STREAMS = 256;
+/** What a client may do how often, beside its resets. */
+export const RATE_LIMITS: Omit<Http2RateLimits, "resetBurst" | "resetsPerSecond"> = {
+  controlBurst: 1_000,
+  controlsPerSecond: 500,
+  // A client may open more streams than it may have before it hears how many that are.
+  maxRefusedStreams: 256,
+};
+export const BLOCK_LIMITS: HeaderBlockLimits = { maxBlockBytes: 64 * KIB, maxContinuations: 32 };
+/** A head that unpacks to so many times what it may have is answered no more: no honest client makes one. */
+export const MAX_HEAD_EXCESS = 32;
 /** Settings in one frame. */
 export const MAX_SETTINGS = 16;
+/** Bytes for a client that does not read: with more of them nothing more of it is read. */
+export const MAX_UNSENT_BYTES = 256 * KIB;

@@ -1,132 +1,113 @@
 // One stream: a request comes, is decided upon, goes to the app over HTTP/1.1, and the answer comes back.
 //
-//   reading (head, decision) → forwarding ⇄ (body up, answer down) → over
-//                            ↘ answering (the proxy's own answer)  ↗
-import { randomUUID } from "node:crypto";
-import type { ServerHttp2Stream } from "node:http2";
+//   deciding → forwarding ⇄ (body up, answer down) → answered (the request is not all there yet) → over
+//            ↘ answering (the proxy's own answer)  ↗
 import type { Duplex } from "node:stream";
 import type { ConnectGrant, RawHeader } from "@sallyport/connect-token/verify";
-import { BadMessage, malformed } from "../bad-message.ts";
-import type { Deadlines, Timed } from "../deadlines.ts";
+import type { ErrorName } from "@sallyport/dataplane/http2";
+import { rstStreamFrame } from "@sallyport/dataplane/http2";
+import { BadMessage } from "../bad-message.ts";
+import type { Timed } from "../deadlines.ts";
 import type {
   Decision,
   ExchangeEnd,
   Forward,
-  GrantWatch,
   LocalAnswer,
-  Observe,
   RefusalAbout,
   RefusalCode,
   RequestFacts,
-  Rules,
 } from "../exchange.ts";
 import { refusalOfLost } from "../grant-change.ts";
 import type { AnswerHead } from "../head/answer-head.ts";
-import { NO_BODY } from "../head/framing.ts";
-import type { NamedHost } from "../head/host.ts";
-import type { CoreLimits } from "../limits.ts";
 import { MAX_INFORMATIONAL_ANSWERS } from "../limits.ts";
-import type { AnswerSink, UpstreamExchange, UpstreamFailure, UpstreamRequest } from "../upstream/types.ts";
-import { cut, isOpen, sendHead, sendInformation, sendTrailers, stopRequest } from "./send.ts";
+import { newRequestId } from "../request-id.ts";
+import type { AnswerSink, UpstreamExchange, UpstreamFailure } from "../upstream/types.ts";
+import { answerBlock, interimBlock, trailersBlock } from "./answer-block.ts";
+import { AnswerBody } from "./answer-body.ts";
+import type { ReadHead } from "./head-reader.ts";
+import { isResetFor } from "./head-reader.ts";
+import type { StreamOwner, StreamPlace } from "./place.ts";
+import { RequestBody } from "./request-body.ts";
+import { requestFacts } from "./request-facts.ts";
 import type { StreamHead } from "./stream-head.ts";
-import { readStreamHead } from "./stream-head.ts";
-
-/** What an exchange needs of the proxy. */
-export interface StreamPlace {
-  readonly rules: Rules;
-  readonly watch: GrantWatch;
-  readonly upstream: { request(request: UpstreamRequest, sink: AnswerSink): UpstreamExchange };
-  readonly limits: CoreLimits;
-  readonly readHost: (host: string) => NamedHost;
-  readonly deadlines: Deadlines;
-  readonly observe: Observe;
-}
-
-/** The connection that a stream is of. */
-export interface StreamOwner {
-  readonly peerAddress: string;
-  /** By SNI; the certificate is for it. */
-  readonly servername: string;
-  onStreamOver(exchange: StreamExchange): void;
-}
+import type { Closing } from "./streams.ts";
 
 const NO_HEADERS: readonly RawHeader[] = [];
+const NEVER = Number.POSITIVE_INFINITY;
+/**
+ * A client whose answer is whole before it has said all has so long to end its request itself, as most do. Some take an answer
+ * that comes together with a reset for none.
+ */
+const ANSWERED_MS = 100;
 
 export class StreamExchange implements AnswerSink, Timed {
+  readonly streamId: number;
+  watchedAt: number | undefined;
   /** For the client, where it is its turn. */
-  #waitUntilMs = Number.POSITIVE_INFINITY;
+  #waitUntilMs = NEVER;
   /** For all of it. */
-  #untilMs = Number.POSITIVE_INFINITY;
-  readonly #stream: ServerHttp2Stream;
+  #untilMs = NEVER;
   readonly #place: StreamPlace;
   readonly #owner: StreamOwner;
   readonly #startedMs: number;
   #about: RefusalAbout;
   #head: StreamHead | undefined;
+  /** Undefined: the request ended with its head. */
+  readonly #body: RequestBody | undefined;
+  readonly #answerBody: AnswerBody;
   #forward: Forward | undefined;
   #upstream: UpstreamExchange | undefined;
-  /** Of the request. */
-  #trailers: readonly RawHeader[] = NO_HEADERS;
-  #requestOver: boolean;
-  /** Of the answer. */
   #status = 0;
   #code: string | undefined;
-  #grant: ConnectGrant | undefined;
   #isBodyless = false;
-  #waiting: Buffer[] = [];
-  #answerTrailers: readonly RawHeader[] = NO_HEADERS;
-  #owesTrailers = false;
-  #answerOver = false;
   #informations = 0;
-  #breaker: "app-cut" | "proxy-cut" | undefined;
-  #inBytes = 0;
-  #outBytes = 0;
+  /** When the answer was whole while the request was not. */
+  #answeredMs: number | undefined;
+  #isOver = false;
 
-  /** `isWhole`: the request ended with its head. */
-  constructor(stream: ServerHttp2Stream, isWhole: boolean, owner: StreamOwner, place: StreamPlace) {
-    this.#stream = stream;
-    this.#place = place;
+  constructor(streamId: number, head: ReadHead, isWhole: boolean, owner: StreamOwner, place: StreamPlace) {
+    const { deadlines, streamLimits } = place;
+    this.streamId = streamId;
     this.#owner = owner;
-    this.#requestOver = isWhole;
-    this.#startedMs = place.deadlines.nowMs;
-    this.#about = { peerAddress: owner.peerAddress, requestId: randomUUID() };
-    stream.on("error", ignore); // a stream that fails is closed, and that is told
-    stream.once("close", () => this.#onClose());
+    this.#place = place;
+    this.#startedMs = deadlines.nowMs;
+    this.#about = { peerAddress: owner.peerAddress, requestId: newRequestId() };
+    this.#answerBody = new AnswerBody(streamId, owner.initialWindow, owner.outflow, this.#onProgress);
     if (!isWhole) {
-      // They may come before it is decided who takes the body, and are told once.
-      stream.once("trailers", (_headers, _flags, raw) => {
-        this.#trailers = pairs(raw);
-      });
+      const length = "method" in head && head.framing.kind === "length" ? head.framing.length : undefined;
+      this.#body = new RequestBody(streamId, length, streamLimits.streamWindowBytes, owner.outflow);
     }
-    place.deadlines.watch(this);
+    deadlines.watch(this);
   }
 
-  /** Names and values in turns, as they came. */
-  begin(raw: readonly string[]): void {
+  /** Decides upon it, and acts. */
+  begin(head: ReadHead): void {
     try {
-      const facts = this.#factsOf(raw);
+      if (head instanceof BadMessage) throw head;
+      const facts = this.#factsOf(head);
       const decision = this.#place.rules.decide(facts);
-      if (decision instanceof Promise) {
+      if (!(decision instanceof Promise)) this.#act(decision);
+      else {
         decision.then(
-          (late) => this.#act(facts, late),
+          (late) => this.#act(late),
           () => this.#refuse("InternalError"),
         );
-      } else this.#act(facts, decision);
+      }
     } catch (error) {
-      this.#refuse(error instanceof BadMessage ? error.code : "InternalError");
+      const resets = error instanceof BadMessage ? isResetFor(error) : undefined;
+      if (resets !== undefined) this.fail(resets);
+      else this.#refuse(error instanceof BadMessage ? error.code : "InternalError");
     }
   }
 
   /** Of a request that is on its way to the app. */
   get grant(): ConnectGrant | undefined {
-    return this.#upstream === undefined ? undefined : this.#grant;
+    return this.#upstream === undefined ? undefined : this.#forward?.grant;
   }
 
-  /** Breaks it off: its token does not hold any more, the client is too slow, the front stops. */
-  revoke(code: string): void {
-    this.#code = code;
-    this.#breaker ??= "proxy-cut";
-    cut(this.#stream);
+  /** The client has said all of its request. */
+  get isRequestOver(): boolean {
+    return this.#body?.isOver !== false;
   }
 
   get deadlineMs(): number {
@@ -135,17 +116,57 @@ export class StreamExchange implements AnswerSink, Timed {
 
   onDeadline(): void {
     const isOld = this.#untilMs <= this.#place.deadlines.nowMs;
-    this.#waitUntilMs = Number.POSITIVE_INFINITY;
-    this.#untilMs = Number.POSITIVE_INFINITY;
-    if (isOld) this.revoke("Expired");
+    this.#waitUntilMs = NEVER;
+    this.#untilMs = NEVER;
+    if (this.#answeredMs !== undefined) this.#reset("NO_ERROR", "complete", undefined);
+    else if (isOld) this.revoke("Expired");
     else if (this.#status === 0) this.#refuse("RequestTimeout");
     else this.revoke("ClientStalled");
+  }
+
+  /** Breaks it off: its token does not hold any more, the client is too slow, the front stops. */
+  revoke(code: string): void {
+    this.#reset("INTERNAL_ERROR", "proxy-cut", code);
+  }
+
+  // What the client does.
+
+  /** DATA of so many bytes with its padding. */
+  onData(content: Buffer, frameBytes: number, isLast: boolean): void {
+    this.#onTaken(this.#body?.take(content, frameBytes, isLast));
+  }
+
+  /** Undefined: they are malformed. */
+  onTrailers(trailers: readonly RawHeader[] | undefined): void {
+    this.#onTaken(trailers === undefined ? "PROTOCOL_ERROR" : this.#body?.takeTrailers(trailers));
+  }
+
+  /** The client takes so many bytes more of the answer, or fewer. False: its window is too large. */
+  addWindow(increment: number): boolean {
+    return this.#answerBody.addWindow(increment);
+  }
+
+  /** Sends what the window has room for by now. */
+  onWindow(): void {
+    this.#answerBody.proceed();
+  }
+
+  /** The client broke a rule on this stream (RFC 9113, section 5.4.2). */
+  fail(code: ErrorName): void {
+    if (this.#isOver) return;
+    this.#reset(code, "client-cut", "MalformedRequest");
+    this.#owner.onFault();
+  }
+
+  /** The client has reset the stream, or its connection is gone. */
+  onClientGone(): void {
+    if (!this.#isOver) this.#over("client-cut", "ended");
   }
 
   // What the app answers.
 
   onOpen(): void {
-    if (this.#head?.expectsContinue === true && !this.#requestOver) sendInformation(this.#stream, 100, NO_HEADERS);
+    if (this.#head?.expectsContinue === true && !this.isRequestOver) this.#sendInterim(100, NO_HEADERS);
   }
 
   onInformation(head: AnswerHead): void {
@@ -153,50 +174,49 @@ export class StreamExchange implements AnswerSink, Timed {
     if (this.#forward === undefined || head.status === 100) return;
     this.#informations += 1;
     if (this.#informations > MAX_INFORMATIONAL_ANSWERS) return;
-    const { rules } = this.#place;
-    sendInformation(this.#stream, head.status, rules.answerHeaders(this.#forward, head.status, head.endToEnd));
+    try {
+      this.#sendInterim(head.status, this.#place.rules.answerHeaders(this.#forward, head.status, head.endToEnd));
+    } catch {
+      this.#refuse("InternalError"); // headers that must not be written
+    }
   }
 
   onHead(head: AnswerHead): void {
-    if (this.#forward === undefined) return;
+    if (this.#forward === undefined || this.#isOver) return;
     const { framing, status } = head;
-    // 205 has no content in HTTP/2's library, whatever the app says.
+    // A 205 has no content (RFC 9110, section 15.3.6), whatever the app says.
     this.#isBodyless = framing.kind === "none" || (framing.kind === "length" && framing.length === 0) || status === 205;
-    const length = framing.kind === "length" ? framing.length : head.absentLength;
-    const headers = [...this.#place.rules.answerHeaders(this.#forward, status, head.endToEnd)];
-    if (length !== undefined) headers.push(["content-length", String(status === 205 ? 0 : length)]);
-    this.#status = status;
-    this.#owesTrailers = framing.kind === "chunked" && !this.#isBodyless;
-    const options = { endStream: this.#isBodyless, waitForTrailers: this.#owesTrailers };
-    if (!sendHead(this.#stream, status, headers, options) || !this.#owesTrailers) return;
-    this.#stream.once("wantTrailers", () => {
-      sendTrailers(this.#stream, this.#answerTrailers);
-      // A reset in the same turn would take the place of the trailers.
-      if (!this.#requestOver) setImmediate(() => stopRequest(this.#stream));
-    });
+    const length = status === 205 ? 0 : framing.kind === "length" ? framing.length : head.absentLength;
+    try {
+      const headers = this.#place.rules.answerHeaders(this.#forward, status, head.endToEnd);
+      const block = answerBlock(status, headers, length, this.#place.deadlines.roughEpochMs);
+      this.#status = status;
+      this.#owner.outflow.headers(this.streamId, block, this.#isBodyless);
+      if (this.#isBodyless) this.#answerBody.endedWithHead();
+    } catch {
+      this.#refuse("InternalError"); // headers that must not be written
+    }
   }
 
   onContent(content: Buffer): void {
-    if (!this.#isBodyless) this.#waiting.push(content);
+    if (!this.#isBodyless) this.#answerBody.add(content);
   }
 
   onFlush(): boolean {
-    const content = this.#takeWaiting();
-    if (content === undefined || !isOpen(this.#stream)) return !this.#stream.writableNeedDrain;
-    this.#outBytes += content.length;
-    if (this.#stream.write(content)) return true;
-    this.#stream.once("drain", () => {
-      this.#touch();
-      this.#upstream?.resume();
-    });
+    if (this.#isOver) return true;
+    this.#answerBody.send();
     this.#touch();
-    return false;
+    return this.#answerBody.waitingBytes === 0;
   }
 
   onEnd(trailers: readonly RawHeader[]): void {
     this.#upstream = undefined;
-    this.#answerTrailers = trailers;
-    this.#finish(this.#takeWaiting());
+    if (this.#isOver) return;
+    try {
+      this.#complete(trailers.length === 0 ? "" : trailersBlock(trailers));
+    } catch {
+      this.revoke("InternalError"); // trailers that must not be written
+    }
   }
 
   onUpgrade(_head: AnswerHead, stream: Duplex): void {
@@ -206,60 +226,40 @@ export class StreamExchange implements AnswerSink, Timed {
 
   onFailure({ code }: Pick<UpstreamFailure, "code">): void {
     this.#upstream = undefined;
-    if (this.#status === 0) {
-      this.#refuse(code);
-      return;
-    }
-    this.#code = code;
-    this.#breaker ??= code === "AnswerTimeout" ? "proxy-cut" : "app-cut";
-    cut(this.#stream);
+    if (this.#status === 0) this.#refuse(code);
+    else this.#reset("INTERNAL_ERROR", code === "AnswerTimeout" ? "proxy-cut" : "app-cut", code);
   }
 
   onDrain(): void {
-    if (this.#requestOver || !isOpen(this.#stream)) return;
-    this.#stream.resume();
+    this.#body?.onDrain();
     this.#touch();
   }
 
-  // What the client asks.
+  #onTaken(problem: ErrorName | undefined): void {
+    if (problem !== undefined) this.fail(problem);
+    else if (this.#answeredMs !== undefined && this.isRequestOver) this.#over("complete", "ended");
+    else this.#touch();
+  }
 
-  #factsOf(raw: readonly string[]): RequestFacts {
-    const { limits, readHost } = this.#place;
-    const { peerAddress, servername } = this.#owner;
-    const head = readStreamHead(raw, this.#requestOver, limits);
-    const { endToEnd, headers, host, method, target } = head;
+  #factsOf(head: StreamHead): RequestFacts {
+    const { headers, host, method, target } = head;
+    const { requestId = "" } = this.#about;
     this.#about = { ...this.#about, method, target, host, headers };
-    // Browsers send requests for any host of a certificate over one connection; here each connection is for one host.
-    const { name, sandboxId } = readHost(host);
-    if (name === undefined) throw malformed("the authority is no name of a host");
-    if (sandboxId === undefined || name !== this.#owner.servername) {
-      throw new BadMessage("MisdirectedRequest", `not ${servername}`);
-    }
-    const requestId = this.#about.requestId ?? "";
-    const facts = {
-      method,
-      target,
-      sandboxId,
-      host,
-      headers,
-      endToEnd,
-      peerAddress,
-      requestId,
-      scheme: "https",
-      isWebSocket: false,
-    } as const;
+    const facts = requestFacts(head, requestId, this.#owner, this.#place.readHost);
     this.#about = facts;
     this.#head = head;
     return facts;
   }
 
-  #act(facts: RequestFacts, decision: Decision): void {
-    if (!isOpen(this.#stream)) return;
+  #act(decision: Decision): void {
+    if (this.#isOver || this.#head === undefined) return;
     if (decision.kind === "answer") {
       this.#answer(decision.answer);
       return;
     }
-    const { grant, headers, route, target } = decision;
+    const { grant, lines, route, target } = decision;
+    const headers = lines === undefined ? decision.headers : NO_HEADERS;
+    this.#forward = decision;
     // Between the decision and now there may have been a turn in which the token was revoked, and nobody to be told.
     const problem = this.#place.watch.grantProblem(grant);
     if (problem !== undefined) {
@@ -267,110 +267,127 @@ export class StreamExchange implements AnswerSink, Timed {
       return;
     }
     const { deadlines, limits } = this.#place;
-    this.#untilMs = deadlines.roughMs + grant.expiresAtMs - Date.now() + limits.outliveMs;
-    this.#grant = grant;
-    this.#forward = decision;
-    const framing = this.#head?.framing ?? NO_BODY;
-    const { method } = facts;
-    const request = { route, port: grant.port, method, target, headers, framing, webSocketKey: undefined };
-    const exchange = this.#place.upstream.request(request, this);
-    this.#upstream = exchange;
-    if (framing.kind !== "none") this.#readBody(exchange);
-  }
-
-  #readBody(upstream: UpstreamExchange): void {
-    const stream = this.#stream;
-    stream.on("data", (content: Buffer) => {
-      this.#inBytes += content.length;
-      if (this.#upstream !== upstream) return; // the answer is there already
-      if (upstream.write(content)) this.#touch();
-      else {
-        stream.pause();
-        this.#waitUntilMs = Number.POSITIVE_INFINITY; // the app's time, not the client's
-      }
-    });
-    stream.on("end", () => {
-      if (stream.aborted) return; // cut off by the client: not the end of the body
-      this.#requestOver = true;
+    this.#untilMs = deadlines.roughMs + grant.expiresAtMs - deadlines.roughEpochMs + limits.outliveMs;
+    const { framing, method } = this.#head;
+    const request = { route, port: grant.port, method, target, headers, lines, framing, webSocketKey: undefined };
+    let upstream: UpstreamExchange;
+    try {
+      upstream = this.#place.upstream.request(request, this);
+    } catch {
+      this.#refuse("InternalError"); // headers that must not be written
+      return;
+    }
+    this.#upstream = upstream;
+    if (this.#body !== undefined) {
+      this.#body.pipeTo(upstream);
       this.#touch();
-      if (this.#upstream === upstream) upstream.end(this.#trailers);
-    });
-    this.#touch();
+    } else if (framing.kind !== "none") upstream.end(NO_HEADERS);
   }
 
-  // What the client gets.
-
+  /** Also in place of an answer of the app's that cannot be told. */
   #refuse(code: RefusalCode): void {
-    if (this.#status !== 0 || !isOpen(this.#stream)) return;
-    this.#answer(this.#place.rules.refuse(code, { ...this.#about, port: this.#grant?.port }));
+    if (this.#isOver || this.#status !== 0) return;
+    this.#answer(this.#place.rules.refuse(code, { ...this.#about, port: this.#forward?.grant.port }));
   }
 
   #answer({ body, code, headers, status }: LocalAnswer): void {
-    this.#upstream?.abort();
-    this.#upstream = undefined;
+    this.#stopApp();
     this.#status = status;
     this.#code = code;
-    this.#isBodyless = this.#stream.writableEnded || body.length === 0 || status === 204 || status === 304;
-    const all: readonly RawHeader[] =
-      status === 204 || status === 304 ? headers : [...headers, ["content-length", String(body.length)]];
-    if (sendHead(this.#stream, status, all, { endStream: this.#isBodyless })) this.#finish(body);
-  }
-
-  /** The last of the answer. */
-  #finish(content: Buffer | undefined): void {
-    this.#answerOver = true;
-    const stream = this.#stream;
-    if (!isOpen(stream)) return;
-    if (this.#isBodyless || content === undefined) stream.end();
-    else {
-      this.#outBytes += content.length;
-      stream.end(content);
+    const hasLength = status !== 204 && status !== 304;
+    this.#isBodyless = !hasLength || body.length === 0 || this.#about.method === "HEAD";
+    try {
+      const block = answerBlock(
+        status,
+        headers,
+        hasLength ? body.length : undefined,
+        this.#place.deadlines.roughEpochMs,
+      );
+      this.#owner.outflow.headers(this.streamId, block, this.#isBodyless);
+    } catch {
+      this.revoke("InternalError"); // headers that must not be written
+      return;
     }
-    if (!this.#requestOver && !this.#owesTrailers) stopRequest(stream);
-    this.#touch();
+    if (this.#isBodyless) this.#answerBody.endedWithHead();
+    else this.#answerBody.add(body);
+    this.#complete("");
   }
 
-  #takeWaiting(): Buffer | undefined {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return undefined;
-    this.#waiting = [];
-    return waiting.length === 1 ? waiting[0] : Buffer.concat(waiting);
+  #sendInterim(status: number, headers: readonly RawHeader[]): void {
+    if (this.#isOver || this.#status !== 0) return;
+    this.#owner.outflow.headers(this.streamId, interimBlock(status, headers), false);
+  }
+
+  /** The last of the answer is there. */
+  #complete(trailers: string): void {
+    const body = this.#answerBody;
+    body.complete(trailers);
+    body.send();
+    if (body.isOver) this.#finish();
+    else this.#touch();
+  }
+
+  readonly #onProgress = (): void => {
+    if (this.#answerBody.isOver) this.#finish();
+    else {
+      this.#touch();
+      if (this.#answerBody.waitingBytes === 0) this.#upstream?.resume();
+    }
+  };
+
+  /** The answer is whole; what the client still sends is not wanted (RFC 9113, section 8.1). */
+  #finish(): void {
+    if (this.isRequestOver) {
+      this.#over("complete", "ended");
+      return;
+    }
+    this.#stopApp();
+    this.#answeredMs = this.#place.deadlines.nowMs;
+    this.#untilMs = NEVER;
+    this.#waitUntilMs = this.#answeredMs + ANSWERED_MS;
+  }
+
+  /** So that the client does not take what it has for a whole answer. */
+  #reset(error: ErrorName, outcome: ExchangeEnd["outcome"], code: string | undefined): void {
+    if (this.#isOver) return;
+    if (this.#answeredMs === undefined) this.#code = code;
+    this.#owner.outflow.bytes(rstStreamFrame(this.streamId, error));
+    this.#over(outcome, this.isRequestOver ? "ended" : "reset");
+  }
+
+  #stopApp(): void {
+    this.#body?.stop();
+    this.#upstream?.abort();
+    this.#upstream = undefined;
   }
 
   /** Something went on: the client has its time again, where it is the client's turn. */
   #touch(): void {
-    const isClientsTurn = !this.#requestOver || this.#stream.writableLength > 0;
-    this.#waitUntilMs = isClientsTurn
-      ? this.#place.deadlines.roughMs + this.#place.limits.stallMs
-      : Number.POSITIVE_INFINITY;
+    if (this.#answeredMs !== undefined) return;
+    const body = this.#body;
+    const isToSend = body !== undefined && !body.isOver && !body.isBlocked;
+    const isClientsTurn = isToSend || this.#answerBody.waitingBytes > 0;
+    const { deadlines, limits } = this.#place;
+    this.#waitUntilMs = isClientsTurn ? deadlines.roughMs + limits.stallMs : NEVER;
   }
 
-  #onClose(): void {
+  #over(outcome: ExchangeEnd["outcome"], closing: Closing): void {
     const { deadlines, observe } = this.#place;
+    this.#isOver = true;
+    this.#stopApp();
+    this.#answerBody.drop();
     deadlines.forget(this);
-    this.#upstream?.abort();
-    this.#upstream = undefined;
-    const isComplete = this.#answerOver && this.#stream.rstCode === 0;
-    const end: ExchangeEnd = {
+    this.#owner.onStreamOver(this, closing);
+    observe({
       protocol: "h2",
       about: this.#about,
-      grant: this.#grant,
+      grant: this.#forward?.grant,
       status: this.#status,
       code: this.#code,
-      outcome: this.#breaker ?? (isComplete ? "complete" : "client-cut"),
-      inBytes: this.#inBytes,
-      outBytes: this.#outBytes,
-      ms: deadlines.nowMs - this.#startedMs,
-    };
-    this.#owner.onStreamOver(this);
-    observe(end);
+      outcome: this.#answeredMs === undefined ? outcome : "complete",
+      inBytes: this.#body?.bytes ?? 0,
+      outBytes: this.#answerBody.sentBytes,
+      ms: (this.#answeredMs ?? deadlines.nowMs) - this.#startedMs,
+    });
   }
-}
-
-function ignore(): void {}
-
-function pairs(raw: readonly string[]): readonly RawHeader[] {
-  const list: RawHeader[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) list.push([raw[at] ?? "", raw[at + 1] ?? ""]);
-  return list;
 }

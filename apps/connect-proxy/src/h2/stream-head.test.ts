@@ -16,7 +16,8 @@ function head({ method = "GET", scheme = "https", path = "/", authority = HOST }
   ];
 }
 
-const read = (pairs: readonly Pair[], isWhole = true) => readStreamHead(pairs.flat(), isWhole, LIMITS);
+const fieldsOf = (pairs: readonly Pair[]) => pairs.map(([name, value]) => ({ name, value, sensitive: false }));
+const read = (pairs: readonly Pair[], isWhole = true) => readStreamHead(fieldsOf(pairs), isWhole, LIMITS);
 
 function refusal(pairs: readonly Pair[], isWhole = true): string {
   try {

@@ -1,7 +1,9 @@
 // A request's head as HTTP/2 brings it (RFC 9113, section 8.3), read as strictly as the one of HTTP/1.1: what it becomes
 // there means the same one thing.
 import type { RawHeader } from "@sallyport/connect-token/verify";
+import type { HeaderField } from "@sallyport/dataplane/http2";
 import { BadMessage, malformed } from "../bad-message.ts";
+import type { HeadNotes } from "../exchange.ts";
 import { endToEnd } from "../head/connection-options.ts";
 import { kindOf } from "../head/field-names.ts";
 import type { Framing } from "../head/framing.ts";
@@ -23,8 +25,23 @@ export interface StreamHead {
   /** As HTTP/1.1 tells the app. */
   readonly framing: Framing;
   readonly expectsContinue: boolean;
+  readonly notes: HeadNotes;
 }
 
+/** A request that is malformed by the rules of HTTP/2 itself (section 8.1.1): its stream is reset. Others get an answer. */
+export class MalformedStream extends BadMessage {
+  constructor(problem: string) {
+    super("MalformedRequest", problem);
+  }
+}
+
+/** What the pseudo-headers of a request may be (section 8.3.1); an authority without a user, and of names and ports alone. */
+const PSEUDO: ReadonlyMap<string, RegExp> = new Map([
+  [":method", /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/],
+  [":scheme", /^[A-Za-z][A-Za-z0-9+.-]*$/],
+  [":authority", /^[^\0-\x20@/?#\\\x7f-\xff]+$/],
+  [":path", /^(?:\/[^\0-\x20\x7f]*|\*)$/],
+]);
 /** Upper case only: servers differ in what they take `get` for. */
 const METHOD = /^[A-Z][A-Z-]{0,31}$/;
 const NEVER_FORWARDED: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
@@ -42,32 +59,34 @@ interface Fields {
 }
 
 /**
- * Reads a header list as it came: names and values in turns. Throws {@link BadMessage}; the stream alone ends with it.
+ * Reads a header list as it came. Throws {@link BadMessage}; the stream alone ends with it.
  *
  * @param isWhole whether the request ends with its head.
  */
-export function readStreamHead(raw: readonly string[], isWhole: boolean, limits: HeadLimits): StreamHead {
-  const { expects, framing, host: hostField, pseudo, regular } = sort(raw, limits);
-  const method = pseudo.get(":method") ?? "";
+export function readStreamHead(fields: readonly HeaderField[], isWhole: boolean, limits: HeadLimits): StreamHead {
+  const { expects, framing, host: hostField, pseudo, regular } = sort(fields, limits);
+  const method = pseudo.get(":method");
+  if (method === undefined) throw new MalformedStream("there is no method");
+  const host = pseudo.get(":authority") ?? hostField;
+  if (host === undefined) throw new MalformedStream("the request names no authority");
   if (!METHOD.test(method)) throw malformed("the method is none");
   if (NEVER_FORWARDED.has(method)) throw new BadMessage("MethodNotAllowed", "the method is not served here");
-  if (pseudo.get(":scheme") !== "https") throw malformed("the scheme is not https");
-  const path = pseudo.get(":path") ?? "";
+  const scheme = pseudo.get(":scheme");
+  const path = pseudo.get(":path");
+  if (scheme === undefined || path === undefined) throw new MalformedStream("there is no scheme, or no path");
+  if (scheme !== "https") throw malformed("the scheme is not https");
   if (path.length > limits.maxUrlBytes) {
     throw new BadMessage("UrlTooLong", `the request target has over ${limits.maxUrlBytes} bytes`);
   }
   const parsed = parseTarget(path, method);
-  // Section 8.3.1: the path is in origin form, or `*`.
-  if (parsed === undefined || parsed.authority !== undefined) throw malformed("the path is none that is served here");
-  const authority = pseudo.get(":authority");
-  const host = authority ?? hostField;
-  if (host === undefined) throw malformed("the request names no authority");
+  if (parsed === undefined) throw malformed("the path is none that is served here");
   // Section 8.3.1: two that differ are two requests in one.
   if (hostField !== undefined && hostField.toLowerCase() !== host.toLowerCase()) {
     throw malformed("Host is not the authority");
   }
   const said = framing.result(false);
   if (typeof said === "string") throw malformed(FRAMING_PROBLEMS[said]);
+  if (isWhole && said?.kind === "length" && said.length > 0) throw new MalformedStream("a length comes without a body");
   const headers: RawHeader[] = [["host", host], ...regular];
   return {
     method,
@@ -77,10 +96,11 @@ export function readStreamHead(raw: readonly string[], isWhole: boolean, limits:
     endToEnd: endToEnd(headers, NO_OPTIONS),
     framing: said ?? (isWhole ? NO_BODY : CHUNKED),
     expectsContinue: expectsContinue(expects),
+    notes: { carried: undefined },
   };
 }
 
-function sort(raw: readonly string[], limits: HeadLimits): Fields {
+function sort(fields: readonly HeaderField[], limits: HeadLimits): Fields {
   const pseudo = new Map<string, string>();
   const framing = new FramingFields();
   const regular: RawHeader[] = [];
@@ -88,21 +108,22 @@ function sort(raw: readonly string[], limits: HeadLimits): Fields {
   let host: string | undefined;
   let cookieAt = -1;
   let bytes = 0;
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    const name = raw[at] ?? "";
-    const value = raw[at + 1] ?? "";
+  let isBehindPseudo = false;
+  for (const { name, value } of fields) {
     bytes += name.length + value.length + FIELD_OVERHEAD;
     if (bytes > limits.maxHeadBytes) throw new BadMessage("HeadTooLarge", "the request's headers are too large");
     if (name.startsWith(":")) {
-      if (pseudo.has(name)) throw malformed("a pseudo-header comes more than once");
-      if (regular.length > 0 || host !== undefined) throw malformed("a pseudo-header comes after another header");
+      if (pseudo.has(name)) throw new MalformedStream("a pseudo-header comes more than once");
+      if (isBehindPseudo) throw new MalformedStream("a pseudo-header comes after another header");
+      if (PSEUDO.get(name)?.test(value) !== true) throw new MalformedStream("a pseudo-header is none of requests");
       pseudo.set(name, value);
       continue;
     }
+    isBehindPseudo = true;
     check(name, value);
     switch (kindOf(name)) {
       case "host":
-        if (host !== undefined) throw malformed("Host comes more than once");
+        if (host !== undefined) throw new MalformedStream("Host comes more than once");
         host = value;
         continue;
       case "content-length":
@@ -119,10 +140,10 @@ function sort(raw: readonly string[], limits: HeadLimits): Fields {
       case "keep-alive":
       case "transfer-encoding":
       case "upgrade":
-        throw malformed(`${name} has no place in HTTP/2`);
+        throw new MalformedStream(`${name} has no place in HTTP/2`);
       case "hop":
-        if (name === "proxy-connection") throw malformed(`${name} has no place in HTTP/2`);
-        if (name === "te" && value.toLowerCase() !== "trailers") throw malformed("TE is not trailers");
+        if (name === "proxy-connection") throw new MalformedStream(`${name} has no place in HTTP/2`);
+        if (name === "te" && value.toLowerCase() !== "trailers") throw new MalformedStream("TE is not trailers");
         break;
       case "sec-websocket-accept":
       case "sec-websocket-key":
@@ -135,20 +156,20 @@ function sort(raw: readonly string[], limits: HeadLimits): Fields {
     else regular[cookieAt] = [name, `${regular[cookieAt]?.[1] ?? ""}; ${value}`];
     if (regular.length > limits.maxHeaders) throw new BadMessage("HeadTooLarge", "the request has too many headers");
   }
-  for (const name of pseudo.keys()) if (!PSEUDO.has(name)) throw malformed("a pseudo-header is not known here");
   return { pseudo, host, expects, framing, regular };
 }
 
-const PSEUDO: ReadonlySet<string> = new Set([":method", ":scheme", ":path", ":authority"]);
 /** A token in lower case. */
 const isName = rememberedByName((name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name));
 /** Printable ASCII, obs-text, blanks only inside. */
 const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
 
-/** Section 8.2.1. The library drops such fields before anybody sees them; here nothing depends on that. */
+/** Section 8.2.1. */
 function check(name: string, value: string): void {
-  if (!isName(name)) throw malformed("a header's name is malformed");
-  if (!VALUE.test(value)) throw malformed("a header's value holds a control character, or a blank at one of its ends");
+  if (!isName(name)) throw new MalformedStream("a header's name is malformed");
+  if (!VALUE.test(value)) {
+    throw new MalformedStream("a header's value holds a control character, or a blank at one of its ends");
+  }
 }
 
 function expectsContinue(expectations: readonly string[]): boolean {

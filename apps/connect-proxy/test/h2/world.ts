@@ -53,6 +53,11 @@ export interface World extends AsyncDisposable {
   client(): Promise<ClientHttp2Session>;
   /** A client that says every frame itself. */
   peer(settings?: Buffer): Promise<RawH2Peer>;
+  /** The same, and nothing said yet. */
+  silentPeer(): Promise<RawH2Peer>;
+  /** Where it listens, and what to trust there. */
+  readonly port: number;
+  readonly ca: string;
   /** The head of a request with a good token. */
   head(changes?: Readonly<Record<string, string>>): Pairs;
 }
@@ -62,7 +67,7 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
   const place = await Place.start();
   place.nowMs = Date.now(); // what the front compares with the ends of tokens
   const door = stack.use(await startGatewayDoor());
-  const server = await listen(createHttpServer(app));
+  const server = await listen(createHttpServer({ maxHeaderSize: 65_536 }, app));
   stack.defer(() => closeServer(server));
   door.lead(route(SANDBOX).instanceId, PORT, { loopbackPort: portOf(server) });
   await place.apply([route(SANDBOX, { gateway: door.path })]);
@@ -144,6 +149,11 @@ export async function startWorld({ app, limits = {}, streamLimits = {} }: WorldO
       const options = { port, servername: HOST, ca: authority.pem };
       return running.use(await RawH2Peer.connect(settings === undefined ? options : { ...options, settings }));
     },
+    async silentPeer() {
+      return running.use(await RawH2Peer.silent({ port, servername: HOST, ca: authority.pem }));
+    },
+    port,
+    ca: authority.pem,
     head: (changes = {}) => {
       const fields = { ":method": "GET", ":scheme": "https", ":path": "/", ":authority": HOST };
       return Object.entries({ ...fields, authorization: `Bearer ${token}`, ...changes });

@@ -1,0 +1,81 @@
+// Heads and trailers of answers as header blocks. No table is used: a field that is the same in each answer is a few octets of
+// encryption, and a table of each connection would cost more.
+import type { RawHeader } from "@sallyport/connect-token/verify";
+import { nameText, statusText, valueText } from "@sallyport/dataplane/http2";
+import { isAll, isFieldValue, TOKEN } from "../head/characters.ts";
+import { kindOf } from "../head/field-names.ts";
+import { rememberedByName } from "../header-names.ts";
+import { httpDate } from "../http1/http-date.ts";
+
+/** An interim answer's block, as text. Throws `TypeError` for headers that must not be written. */
+export function interimBlock(status: number, headers: readonly RawHeader[]): string {
+  return statusOf(status) + fieldsOf(headers);
+}
+
+/** An answer's block, as text, with its length, and a date if it has none: `nowMs` since the epoch. Throws as {@link interimBlock} does. */
+export function answerBlock(
+  status: number,
+  headers: readonly RawHeader[],
+  length: number | undefined,
+  nowMs: number,
+): string {
+  const date = hasDate(headers) ? "" : DATE_NAME + valueText(httpDate(nowMs));
+  const fields = statusOf(status) + fieldsOf(headers) + date;
+  return length === undefined ? fields : fields + LENGTH_NAME + valueText(String(length));
+}
+
+/** Trailers' block, as text. Throws as {@link interimBlock} does. */
+export function trailersBlock(trailers: readonly RawHeader[]): string {
+  return fieldsOf(trailers);
+}
+
+const DATE_NAME = nameText("date");
+const LENGTH_NAME = nameText("content-length");
+const STATUSES = new Map<number, string>();
+
+/** There are at most 500 of them. */
+function statusOf(status: number): string {
+  const known = STATUSES.get(status);
+  if (known !== undefined) return known;
+  const text = statusText(status);
+  STATUSES.set(status, text);
+  return text;
+}
+
+function fieldsOf(headers: readonly RawHeader[]): string {
+  let text = "";
+  for (const [name, value] of headers) {
+    const begin = beginOf(name);
+    if (begin === "") throw new TypeError(`${name} is no header, or the proxy's own to write`);
+    if (!isFieldValue(value)) throw new TypeError(`the value of ${name} holds a control character`);
+    text += begin + valueText(value);
+  }
+  return text;
+}
+
+/** Empty: it must not be written (RFC 9113, section 8.2.2). */
+const beginOf = rememberedByName((name) => {
+  if (!isAll(name, TOKEN) || name === "") return "";
+  switch (kindOf(name)) {
+    case "connection":
+    case "content-length":
+    case "disguised-framing":
+    case "expect":
+    case "hop":
+    case "keep-alive":
+    case "transfer-encoding":
+    case "upgrade":
+      return "";
+    case "host":
+    case "sec-websocket-accept":
+    case "sec-websocket-key":
+    case "sec-websocket-version":
+    case undefined:
+      return nameText(name.toLowerCase());
+  }
+});
+
+function hasDate(headers: readonly RawHeader[]): boolean {
+  for (const [name] of headers) if (name.length === 4 && name.toLowerCase() === "date") return true;
+  return false;
+}
