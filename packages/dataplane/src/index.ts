@@ -12,6 +12,8 @@ export {
 } from "./connect-request.ts";
 export { Deadline } from "./deadline.ts";
 export { freeRead, isFreeable } from "./free-read.ts";
+export type { GonePeerOptions } from "./gone-peers.ts";
+export { noticeGonePeer } from "./gone-peers.ts";
 export type { OpenErrorCode, OpenOptions } from "./open.ts";
 export { OpenError, openPort } from "./open.ts";
 export type { DirectPort } from "./open-direct.ts";
