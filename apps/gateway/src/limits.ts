@@ -79,5 +79,10 @@ export const CONNECT_HEAD_MS = 5_000;
 export const MAX_FORWARDS_PER_INSTANCE = 256;
 /** How long the first message of a forwarded connection, which names its port, may take. */
 export const FORWARD_PORT_MS = 5_000;
+/**
+ * How long a sandbox that has ended its half of a connection may read nothing of what waits for it: nobody can tell then
+ * whether its client is there.
+ */
+export const STUCK_MS = 600_000;
 /** How long a dial into a sandbox may take. */
 export const DIAL_MS = 10_000;

@@ -10,11 +10,12 @@ import {
   formatConnectAnswer,
   MAX_CONNECT_HEAD_BYTES,
   mapResets,
+  noticeGonePeer,
   parseConnectRequest,
   readHead,
   relay,
 } from "@sallyport/dataplane";
-import { CONNECT_HEAD_MS, MAX_PENDING_HEADS } from "./limits.ts";
+import { CONNECT_HEAD_MS, MAX_PENDING_HEADS, STUCK_MS } from "./limits.ts";
 import type { Opener } from "./open.ts";
 import { OpenRefused } from "./open.ts";
 
@@ -95,6 +96,7 @@ async function serve(
   }
   client.write(formatConnectAnswer(200, ""));
   mapResets({ stream: client }, { stream: upstream });
+  noticeGonePeer({ stream: client }, { stuckMs: STUCK_MS });
   const { backwardBytes, end, forwardBytes } = await relay(client, upstream, { signal });
   const ms = Math.round(performance.now() - startedAtMs);
   // Strangers come as often as they like: who came the edges write down, within bounds.

@@ -50,6 +50,26 @@ async function readSlowly(stream: Duplex): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** Writes for as long as anybody on the way takes it: until it stands still. */
+async function fillUp(socket: Socket): Promise<void> {
+  let written = 0;
+  const write = () => {
+    do written += 1;
+    while (socket.write(Buffer.alloc(65_536)));
+  };
+  socket.on("drain", write);
+  write();
+  let [before, still] = [-1, 0];
+  await vi.waitFor(
+    () => {
+      still = written === before ? still + 1 : 0;
+      before = written;
+      expect(still).toBe(4);
+    },
+    { timeout: 20_000, interval: 100 },
+  );
+}
+
 describe.each(["tls", "raw"] as const)("bytes through the %s door", (door) => {
   it("all arrive, both ways at once, at readers who are slow", async () => {
     const atApp = Promise.withResolvers<Buffer>();
@@ -62,6 +82,17 @@ describe.each(["tls", "raw"] as const)("bytes through the %s door", (door) => {
     const [one, other] = await Promise.all([readSlowly(client), atApp.promise]);
     expect(hashOf(one)).toBe(hashOf(BYTES));
     expect(hashOf(other)).toBe(hashOf(BYTES));
+  });
+
+  it("hold no place for a client that is gone, though nobody reads what it sent", async () => {
+    const { edge } = await start((socket) => void socket.pause());
+    const transport = await world.dialRaw(...(door === "raw" ? [publicPort] : ([edge.port, "127.0.0.1"] as const)));
+    const client = door === "raw" ? transport : world.dial(edge.port, hostOf(9_000), { socket: transport });
+    client.on("error", () => client.destroy());
+    await fillUp(client);
+    transport.resetAndDestroy();
+    await vi.waitFor(async () => expect(await world.metrics()).toContain('end="client-cut"'), 10_000);
+    expect(await world.metrics()).toMatch(/^sallyport_tunnel_connections 0$/m);
   });
 
   it("wait for a reader who stops", async () => {

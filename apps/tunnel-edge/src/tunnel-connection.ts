@@ -2,7 +2,7 @@
 // relays until one side or the platform has enough.
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { mapResets, OpenError, relay, reset } from "@sallyport/dataplane";
+import { mapResets, noticeGonePeer, OpenError, relay, reset } from "@sallyport/dataplane";
 import { formatProxyHeader } from "@sallyport/dataplane/proxy-v2";
 import type { ClientEnds } from "@sallyport/edge";
 import type { OpenConnection } from "./connections.ts";
@@ -90,6 +90,7 @@ export class TunnelConnection implements OpenConnection {
     const startedMs = performance.now();
     stream.on("error", ignoreBecauseCloseFollows);
     transport.setKeepAlive(true, KEEP_ALIVE_MS);
+    noticeGonePeer({ stream, transport });
     const outcome = await this.#serve();
     const ms = performance.now() - startedMs;
     return { kind, sandboxId: this.sandboxId, port: way.tunnel.port, peer: client.source.address, ms, ...outcome };
