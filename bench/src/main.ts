@@ -57,7 +57,8 @@ if (words.includes("--help") || misused) {
 } else {
   const stopped = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => stopped.abort(new Error(`stopped by ${signal}`)));
+    // Also when it comes twice, as from timeout(1): what was started is cleaned up.
+    process.on(signal, () => stopped.abort(new Error(`stopped by ${signal}`)));
   }
   const failures: string[] = [];
   const say = (line: string) => process.stderr.write(`${line}\n`);
