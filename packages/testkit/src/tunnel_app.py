@@ -4,7 +4,7 @@
 #   first  greets before anything was said, then as echo
 #   drip   sends a number each 100 ms, 30 times
 #   http   answers every request with the peer's address and the text
-#   h2     HTTP/2 with prior knowledge (RFC 9113): answers every request with the text
+#   h2     HTTP/2 with prior knowledge (RFC 9113): answers every request with the text; "sum": with the SHA-256 of its body
 import asyncio, hashlib, struct, sys
 
 
@@ -66,11 +66,15 @@ async def h2(reader, writer, text):
     def frame(kind, flags, stream, payload=b""):
         writer.write(struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload)
 
+    bodies = {}
+
     def answer(stream):
+        digest = bodies.pop(stream, hashlib.sha256()).hexdigest()
+        said = digest if text == "sum" else text
         # 0x88 is ":status: 200" (RFC 7541, appendix A).
         head = b"\x88" + literal(b"content-type", b"text/html") + literal(b"access-control-allow-origin", b"*")
         frame(HEADERS, END_HEADERS, stream, head)
-        frame(DATA, END_STREAM, stream, text.encode())
+        frame(DATA, END_STREAM, stream, said.encode())
 
     try:
         if await reader.readexactly(len(PREFACE)) != PREFACE:
@@ -86,6 +90,7 @@ async def h2(reader, writer, text):
             elif kind == PING and not flags & ACK:
                 frame(PING, ACK, 0, payload)
             elif kind == DATA and length:
+                bodies.setdefault(stream, hashlib.sha256()).update(payload)
                 frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", length))
                 frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", length))
             if kind in (DATA, HEADERS) and flags & END_STREAM:

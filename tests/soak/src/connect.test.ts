@@ -6,6 +6,8 @@ import type { TestPlatform } from "@sallyport/testkit/platform";
 import { startPlatform } from "@sallyport/testkit/platform";
 import { expect, it } from "vitest";
 import { holdingsOf } from "./holdings.ts";
+import type { Faults } from "./lanes.ts";
+import { Lanes, pause } from "./lanes.ts";
 
 const SANDBOXES = 5;
 const SOCKETS = 500;
@@ -22,9 +24,6 @@ const PROXY = "connect-proxy";
 /** Pieces of an answer that takes three seconds. */
 const DRIPS = 30;
 
-/** What went wrong, in words; empty: nothing. */
-type Faults = string[];
-
 it(`carries ${SOCKETS} WebSockets and ${REQUESTS_PER_SECOND} requests a second for ${MINUTES} minutes`, async () => {
   await using stack = new AsyncDisposableStack();
   const platform = stack.use(await startPlatform());
@@ -35,20 +34,25 @@ it(`carries ${SOCKETS} WebSockets and ${REQUESTS_PER_SECOND} requests a second f
     for (const socket of sockets) socket.close();
   });
   await Promise.all(sockets.map((socket) => socket.opened));
-  const load = new Load(tokens, faults);
+  const load = new Lanes({
+    lanes: LANES,
+    perSecond: REQUESTS_PER_SECOND,
+    call: (lane) => ask(at(tokens, lane)),
+    faults,
+  });
   stack.defer(() => load.stop());
 
-  await seconds(WARM_UP_S);
+  await pause(WARM_UP_S * 1_000);
   const before = await holdingsOf(platform);
-  await seconds(MINUTES * 60 - WARM_UP_S);
+  await pause((MINUTES * 60 - WARM_UP_S) * 1_000);
   const after = await holdingsOf(platform);
   await load.stop();
   const echoes = sockets.reduce((sum, socket) => sum + socket.echoes, 0);
-  console.log(JSON.stringify({ requests: load.answered, echoes, before: before.memoryMiB, after: after.memoryMiB }));
+  console.log(JSON.stringify({ requests: load.done, echoes, before: before.memoryMiB, after: after.memoryMiB }));
 
   expect(faults).toEqual([]);
-  expect(load.answered).toBe(load.sent);
-  expect(load.sent).toBeGreaterThan(MINUTES * 60 * REQUESTS_PER_SECOND * 0.9);
+  expect(load.done).toBe(load.begun);
+  expect(load.begun).toBeGreaterThan(MINUTES * 60 * REQUESTS_PER_SECOND * 0.9);
   expect(sockets.filter((socket) => socket.isOpen)).toHaveLength(SOCKETS);
   expect(echoes).toBeGreaterThan((SOCKETS * MINUTES * 60_000 * 0.9) / ECHO_EVERY_MS);
   expect(after.memoryMiB[PROXY]).toBeLessThanOrEqual((before.memoryMiB[PROXY] ?? 0) + SLACK_MIB);
@@ -140,55 +144,14 @@ class Echo {
   }
 }
 
-/** So many requests a second from clients that each wait for their answer: one that is late is followed at once by the next. */
-class Load {
-  sent = 0;
-  answered = 0;
-  #isOver = false;
-  readonly #lanes: readonly Promise<void>[];
-
-  constructor(tokens: readonly ConnectToken[], faults: Faults) {
-    this.#lanes = Array.from({ length: LANES }, (_, lane) => this.#run(at(tokens, lane), lane, faults));
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all(this.#lanes);
-  }
-
-  async #run(token: ConnectToken, lane: number, faults: Faults): Promise<void> {
-    const everyMs = (LANES * 1_000) / REQUESTS_PER_SECOND;
-    let dueAt = performance.now() + (lane * everyMs) / LANES;
-    while (!this.#isOver) {
-      await pause(dueAt - performance.now());
-      dueAt += everyMs;
-      this.sent += 1;
-      await this.#ask(token, faults);
-    }
-  }
-
-  async #ask(token: ConnectToken, faults: Faults): Promise<void> {
-    try {
-      const answer = await token.fetch("/bytes/1024");
-      const { byteLength } = await answer.arrayBuffer();
-      if (answer.status === 200 && byteLength === 1_024) this.answered += 1;
-      else faults.push(`${answer.status} with ${byteLength} bytes`);
-    } catch (error) {
-      faults.push(error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error));
-    }
-  }
+async function ask(token: ConnectToken): Promise<void> {
+  const answer = await token.fetch("/bytes/1024");
+  const { byteLength } = await answer.arrayBuffer();
+  if (answer.status !== 200 || byteLength !== 1_024) throw new Error(`${answer.status} with ${byteLength} bytes`);
 }
 
 function at(tokens: readonly ConnectToken[], index: number): ConnectToken {
   const token = tokens[index % tokens.length];
   if (token === undefined) throw new Error("no tokens");
   return token;
-}
-
-function seconds(count: number): Promise<void> {
-  return pause(count * 1_000);
-}
-
-async function pause(ms: number): Promise<void> {
-  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
 }
