@@ -33,8 +33,9 @@ export function benchIdle({ tls }: { readonly tls: boolean }) {
     run.say(`${part}: ${count} connections`);
     const measure = async (starting: Promise<Front>): Promise<Held> => {
       await using front = await starting;
-      run.say(`${part}: ${front.name}`);
-      return await memoryOf(run, world, front, { tls, count });
+      const held = await memoryOf(run, world, front, { tls, count });
+      run.say(`${part}: ${front.name}: ${held.emptyMiB} MiB, and ${held.eachMiB * count} MiB more with them`);
+      return held;
     };
     const peerOptions = { tls, to: "unix", connections: count } as const;
     const ours = await measure(startOurs(world, { tls }));
