@@ -1,5 +1,6 @@
 // The content of one answer on its way to the client: as much of it as its windows take (RFC 9113, section 6.9), the end with
 // the last of it.
+import { isFreeable } from "@sallyport/dataplane";
 import { DEFAULT_MAX_FRAME_BYTES, MAX_31_BITS } from "@sallyport/dataplane/http2";
 import type { Outflow, WaitingSender } from "./outflow.ts";
 
@@ -47,7 +48,7 @@ export class AnswerBody implements WaitingSender {
     this.#isOver = true;
   }
 
-  /** Takes content, which goes with the next {@link send}. */
+  /** Takes content, which goes with the next {@link send} and is nobody else's from now on. */
   add(content: Buffer): void {
     if (content.length === 0) return;
     this.#pieces.push(content);
@@ -110,9 +111,12 @@ export class AnswerBody implements WaitingSender {
       if (piece === undefined) break;
       const from = this.#sentOfFirst;
       const count = Math.min(left, piece.length - from);
-      this.#outflow.bytes(count === piece.length ? piece : piece.subarray(from, from + count));
+      const isDone = from + count === piece.length;
+      const part = count === piece.length ? piece : piece.subarray(from, from + count);
+      // All of its memory: a read that nobody else has a part of.
+      this.#outflow.bytes(part, isDone && isFreeable(piece) ? piece : undefined);
       left -= count;
-      if (from + count === piece.length) {
+      if (isDone) {
         index += 1;
         this.#sentOfFirst = 0;
       } else this.#sentOfFirst = from + count;

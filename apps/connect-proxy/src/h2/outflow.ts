@@ -1,6 +1,7 @@
 // What goes out to a client: the frames of a turn of the event loop in one write, and the connection's window
 // (RFC 9113, section 6.9).
 import type { Duplex } from "node:stream";
+import { freeRead } from "@sallyport/dataplane";
 import {
   DEFAULT_MAX_FRAME_BYTES,
   FLAG,
@@ -20,6 +21,9 @@ export interface WaitingSender {
 /** The window of a connection before anybody says otherwise, and of a stream. */
 export const FIRST_WINDOW_BYTES = 65_535;
 
+/** Memory of larger writes is given back as soon as they are done, as that of reads is. */
+const MIN_FREED_BYTES = 16_384;
+
 let unwritten: Outflow[] = [];
 
 /** As `writeSoon` does, and for the same reason: at the end of a turn, those of all connections in a row. */
@@ -35,6 +39,7 @@ export class Outflow {
   #text = "";
   #pieces: (string | Buffer)[] = [];
   #bytes = 0;
+  #done: Buffer[] = [];
   #isScheduled = false;
   #window = FIRST_WINDOW_BYTES;
   #owesNoTable = false;
@@ -66,8 +71,9 @@ export class Outflow {
     if (!this.#isScheduled) this.#schedule();
   }
 
-  /** Frames, or a part of one. Nobody may write to the bytes any more. */
-  bytes(bytes: Buffer): void {
+  /** Frames, or a part of one. Nobody may write to the bytes any more. `done`: memory that nobody needs once they are written. */
+  bytes(bytes: Buffer, done?: Buffer): void {
+    if (done !== undefined) this.#done.push(done);
     if (this.#text !== "") {
       this.#pieces.push(this.#text);
       this.#text = "";
@@ -135,9 +141,12 @@ export class Outflow {
     this.#pieces = [];
     this.#text = "";
     this.#bytes = 0;
+    const done = this.#done;
+    if (done.length > 0) this.#done = [];
     if (!this.#socket.writable) return;
     // TLS copies what comes in pieces into one, too.
-    const all = Buffer.allocUnsafe(length);
+    const isLarge = length >= MIN_FREED_BYTES;
+    const all = isLarge ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
     let at = 0;
     for (const piece of pieces) {
       if (typeof piece === "string") at += all.write(piece, at, "latin1");
@@ -147,7 +156,9 @@ export class Outflow {
       }
     }
     if (text !== "") all.write(text, at, "latin1");
-    this.#socket.write(all);
+    for (const one of done) freeRead(one);
+    if (isLarge) this.#socket.write(all, () => freeRead(all));
+    else this.#socket.write(all);
     if (this.#waiting.size > 0) this.release();
   }
 
