@@ -7,6 +7,7 @@ import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { credentials } from "@grpc/grpc-js";
 import { AdminServiceClient, callUnary } from "@sallyport/contracts/grpc";
 
@@ -50,6 +51,11 @@ export interface PlatformStatus {
   readonly children: readonly { name: string; state: string; pid: number; restarts: number; drainingPid?: number }[];
 }
 
+/** A busy machine takes several times as long as a free one. */
+const START_MS = 180_000;
+/** For one that did not start to take away what it made. */
+const STOP_MS = 20_000;
+
 /** Starts a platform and waits until all of it is ready. */
 export async function startPlatform(options: PlatformOptions = {}): Promise<TestPlatform> {
   const release = options.release ?? "/opt/sallyport/current";
@@ -79,7 +85,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
   const exited = once(child, "exit");
   const socketPath = join(home, "run/supervisor.sock");
   const status = async () => JSON.parse(await http(socketPath, "GET", "/status")) as PlatformStatus;
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + START_MS;
   for (;;) {
     try {
       if ((await status()).state === "ready") break;
@@ -87,6 +93,8 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Test
       // not listening yet
     }
     if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      child.kill("SIGTERM");
+      await Promise.race([exited, sleep(STOP_MS, undefined, { ref: false })]);
       child.kill("SIGKILL");
       throw new Error(`the platform did not start:\n${log}\n${await childLogs(home)}`);
     }
@@ -179,7 +187,7 @@ async function childLogs(home: string): Promise<string> {
 
 function http(socketPath: string, method: string, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path, timeout: 60_000 }, (response) => {
+    const call = request({ socketPath, method, path, timeout: START_MS }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
