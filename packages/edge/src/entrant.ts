@@ -172,7 +172,7 @@ export class Entrant<Way> implements Disposable {
       }
       if (!this.#settle()) return;
       secure.off("end", this.#onBroken);
-      // As Node's own TLS server does it: node:http2 waits for a client's handshake otherwise.
+      // As Node's own TLS server does it: whoever looks takes it for a client amid its handshake otherwise.
       Object.assign(secure, { secureConnecting: false });
       this.#place.unsent.watch(secure);
       this.#place.onSecure({
