@@ -1,6 +1,7 @@
 // Pumps bytes between two streams until both directions end: with back-pressure, half-close, an idle limit and counts.
 import type { Duplex } from "node:stream";
 import { freeRead, isFreeable } from "./free-read.ts";
+import { holdWrites } from "./hold-writes.ts";
 
 /** Why a relay ended. */
 export type RelayEnd =
@@ -28,6 +29,11 @@ export interface RelayOptions {
 
 const IDLE_TICKS = 4;
 const MIN_TICK_MS = 10;
+/**
+ * The most of content that a record has (RFC 8446, section 5.1). TLS gives each as a read of its own, though one read of its
+ * connection brings several: they go on in one write.
+ */
+const TLS_RECORD_BYTES = 16_384;
 
 /**
  * Resolves when nothing more will flow; both streams are destroyed then. Never rejects. The streams are this function's
@@ -112,6 +118,7 @@ class Pump {
 
   readonly #onData = (chunk: Buffer): void => {
     this.bytes += chunk.length;
+    if (chunk.length === TLS_RECORD_BYTES) holdWrites(this.#to);
     const isBelow = isFreeable(chunk) ? this.#to.write(chunk, () => freeRead(chunk)) : this.#to.write(chunk);
     if (!isBelow) this.from.pause();
   };
