@@ -10,6 +10,8 @@ import type { TunnelWorld } from "./tunnel-world.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../apps/tunnel-edge/test/bench-main.ts", import.meta.url));
 const RAW_ADDRESS = "127.0.0.2";
+/** As the supervisor starts it. */
+const NODE_FLAGS = ["--max-semi-space-size=4"] as const;
 /** What is measured is what a connection costs, not who is turned away. */
 const MANY = "20000";
 
@@ -37,6 +39,7 @@ export async function startOurs(world: TunnelWorld, { tls }: { readonly tls: boo
   };
   const argv = [
     process.execPath,
+    ...NODE_FLAGS,
     "--conditions=@sallyport/source",
     PROGRAM,
     String(port),

@@ -152,8 +152,9 @@ export function child(
   };
 }
 
-export function program(paths: SallyportPaths, app: string): [string, ...string[]] {
-  return [join(paths.opt.current, "bin/node"), join(paths.opt.current, `apps/${app}/dist/main.js`)];
+/** `flags` are Node's. */
+export function program(paths: SallyportPaths, app: string, flags: readonly string[] = []): [string, ...string[]] {
+  return [join(paths.opt.current, "bin/node"), ...flags, join(paths.opt.current, `apps/${app}/dist/main.js`)];
 }
 
 /** Listens; waits up to 10 s for a predecessor that still holds the port while it drains. */

@@ -11,6 +11,12 @@ import { unprivileged } from "./unprivileged.ts";
 /** What an edge may take to stop beyond the time that it gives to connections. */
 const STOP_MARGIN_MS = 4_000;
 
+/**
+ * Thousands of connections that come at once make V8 enlarge its space for new objects to several times what it begins
+ * with, and it keeps that: of ten thousand idle ones over TLS it was a quarter of all memory. bench/ starts the edge alike.
+ */
+const TUNNEL_EDGE_FLAGS = ["--max-semi-space-size=4"] as const;
+
 /** What strangers with connect tokens talk to. One of several processes. */
 export function connectProxyChild(context: ChildrenContext, index: number): ChildOptions {
   const { config, paths, users } = context;
@@ -20,6 +26,7 @@ export function connectProxyChild(context: ChildrenContext, index: number): Chil
     settings: config.connect,
     user: users.connectProxy.name,
     state: paths.home.connectProxy,
+    flags: [],
     env: { SALLYPORT_CONNECT_HANDOVER: "true" },
     kept: [
       {
@@ -43,6 +50,7 @@ export function tunnelEdgeChild(context: ChildrenContext, index: number): ChildO
     settings: config.tunnel,
     user: users.tunnelEdge.name,
     state: paths.home.tunnelEdge,
+    flags: TUNNEL_EDGE_FLAGS,
     env: {
       SALLYPORT_TUNNEL_PORT: String(port),
       SALLYPORT_TUNNEL_PROCESSES: String(processes),
@@ -62,6 +70,8 @@ interface EdgeKind {
   readonly settings: EdgeSettings;
   readonly user: string;
   readonly state: string;
+  /** Of Node. */
+  readonly flags: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly kept: readonly KeptSocketOptions[];
 }
@@ -71,7 +81,7 @@ function edgeChild(context: ChildrenContext, index: number, kind: EdgeKind): Chi
   const { name, prefix, settings } = kind;
   const { certificate, domain, drainMs, listen, metricsPort, ownSettings, processes } = settings;
   return child(context, index === 0 ? name : `${name}-${index + 1}`, {
-    argv: unprivileged(kind.user, program(paths, name), { descriptors }),
+    argv: unprivileged(kind.user, program(paths, name, kind.flags), { descriptors }),
     env: {
       ...ownSettings,
       [`${prefix}_STATE`]: join(kind.state, String(index + 1)),
