@@ -11,8 +11,11 @@ import { OPEN_MS, OpenError, refusalOf } from "./open.ts";
 /** An open port. Paused. It tells of everything that a socket does but of "data". */
 export interface DirectPort {
   readonly socket: Socket;
-  /** From now on bytes go to this function, each time bytes that are its own. At once those that came already. */
-  read(take: (bytes: Buffer) => void): void;
+  /**
+   * From now on bytes go to this function, each time bytes that are its own. At once those that came already. `glance` is
+   * shown each read first: so many bytes of memory that is read into again once it returns. True: it needs them no more.
+   */
+  read(take: (bytes: Buffer) => void, glance?: (shared: Buffer, count: number) => boolean): void;
 }
 
 /** Of one read. */
@@ -32,6 +35,7 @@ export async function openPortDirect(
   const answered = Promise.withResolvers<string | undefined>();
   const head = new HeadReader((text) => answered.resolve(text));
   let take = (bytes: Buffer): void => head.take(bytes);
+  let glance = (_shared: Buffer, _count: number): boolean => false;
   let buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   const socket = connect({
     path: socketPath,
@@ -39,7 +43,7 @@ export async function openPortDirect(
     onread: {
       buffer: () => buffer,
       callback: (count) => {
-        take(own(count));
+        if (!glance(buffer, count)) take(own(count));
         return true;
       },
     },
@@ -71,8 +75,9 @@ export async function openPortDirect(
     socket.pause();
     return {
       socket,
-      read(taker) {
+      read(taker, glancer) {
         take = taker;
+        if (glancer !== undefined) glance = glancer;
         const early = head.rest();
         if (early.length > 0) taker(early);
       },

@@ -34,7 +34,7 @@ export interface AnswerHead {
   readonly notes: AnswerNotes;
 }
 
-export interface AnswerNotes {
+interface AnswerNotes {
   /** Of the answer to a request whose token came by `Authorization`, without its id. */
   lines: HeaderLines | undefined;
 }

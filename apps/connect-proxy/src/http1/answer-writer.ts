@@ -58,6 +58,16 @@ export class AnswerWriter {
     this.#pieces.push(piece);
   }
 
+  /** All content of an answer that is not chunked, in one piece with the head from now on: the memory is somebody else's. */
+  copy(bytes: Buffer, from: number, to: number): void {
+    const head = this.#head;
+    const piece = Buffer.allocUnsafe(head.length + to - from);
+    bytes.copy(piece, piece.write(head, 0, "latin1"), from, to);
+    this.#head = "";
+    this.#pieces.push(piece);
+    this.#sent += to - from;
+  }
+
   /** Writes what is gathered, and gives back what it all came in. False: the client has enough for now. */
   flush(read?: Buffer): boolean {
     // One piece is written as it is: with its read whole nothing else is in there.
@@ -90,7 +100,7 @@ export class AnswerWriter {
     const to = this.#to;
     const [only] = parts;
     if (only === undefined) return head === "" ? !to.writableNeedDrain : writeSoon(to, head, "latin1");
-    if (head === "" && parts.length === 1) return to.write(only);
+    if (head === "" && parts.length === 1) return only.length > COPIED_BYTES ? to.write(only) : writeSoon(to, only);
     let { length } = head;
     for (const part of parts) length += part.length;
     if (length <= COPIED_BYTES) return writeSoon(to, joined(head, parts, length));

@@ -190,6 +190,10 @@ export class Http1Exchange implements AnswerSink {
     this.#writer.content(content);
   }
 
+  onSharedContent(bytes: Buffer, from: number, to: number): void {
+    this.#writer.copy(bytes, from, to);
+  }
+
   onFlush(read: Buffer): boolean {
     if (this.#isOver) return true;
     const hasRoom = this.#writer.flush(read);

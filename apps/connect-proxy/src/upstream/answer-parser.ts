@@ -55,6 +55,18 @@ export class AnswerParser {
     return this.#held !== undefined || this.#head !== undefined || this.#informational > 0;
   }
 
+  /**
+   * The head of an answer that these bytes are from beginning to end, if it is the last one again, byte for byte. Its
+   * content begins after so many bytes as the last one had. Nothing is remembered of them: to `push` they are still new.
+   */
+  wholeAnswer(bytes: Buffer, count: number): AnswerHead | undefined {
+    const { bytes: before, head } = this.#last;
+    if (before === undefined || head?.framing.kind !== "length" || this.began || !this.#isPlain) return undefined;
+    const end = before.length;
+    const isWhole = end + head.framing.length === count && before.compare(bytes, 0, end) === 0;
+    return isWhole ? head : undefined;
+  }
+
   /** Throws `BadMessage`. */
   push(chunk: Buffer): void {
     let bytes = chunk;
@@ -108,8 +120,7 @@ export class AnswerParser {
   #scan(bytes: Buffer, end: number): AnswerHead {
     const request = this.#request;
     const last = this.#last;
-    // What a head means depends on these two alone.
-    const isPlain = request.method !== "HEAD" && request.webSocketAccept === undefined;
+    const isPlain = this.#isPlain;
     const isSame = isPlain && last.bytes?.length === end && last.bytes.compare(bytes, 0, end) === 0;
     if (isSame && last.head !== undefined) return last.head;
     const head = scanAnswerHead(bytes.toString("latin1", 0, end), request, this.#limits.maxHeaders);
@@ -117,6 +128,12 @@ export class AnswerParser {
     last.bytes = isKept ? Buffer.from(bytes.subarray(0, end)) : undefined;
     last.head = isKept ? head : undefined;
     return head;
+  }
+
+  /** What a head means depends on these two alone. */
+  get #isPlain(): boolean {
+    const { method, webSocketAccept } = this.#request;
+    return method !== "HEAD" && webSocketAccept === undefined;
   }
 
   #pushBody(head: AnswerHead, body: BodyReader, bytes: Buffer, from: number): void {

@@ -19,6 +19,9 @@ export interface ConnectionUser {
   onInformation(head: AnswerHead): void;
   onHead(head: AnswerHead): void;
   onContent(content: Buffer): void;
+  /** Whether it may be told of content in shared memory, as an `AnswerSink` is. */
+  readonly copiesContent: boolean;
+  onSharedContent(bytes: Buffer, from: number, to: number): void;
   /** The answer is whole. The connection is its own again, or gone. */
   onEnd(trailers: readonly RawHeader[]): void;
   onUpgrade(head: AnswerHead, stream: Duplex, early: Buffer): void;
@@ -51,6 +54,9 @@ export interface ConnectionOwner {
 
 /** An app that says how long it keeps idle connections is believed, less this. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
+const NO_TRAILERS: readonly RawHeader[] = [];
+/** Of a whole answer: a longer one is handed on as it is. */
+const MAX_COPIED_BYTES = 16_384;
 
 export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   readonly key: string;
@@ -82,7 +88,7 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
   start(): void {
     this.#owner.deadlines.watch(this);
     if (this.#read === undefined) this.#stream.on("data", this.#onData);
-    else this.#read(this.#onData);
+    else this.#read(this.#onData, this.#onShared);
     if (!this.#isGone) this.#stream.resume();
   }
 
@@ -141,10 +147,25 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
       parser.push(chunk);
       if (this.#user === user && !user.onFlush(chunk)) this.#stream.pause();
     } catch (error) {
-      // A fault of ours ends this exchange as well, and no other: the log tells it by its code.
-      const code = error instanceof BadMessage ? error.code : "InternalError";
-      this.#break({ code, problem: error instanceof Error ? error.message : "a fault of the proxy" }, false);
+      this.#fail(error);
     }
+  };
+
+  /** An answer of one read whose head is known costs no copy and no state. */
+  readonly #onShared = (bytes: Buffer, count: number): boolean => {
+    const user = this.#user;
+    if (user?.copiesContent !== true || count > MAX_COPIED_BYTES) return false;
+    const head = this.#parser?.wholeAnswer(bytes, count);
+    if (head?.framing.kind !== "length") return false;
+    try {
+      user.onHead(head);
+      if (this.#user !== user) return true;
+      user.onSharedContent(bytes, count - head.framing.length, count);
+      this.onAnswerEnd(head, NO_TRAILERS, false);
+    } catch (error) {
+      this.#fail(error);
+    }
+    return true;
   };
 
   readonly #onEnd = (): void => {
@@ -202,6 +223,12 @@ export class UpstreamConnection implements Poolable, Timed, AnswerEvents {
     if (this.#isGone) return;
     if (this.#user === undefined) this.destroy();
     else this.#break({ code: "NoAnswer", problem: "the app closed the connection" }, this.#parser?.began !== true);
+  }
+
+  /** A fault of ours ends this exchange as well, and no other: the log tells it by its code. */
+  #fail(error: unknown): void {
+    const code = error instanceof BadMessage ? error.code : "InternalError";
+    this.#break({ code, problem: error instanceof Error ? error.message : "a fault of the proxy" }, false);
   }
 
   #break(failure: UpstreamFailure, silent: boolean): void {

@@ -1,7 +1,7 @@
 // Opens a connection into a sandbox by its route, again and again while its server may still be starting.
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { OpenErrorCode } from "@sallyport/dataplane";
+import type { DirectPort, OpenErrorCode } from "@sallyport/dataplane";
 import { OpenError, openPort, openPortDirect } from "@sallyport/dataplane";
 import type { RefusalCode, Route } from "../exchange.ts";
 import type { UpstreamFailure } from "./types.ts";
@@ -41,7 +41,7 @@ export class OpenFailed extends Error implements UpstreamFailure {
 /** A paused stream into a sandbox. `read`: its bytes go there and not by "data"; unset for one that was opened plainly. */
 export interface OpenedPort {
   readonly stream: Duplex;
-  readonly read: ((take: (bytes: Buffer) => void) => void) | undefined;
+  readonly read: DirectPort["read"] | undefined;
 }
 
 export interface RouteOpenerOptions {

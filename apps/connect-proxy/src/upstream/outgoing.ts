@@ -28,6 +28,7 @@ const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
   deadlineMs = Number.POSITIVE_INFINITY;
+  readonly copiesContent: boolean;
   /** Only while it is opening a connection: a connection asks for the time of its request itself. */
   watchedAt: number | undefined;
   readonly #request: UpstreamRequest;
@@ -51,6 +52,7 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
     const { framing, method, webSocketKey } = request;
     this.#request = request;
     this.#sink = sink;
+    this.copiesContent = sink.onSharedContent !== undefined;
     this.#owner = owner;
     this.#head = writeRequestHead(request, framing, webSocketKey !== undefined);
     this.#answered = { method, webSocketAccept: webSocketKey === undefined ? undefined : acceptOf(webSocketKey) };
@@ -120,6 +122,10 @@ export class Outgoing implements UpstreamExchange, ConnectionUser, Timed {
 
   onContent(content: Buffer): void {
     this.#sink.onContent(content);
+  }
+
+  onSharedContent(bytes: Buffer, from: number, to: number): void {
+    this.#sink.onSharedContent?.(bytes, from, to);
   }
 
   onEnd(trailers: readonly RawHeader[]): void {

@@ -41,6 +41,11 @@ export interface AnswerSink {
   onHead(head: AnswerHead): void;
   /** Bytes that nobody else will write to. */
   onContent(content: Buffer): void;
+  /**
+   * All of the content at once, between `from` and `to`, in memory that is somebody else's again when this returns. For who
+   * copies it anyway: a sink without this gets `onContent`.
+   */
+  onSharedContent?(bytes: Buffer, from: number, to: number): void;
   /** Trailers that may go on. */
   onEnd(trailers: readonly RawHeader[]): void;
   /** The handshake is answered rightly: from now on the stream is the front's. `early` came behind the head. */
