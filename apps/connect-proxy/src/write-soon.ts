@@ -1,21 +1,10 @@
 // Small writes of one turn of the event loop, held until it has read all that came. A write wakes whoever waits at the other
 // end, and one that sleeps costs more to wake than all else of a request: writes in a row wake it once.
 import type { Writable } from "node:stream";
-
-let held: Writable[] = [];
+import { holdWrites } from "@sallyport/dataplane";
 
 /** Writes as `write` does, in its order. What is held is lost with a stream that is destroyed; `end` and `uncork` let it go. */
 export function writeSoon(to: Writable, bytes: Buffer | string, encoding: BufferEncoding = "utf8"): boolean {
-  if (to.writableCorked === 0) {
-    to.cork();
-    if (held.length === 0) setImmediate(release);
-    held.push(to);
-  }
+  holdWrites(to);
   return typeof bytes === "string" ? to.write(bytes, encoding) : to.write(bytes);
-}
-
-function release(): void {
-  const streams = held;
-  held = [];
-  for (const stream of streams) stream.uncork();
 }

@@ -14,6 +14,7 @@ export { Deadline } from "./deadline.ts";
 export { freeRead, isFreeable } from "./free-read.ts";
 export type { GonePeerOptions } from "./gone-peers.ts";
 export { noticeGonePeer } from "./gone-peers.ts";
+export { holdWrites } from "./hold-writes.ts";
 export type { OpenErrorCode, OpenOptions } from "./open.ts";
 export { OpenError, openPort } from "./open.ts";
 export type { DirectPort } from "./open-direct.ts";
