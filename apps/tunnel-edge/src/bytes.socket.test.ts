@@ -86,7 +86,7 @@ describe.each(["tls", "raw"] as const)("bytes through the %s door", (door) => {
 
   it("hold no place for a client that is gone, though nobody reads what it sent", async () => {
     const { edge } = await start((socket) => void socket.pause());
-    const transport = await world.dialRaw(...(door === "raw" ? [publicPort] : ([edge.port, "127.0.0.1"] as const)));
+    const transport = door === "raw" ? await world.dialRaw(publicPort) : await world.dialRaw(edge.port, "127.0.0.1");
     const client = door === "raw" ? transport : world.dial(edge.port, hostOf(9_000), { socket: transport });
     client.on("error", () => client.destroy());
     await fillUp(client);

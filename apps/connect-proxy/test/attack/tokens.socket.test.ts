@@ -42,9 +42,17 @@ async function statusWith(token: string, carrier?: string, sandbox = place.a): P
   return statusOf(await ask(token, carrier, sandbox));
 }
 
+/** A good token that base64 spells otherwise than base64url: a few in a hundred have neither of the characters that differ. */
+async function spellable(): Promise<string> {
+  for (;;) {
+    const token = await place.token(place.a);
+    if (/[-_]/.test(token)) return token;
+  }
+}
+
 describe("a bad token", () => {
   it("opens nothing, whatever brings it", async () => {
-    const good = await place.token(place.a);
+    const good = await spellable();
     for (const carrier of Object.keys(CARRIERS)) expect(await statusWith(good, carrier)).toBe(200);
     const [request] = place.a.app.requests;
     if (request === undefined) throw new Error("the app was asked");
@@ -143,7 +151,7 @@ describe("what stays on disk", () => {
   }
 
   it("holds no token, good or bad, whatever brought it", async () => {
-    const good = await place.token(place.a);
+    const good = await spellable();
     const bad = badTokens(good, place.secret, {});
     for (const carrier of Object.keys(CARRIERS)) {
       for (const token of [good, bad["expired"] ?? "", bad["truncated"] ?? "", bad["alg none"] ?? ""])
