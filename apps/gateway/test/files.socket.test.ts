@@ -147,7 +147,7 @@ describe("a file", () => {
     const piece = (offset: number) =>
       gateway.io.writeFile(at("kept"), "half", { writeId: "upload", offset, end: false });
     await piece(0);
-    expect(readdirSync(folder)).toHaveLength(2);
+    await eventually("the temporary file", () => readdirSync(folder).length === 2);
     await gateway.restart();
     await eventually("the temporary file's end", () => readdirSync(folder).length === 1);
     expect(readFileSync(at("kept"), "utf8")).toBe("kept");
