@@ -23,6 +23,7 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
 const TEST_PACKAGES: Readonly<Record<string, string>> = {
   conntrack: "lists the connections that the kernel tracks",
   curl: "HTTP as people type it, for a test of connect tokens",
+  iptables: "the machine's rules as Docker and people write them, for a test that they open no sandbox",
   "libnss3-tools": "has browsers trust a platform's certificates",
   "nghttp2-client": "HTTP/2 as other programs speak it, for a test of tunnels",
   openssl: "TLS as people try it, for a test of tunnels",

@@ -162,7 +162,7 @@ describe("rules", () => {
   });
 
   it("are noticed where only a chain was emptied", async () => {
-    const worker = await started();
+    const worker = await started({ poolSize: 0 }); // as above
     await watchRound();
     expect(await worker.call("events")).toEqual([]);
     await world.inRouter("nft", "flush", "chain", "inet", "sallyport", "forward");
