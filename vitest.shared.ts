@@ -11,8 +11,9 @@ export function unitTests(test: NonNullable<ViteUserConfig["test"]> = {}): ViteU
 }
 
 /** Those of the second lane: thousands of cases, or minutes of kills. One file at a time; never cached. */
-export function fullTests(): ViteUserConfig {
-  return suite("full", { include: ["{src,test}/**/*.full.test.ts"], fileParallelism: false, testTimeout: 300_000 });
+export function fullTests(test: NonNullable<ViteUserConfig["test"]> = {}): ViteUserConfig {
+  const include = ["{src,test}/**/*.full.test.ts"];
+  return suite("full", { include, fileParallelism: false, testTimeout: 300_000, ...test });
 }
 
 /** Tests that need root and the kernel: namespaces, nftables, runsc. One file at a time; never cached. */

@@ -1,3 +1,3 @@
 import { fullTests } from "../../vitest.shared.ts";
 
-export default fullTests();
+export default fullTests({ globalSetup: ["./test/postgres.ts"] });
