@@ -2,8 +2,8 @@
 // encryption, and a table of each connection would cost more.
 import type { RawHeader } from "@sallyport/connect-token/verify";
 import { nameText, statusText, valueText } from "@sallyport/dataplane/http2";
-import { isAll, isFieldValue, TOKEN } from "../head/characters.ts";
-import { kindOf } from "../head/field-names.ts";
+import { isFieldValue } from "../head/characters.ts";
+import { hasDate, problemOfName } from "../head/write-head.ts";
 import { rememberedByName } from "../header-names.ts";
 import { httpDate } from "../http1/http-date.ts";
 
@@ -54,28 +54,4 @@ function fieldsOf(headers: readonly RawHeader[]): string {
 }
 
 /** Empty: it must not be written (RFC 9113, section 8.2.2). */
-const beginOf = rememberedByName((name) => {
-  if (!isAll(name, TOKEN) || name === "") return "";
-  switch (kindOf(name)) {
-    case "connection":
-    case "content-length":
-    case "disguised-framing":
-    case "expect":
-    case "hop":
-    case "keep-alive":
-    case "transfer-encoding":
-    case "upgrade":
-      return "";
-    case "host":
-    case "sec-websocket-accept":
-    case "sec-websocket-key":
-    case "sec-websocket-version":
-    case undefined:
-      return nameText(name.toLowerCase());
-  }
-});
-
-function hasDate(headers: readonly RawHeader[]): boolean {
-  for (const [name] of headers) if (name.length === 4 && name.toLowerCase() === "date") return true;
-  return false;
-}
+const beginOf = rememberedByName((name) => (problemOfName(name) === "" ? nameText(name.toLowerCase()) : ""));

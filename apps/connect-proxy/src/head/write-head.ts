@@ -113,7 +113,7 @@ function lineOf([name, value]: RawHeader): string {
 }
 
 /** Whoever adds a header may be mistaken; a line end or a second framing must not come of it. Empty: it may be written. */
-const problemOfName = rememberedByName((name) => {
+export const problemOfName = rememberedByName((name) => {
   if (!isAll(name, TOKEN) || name === "") return "a header's name is no token";
   switch (kindOf(name)) {
     case "connection":
@@ -134,7 +134,7 @@ const problemOfName = rememberedByName((name) => {
   }
 });
 
-function hasDate(headers: readonly RawHeader[]): boolean {
+export function hasDate(headers: readonly RawHeader[]): boolean {
   for (const [name] of headers) if (name.length === 4 && name.toLowerCase() === "date") return true;
   return false;
 }
